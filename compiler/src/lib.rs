@@ -1,0 +1,1 @@
+//! What a command line means. No I/O, no clock.

@@ -1,0 +1,2 @@
+//! The daemon: listen, admit, receive, compile, answer.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What cargo needs in its environment so that cc-rs compiles through the launcher.

@@ -1,0 +1,1 @@
+//! What CMake projects include to compile through the launcher.

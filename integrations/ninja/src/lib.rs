@@ -1,0 +1,1 @@
+//! The pool file that hand-written Ninja files include.

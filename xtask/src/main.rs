@@ -1,0 +1,2 @@
+//! What a person types: demo, test, bench, dist, install.
+fn main() {}
