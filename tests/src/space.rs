@@ -232,10 +232,28 @@ impl Space {
 
     fn compare(&self, name: &str, words: impl Fn(&[OsString]) -> Vec<OsString>) -> Compared {
         let local = self.effects(&mut self.plain(&words(&[])));
+        self.against(name, local, words)
+    }
+
+    /// As [`Space::compile`] with the local result known, for long tables about one command.
+    pub fn compile_against(&self, local: &Effects, command: &str) -> Compared {
+        let words = shlex::split(command).expect("the command of a test is quoted well");
+        let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+        self.against(command, local.clone(), |prefix| {
+            prefix.iter().chain(&words).cloned().collect()
+        })
+    }
+
+    fn against(
+        &self,
+        name: &str,
+        local: Effects,
+        words: impl Fn(&[OsString]) -> Vec<OsString>,
+    ) -> Compared {
         let _ = fs::remove_file(self.journal());
         let _ = fs::remove_file(self.log_file());
-        let prefix = self.prefix();
-        let via = self.effects(&mut self.launched(&words(&prefix)));
+        let prefix = self.prefix(&self.client);
+        let via = self.effects(&mut self.launched(&self.client, &words(&prefix)));
         let left_over = fs::read_dir(self.root().join("tmp"))
             .expect("a folder can be read")
             .count();
@@ -259,13 +277,18 @@ impl Space {
 
     /// `command` through the launcher, ready to start in [`Space::work`]; call [`Space::renew`] first.
     pub fn command(&self, command: &str) -> Command {
+        self.command_as(&self.client, command)
+    }
+
+    /// As [`Space::command`], through another launcher than the space's own.
+    pub fn command_as(&self, client: &Client, command: &str) -> Command {
         let words = shlex::split(command).expect("the command of a test is quoted well");
         let words: Vec<OsString> = self
-            .prefix()
+            .prefix(client)
             .into_iter()
             .chain(words.into_iter().map(OsString::from))
             .collect();
-        self.launched(&words)
+        self.launched(client, &words)
     }
 
     /// Runs `command` through the launcher alone, in what the last run left.
@@ -332,12 +355,12 @@ impl Space {
     }
 
     /// The words before the compiler's.
-    fn prefix(&self) -> Vec<OsString> {
-        match self.client.manner {
-            Manner::Prefix => vec![self.client.program.clone().into()],
+    fn prefix(&self, client: &Client) -> Vec<OsString> {
+        match client.manner {
+            Manner::Prefix => vec![client.program.clone().into()],
             Manner::Called(name) => {
                 let link = self.root().join("home").join(name);
-                let _ = symlink(&self.client.program, &link);
+                let _ = symlink(&client.program, &link);
                 vec![link.into()]
             }
             Manner::Masquerade => Vec::new(),
@@ -361,20 +384,20 @@ impl Space {
         command
     }
 
-    fn launched(&self, words: &[OsString]) -> Command {
+    fn launched(&self, client: &Client, words: &[OsString]) -> Command {
         let mut command = self.plain(words);
         command
             .env("DISTCC_DIR", self.dir())
             .env("DISTCC_LAUNCH_JOURNAL", self.journal());
-        if let Manner::Masquerade = self.client.manner {
+        if let Manner::Masquerade = client.manner {
             let masquerade = self.root().join("masquerade");
             for name in ["cc", "c++", "gcc", "g++", "clang", "clang++"] {
-                let _ = symlink(&self.client.program, masquerade.join(name));
+                let _ = symlink(&client.program, masquerade.join(name));
             }
             command.env("PATH", format!("{}:{PATH}", masquerade.display()));
             // `Command` looks the program up on the path that the child will have.
         }
-        if self.client.stock {
+        if client.stock {
             command
                 .env("DISTCC_LOG", self.log_file())
                 .env("DISTCC_VERBOSE", "1");
