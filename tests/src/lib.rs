@@ -7,11 +7,6 @@
 //! Knows nothing of the insides of launcher and daemon: what is said here of the wire is said a second time, on
 //! purpose.
 
-#![allow(
-    clippy::missing_panics_doc,
-    reason = "a harness stops where its footing is gone"
-)]
-
 mod effects;
 mod elf;
 mod farm;
