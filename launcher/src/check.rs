@@ -9,7 +9,7 @@ use crate::about::About;
 
 /// What is wrong with an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Misfit {
+pub(crate) enum Misfit {
     #[error("the result is empty")]
     Empty,
     #[error("the result is no object file")]
@@ -24,7 +24,7 @@ pub enum Misfit {
 
 impl Misfit {
     /// The stable code that the journal holds.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Misfit::Empty => "empty-object",
             Misfit::NoObject => "no-object",
@@ -35,7 +35,7 @@ impl Misfit {
 }
 
 /// Compares what came back for `job` with what `about` says of the compiler here.
-pub fn fits(job: &Job<'_>, about: &About, bytes: &[u8]) -> Result<(), Misfit> {
+pub(crate) fn fits(job: &Job<'_>, about: &About, bytes: &[u8]) -> Result<(), Misfit> {
     if bytes.is_empty() {
         return Err(Misfit::Empty);
     }
@@ -54,7 +54,9 @@ pub fn fits(job: &Job<'_>, about: &About, bytes: &[u8]) -> Result<(), Misfit> {
         }
     };
     if let Some(there) = idents.iter().find(|ident| **ident != about.ident) {
-        return Err(Misfit::OtherCompiler { there: there.to_vec() });
+        return Err(Misfit::OtherCompiler {
+            there: there.to_vec(),
+        });
     }
     if idents.is_empty() && job.expects_ident() {
         return Err(Misfit::NamesNoCompiler);

@@ -11,7 +11,7 @@ use rustix::fs::{self, Access, Stat};
 
 /// A compiler on this machine.
 #[derive(Debug, Clone)]
-pub struct Program {
+pub(crate) struct Program {
     /// What to execute.
     pub path: PathBuf,
     /// Its first word: as the user wrote it, unless that name would lead the compiler itself to a launcher's link
@@ -22,35 +22,45 @@ pub struct Program {
 
 /// What identifies a file whatever it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Inode {
+pub(crate) struct Inode {
     pub device: u64,
     pub number: u64,
 }
 
 impl Inode {
-    pub fn of(stat: &Stat) -> Inode {
-        Inode { device: stat.st_dev, number: stat.st_ino }
+    pub(crate) fn of(stat: &Stat) -> Inode {
+        Inode {
+            device: stat.st_dev,
+            number: stat.st_ino,
+        }
     }
     /// This very program.
-    pub fn ours() -> Option<Inode> {
+    pub(crate) fn ours() -> Option<Inode> {
         fs::stat("/proc/self/exe").ok().map(|stat| Inode::of(&stat))
     }
 }
 
 /// The program that `word` means, with `path` for a PATH.
-pub fn compiler(word: &OsStr, path: &OsStr, ours: Option<Inode>) -> Option<Program> {
+pub(crate) fn compiler(word: &OsStr, path: &OsStr, ours: Option<Inode>) -> Option<Program> {
     let name = word.as_bytes();
     if name.contains(&b'/') {
         let named = Path::new(word);
         if let Some(stat) = executable(named)
             && ours != Some(Inode::of(&stat))
         {
-            return Some(Program { path: named.into(), argv0: word.into(), stat });
+            return Some(Program {
+                path: named.into(),
+                argv0: word.into(),
+                stat,
+            });
         }
         // The path of a masquerade link: what it stands for is further down PATH.
         let base = named.file_name()?;
         let found = search(base, path, ours)?;
-        return Some(Program { argv0: found.path.clone().into(), ..found });
+        return Some(Program {
+            argv0: found.path.clone().into(),
+            ..found
+        });
     }
     search(word, path, ours)
 }
@@ -58,15 +68,29 @@ pub fn compiler(word: &OsStr, path: &OsStr, ours: Option<Inode>) -> Option<Progr
 fn search(name: &OsStr, path: &OsStr, ours: Option<Inode>) -> Option<Program> {
     let mut behind_a_link = false;
     for folder in path.as_bytes().split(|byte| *byte == b':') {
-        let folder = if folder.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(folder) };
+        let folder = if folder.is_empty() {
+            OsStr::new(".")
+        } else {
+            OsStr::from_bytes(folder)
+        };
         let candidate = Path::new(folder).join(name);
-        let Some(stat) = executable(&candidate) else { continue };
+        let Some(stat) = executable(&candidate) else {
+            continue;
+        };
         if ours == Some(Inode::of(&stat)) || leads_to_launcher(&candidate) {
             behind_a_link = true;
             continue;
         }
-        let argv0 = if behind_a_link { candidate.clone().into() } else { name.into() };
-        return Some(Program { path: candidate, argv0, stat });
+        let argv0 = if behind_a_link {
+            candidate.clone().into()
+        } else {
+            name.into()
+        };
+        return Some(Program {
+            path: candidate,
+            argv0,
+            stat,
+        });
     }
     None
 }
@@ -80,18 +104,24 @@ fn executable(path: &Path) -> Option<Stat> {
 
 /// Is `path` a link to a launcher of another make?
 fn leads_to_launcher(path: &Path) -> bool {
-    let Ok(target) = fs::readlink(path, Vec::new()) else { return false };
+    let Ok(target) = fs::readlink(path, Vec::new()) else {
+        return false;
+    };
     let target = target.as_bytes();
     let base = target.rsplit(|byte| *byte == b'/').next().unwrap_or(target);
-    [&b"distcc"[..], b"ccache", b"icecc", b"sccache"].iter().any(|name| base.starts_with(name))
+    [&b"distcc"[..], b"ccache", b"icecc", b"sccache"]
+        .iter()
+        .any(|name| base.starts_with(name))
 }
 
 /// The names that `path` goes by as one link leads to the next, the path itself not included; at most eight.
-pub fn links(path: &Path) -> Vec<PathBuf> {
+pub(crate) fn links(path: &Path) -> Vec<PathBuf> {
     let mut names = Vec::new();
     let mut at = path.to_path_buf();
     while names.len() < 8 {
-        let Ok(target) = fs::readlink(&at, Vec::new()) else { break };
+        let Ok(target) = fs::readlink(&at, Vec::new()) else {
+            break;
+        };
         let target = Path::new(OsStr::from_bytes(target.as_bytes()));
         at = at.parent().unwrap_or(Path::new("/")).join(target);
         names.push(at.clone());
@@ -124,12 +154,23 @@ mod tests {
         symlink("../bin/ccache", at("ccache/gcc")).expect("link");
         let ours = executable(&at("bin/ours")).map(|stat| Inode::of(&stat));
         let path = |folders: &[&str]| {
-            OsString::from(folders.iter().map(|folder| at(folder).display().to_string()).collect::<Vec<_>>().join(":"))
+            OsString::from(
+                folders
+                    .iter()
+                    .map(|folder| at(folder).display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(":"),
+            )
         };
 
-        let found = compiler("gcc".as_ref(), &path(&["masq", "ccache", "real"]), ours).expect("found");
+        let found =
+            compiler("gcc".as_ref(), &path(&["masq", "ccache", "real"]), ours).expect("found");
         assert_eq!(found.path, at("real/gcc"));
-        assert_eq!(found.argv0, at("real/gcc"), "gcc must not find the link when it looks itself up");
+        assert_eq!(
+            found.argv0,
+            at("real/gcc"),
+            "gcc must not find the link when it looks itself up"
+        );
 
         let found = compiler("gcc".as_ref(), &path(&["real", "masq"]), ours).expect("found");
         assert_eq!(found.argv0, "gcc");
@@ -138,7 +179,10 @@ mod tests {
         let found = compiler(linked.as_os_str(), &path(&["masq", "real"]), ours).expect("found");
         assert_eq!(found.path, at("real/gcc"));
 
-        assert!(compiler("gcc".as_ref(), &path(&["masq"]), ours).is_none(), "never ourselves");
+        assert!(
+            compiler("gcc".as_ref(), &path(&["masq"]), ours).is_none(),
+            "never ourselves"
+        );
         assert!(compiler("nosuch".as_ref(), &path(&["real"]), ours).is_none());
     }
 }

@@ -20,7 +20,7 @@ const ROTATE_AT: u64 = 16 << 20;
 
 /// What is known of a command so far; written once, at its end or just before it becomes the compiler.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     started: Instant,
     time: SystemTime,
     cwd: OsString,
@@ -37,7 +37,7 @@ pub struct Entry {
 
 /// One try at one host.
 #[derive(Debug)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     pub host: String,
     pub ms: f64,
     pub error: Option<&'static str>,
@@ -45,7 +45,7 @@ pub struct Attempt {
 
 /// How a command ended, as far as the launcher lives to see it.
 #[derive(Debug, Clone, Copy)]
-pub enum End {
+pub(crate) enum End {
     /// The launcher ends with this exit code.
     Status(i32),
     /// The process goes on as the compiler.
@@ -53,7 +53,7 @@ pub enum End {
 }
 
 impl Entry {
-    pub fn begin(cwd: OsString, command: Vec<OsString>) -> Entry {
+    pub(crate) fn begin(cwd: OsString, command: Vec<OsString>) -> Entry {
         Entry {
             started: Instant::now(),
             time: SystemTime::now(),
@@ -71,7 +71,7 @@ impl Entry {
     }
 
     /// Appends the line to the journal at `path`.
-    pub fn write(&self, path: &Path, end: End) {
+    pub(crate) fn write(&self, path: &Path, end: End) {
         let line = self.line(end);
         let Some(mut file) = open(path) else { return };
         // A journal is a help, never a reason to fail.
@@ -81,7 +81,12 @@ impl Entry {
     fn line(&self, end: End) -> String {
         let mut out = String::with_capacity(512);
         let since = self.time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let _ = write!(out, "{{\"time\":{}.{:03},\"cwd\":", since.as_secs(), since.subsec_millis());
+        let _ = write!(
+            out,
+            "{{\"time\":{}.{:03},\"cwd\":",
+            since.as_secs(),
+            since.subsec_millis()
+        );
         text(&mut out, &self.cwd);
         out.push_str(",\"command\":[");
         for (index, word) in self.command.iter().enumerate() {
@@ -90,7 +95,11 @@ impl Entry {
             }
             text(&mut out, word);
         }
-        let place = if self.mode.is_some() { "remote" } else { "local" };
+        let place = if self.mode.is_some() {
+            "remote"
+        } else {
+            "local"
+        };
         let _ = write!(out, "],\"place\":\"{place}\",\"host\":");
         optional(&mut out, self.host.as_deref());
         out.push_str(",\"mode\":");
@@ -99,7 +108,11 @@ impl Entry {
         optional(&mut out, self.reason);
         let _ = write!(out, ",\"fell_back\":{},\"attempts\":[", self.fell_back);
         for (index, attempt) in self.attempts.iter().enumerate() {
-            out.push_str(if index > 0 { ",{\"host\":" } else { "{\"host\":" });
+            out.push_str(if index > 0 {
+                ",{\"host\":"
+            } else {
+                "{\"host\":"
+            });
             text(&mut out, OsStr::new(&attempt.host));
             out.push_str(",\"ms\":");
             tenths(&mut out, attempt.ms);
@@ -119,7 +132,11 @@ impl Entry {
         }
         out.push_str(",\"queue_ms\":");
         tenths(&mut out, self.queue_ms);
-        let _ = writeln!(out, ",\"sent\":{},\"received\":{}}}", self.sent, self.received);
+        let _ = writeln!(
+            out,
+            ",\"sent\":{},\"received\":{}}}",
+            self.sent, self.received
+        );
         out
     }
 }
@@ -142,7 +159,10 @@ fn text(out: &mut String, value: &OsStr) {
     out.push('"');
     for chunk in value.as_bytes().utf8_chunks() {
         let mut rest = chunk.valid();
-        while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        while let Some(at) = rest
+            .bytes()
+            .position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+        {
             out.push_str(&rest[..at]);
             match rest.as_bytes()[at] {
                 b'"' => out.push_str("\\\""),
@@ -185,7 +205,8 @@ fn rotate(path: &Path, file: &File, seen: &std::fs::Metadata) {
     if file.try_lock().is_err() {
         return;
     }
-    let still = std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (seen.dev(), seen.ino()));
+    let still =
+        std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (seen.dev(), seen.ino()));
     if still {
         let mut old = path.as_os_str().to_owned();
         old.push(".1");
@@ -214,12 +235,22 @@ mod tests {
 
     #[test]
     fn a_line_is_one_object() {
-        let mut entry = Entry::begin("/src".into(), vec!["gcc".into(), "-c".into(), "a\"b.c".into()]);
+        let mut entry = Entry::begin(
+            "/src".into(),
+            vec!["gcc".into(), "-c".into(), "a\"b.c".into()],
+        );
         entry.mode = Some("plain");
         entry.host = Some("[::1]:3632".into());
-        entry.attempts.push(Attempt { host: "h".into(), ms: 1.25, error: Some("connect-refused") });
+        entry.attempts.push(Attempt {
+            host: "h".into(),
+            ms: 1.25,
+            error: Some("connect-refused"),
+        });
         let line = entry.line(End::Status(0));
-        assert!(line.ends_with("}\n") && line.matches('\n').count() == 1, "{line}");
+        assert!(
+            line.ends_with("}\n") && line.matches('\n').count() == 1,
+            "{line}"
+        );
         for part in [
             r#""command":["gcc","-c","a\"b.c"],"place":"remote","host":"[::1]:3632","mode":"plain","reason":null,"fell_back":false"#,
             r#""attempts":[{"host":"h","ms":1.3,"error":"connect-refused","hedge":false}],"status":0,"wall_ms":"#,
@@ -227,7 +258,11 @@ mod tests {
         ] {
             assert!(line.contains(part), "{line}");
         }
-        assert!(entry.line(End::Exec).contains(r#""status":null,"wall_ms":null,"cpu_ms":null"#));
+        assert!(
+            entry
+                .line(End::Exec)
+                .contains(r#""status":null,"wall_ms":null,"cpu_ms":null"#)
+        );
     }
 
     #[test]
@@ -235,10 +270,23 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("deep/journal.jsonl");
         Entry::begin("/".into(), vec!["gcc".into()]).write(&path, End::Exec);
-        File::options().write(true).open(&path).expect("journal").set_len(ROTATE_AT).expect("grown");
+        File::options()
+            .write(true)
+            .open(&path)
+            .expect("journal")
+            .set_len(ROTATE_AT)
+            .expect("grown");
         Entry::begin("/".into(), vec!["gcc".into()]).write(&path, End::Exec);
         assert!(std::fs::metadata(&path).expect("journal").len() < 1000);
-        assert_eq!(std::fs::metadata(folder.path().join("deep/journal.jsonl.1")).expect("old").len(), ROTATE_AT);
-        assert_eq!(std::fs::metadata(&path).expect("journal").mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(folder.path().join("deep/journal.jsonl.1"))
+                .expect("old")
+                .len(),
+            ROTATE_AT
+        );
+        assert_eq!(
+            std::fs::metadata(&path).expect("journal").mode() & 0o777,
+            0o600
+        );
     }
 }

@@ -37,7 +37,7 @@ extern "C" fn end(signal: libc::c_int) {
 
 /// From now on SIGINT, SIGTERM and SIGHUP end what we started before they end us the way they always do.  A signal that
 /// our parent chose to ignore (`nohup`) stays ignored.
-pub fn undo_on_signals() {
+pub(crate) fn undo_on_signals() {
     for signal in FATAL {
         // Safety: `action` and `before` are whole structures; the handler does only what a handler may.
         unsafe {
@@ -57,13 +57,16 @@ pub fn undo_on_signals() {
 
 /// A process group that a signal to us ends too, until this value is dropped.
 #[derive(Debug)]
-pub struct Ending(usize);
+pub(crate) struct Ending(usize);
 
 /// Remembers `group` as one to end.  Two at most are remembered: the preprocessor and a transport.
-pub fn end_with_us(group: u32) -> Ending {
+pub(crate) fn end_with_us(group: u32) -> Ending {
     let group = i32::try_from(group).unwrap_or(0);
     for (index, slot) in GROUPS.iter().enumerate() {
-        if slot.compare_exchange(0, group, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if slot
+            .compare_exchange(0, group, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+        {
             return Ending(index);
         }
     }
@@ -79,19 +82,19 @@ impl Drop for Ending {
 }
 
 /// Removes `path` should a signal end us before `leftover_gone`.
-pub fn remove_on_signal(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_on_signal(path: &Path) -> io::Result<()> {
     let name = CString::new(path.as_os_str().as_bytes())?;
     LEFTOVER.store(name.into_raw(), Ordering::Relaxed);
     Ok(())
 }
 
 /// The file named last is no leftover any more.
-pub fn leftover_gone() {
+pub(crate) fn leftover_gone() {
     LEFTOVER.store(std::ptr::null_mut(), Ordering::Relaxed);
 }
 
 /// Processor time of this process and of its children that have ended, in milliseconds.
-pub fn cpu_ms() -> f64 {
+pub(crate) fn cpu_ms() -> f64 {
     let mut total = 0.0;
     for who in [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN] {
         // Safety: `usage` is a whole structure for the kernel to fill.

@@ -15,7 +15,7 @@ use crate::os;
 
 /// How a compiler writes a file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Habit {
+pub(crate) enum Habit {
     /// GNU as: takes a file (or link) away unless it leads to nothing or to an empty file, then makes a new one.
     Unlink,
     /// cc1 for assembler text and dependency files: opens the file and empties it.
@@ -36,34 +36,60 @@ enum Way {
 /// Writes `bytes` to `path` as a compiler with this habit would leave them.
 ///
 /// Errors are the file system's; whoever meets one lets the compiler itself try, which then says it in its own words.
-pub fn place(path: &OsStr, bytes: &[u8], habit: Habit) -> io::Result<()> {
+pub(crate) fn place(path: &OsStr, bytes: &[u8], habit: Habit) -> io::Result<()> {
     match way(Path::new(path), habit)? {
         Way::New { mode, replaces } => appear(Path::new(path), bytes, mode, replaces),
-        Way::Into => OpenOptions::new().write(true).create(true).truncate(true).open(path)?.write_all(bytes),
+        Way::Into => OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)?
+            .write_all(bytes),
     }
 }
 
 /// Adds `bytes` to the end of the file at `path`, which `DEPENDENCIES_OUTPUT` names.
-pub fn append(path: &OsStr, bytes: &[u8]) -> io::Result<()> {
-    OpenOptions::new().append(true).create(true).open(path)?.write_all(bytes)
+pub(crate) fn append(path: &OsStr, bytes: &[u8]) -> io::Result<()> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)?
+        .write_all(bytes)
 }
 
 fn way(path: &Path, habit: Habit) -> io::Result<Way> {
-    let fresh = Way::New { mode: 0o666, replaces: true };
+    let fresh = Way::New {
+        mode: 0o666,
+        replaces: true,
+    };
     let there = match fs::lstat(path) {
         Ok(there) => there,
-        Err(rustix::io::Errno::NOENT) => return Ok(Way::New { mode: 0o666, replaces: false }),
+        Err(rustix::io::Errno::NOENT) => {
+            return Ok(Way::New {
+                mode: 0o666,
+                replaces: false,
+            });
+        }
         Err(error) => return Err(error.into()),
     };
     let linked = FileType::from_raw_mode(there.st_mode).is_symlink();
-    let target = if linked { fs::stat(path).ok() } else { Some(there) };
+    let target = if linked {
+        fs::stat(path).ok()
+    } else {
+        Some(there)
+    };
     // A link to nothing: every compiler makes the file that it names.
-    let Some(target) = target else { return Ok(Way::Into) };
+    let Some(target) = target else {
+        return Ok(Way::Into);
+    };
     if !FileType::from_raw_mode(target.st_mode).is_file() {
         return Ok(Way::Into);
     }
     let alone = !linked && target.st_nlink == 1;
-    let keeping = Way::New { mode: target.st_mode & 0o7777, replaces: true };
+    let keeping = Way::New {
+        mode: target.st_mode & 0o7777,
+        replaces: true,
+    };
     Ok(match habit {
         Habit::Unlink if target.st_size > 0 => fresh,
         Habit::Rename => {
@@ -86,7 +112,12 @@ fn appear(path: &Path, bytes: &[u8], mode: u32, replaces: bool) -> io::Result<()
         _ => Path::new("."),
     };
     let made = Mode::from_raw_mode(0o666);
-    let nameless = match fs::openat(CWD, folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, made) {
+    let nameless = match fs::openat(
+        CWD,
+        folder,
+        OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
+        made,
+    ) {
         Ok(fd) => File::from(fd),
         // This file system has no nameless files, or the folder is not one to write in.
         Err(_) => return appear_named(path, folder, bytes, mode),
@@ -105,7 +136,9 @@ fn appear(path: &Path, bytes: &[u8], mode: u32, replaces: bool) -> io::Result<()
     os::remove_on_signal(&partial)?;
     let renamed = fs::linkat(CWD, &name, CWD, &partial, AtFlags::SYMLINK_FOLLOW)
         .and_then(|()| fs::rename(&partial, path))
-        .inspect_err(|_| drop(fs::unlink(&partial)));
+        .inspect_err(|_| {
+            let _ = fs::unlink(&partial);
+        });
     os::leftover_gone();
     Ok(renamed?)
 }
@@ -119,7 +152,9 @@ fn appear_named(path: &Path, folder: &Path, bytes: &[u8], mode: u32) -> io::Resu
         .open(&partial)
         .and_then(|file| fill(&file, bytes, mode))
         .and_then(|()| Ok(fs::rename(&partial, path)?))
-        .inspect_err(|_| drop(fs::unlink(&partial)));
+        .inspect_err(|_| {
+            let _ = fs::unlink(&partial);
+        });
     os::leftover_gone();
     made
 }
@@ -158,7 +193,12 @@ mod tests {
     fn onto_nothing_and_onto_a_file() {
         let folder = tempfile::tempdir().expect("folder");
         let path = at(&folder, "a.o");
-        for (habit, text) in [(Habit::Unlink, "one"), (Habit::Unlink, "two"), (Habit::Truncate, "three"), (Habit::Rename, "four")] {
+        for (habit, text) in [
+            (Habit::Unlink, "one"),
+            (Habit::Unlink, "two"),
+            (Habit::Truncate, "three"),
+            (Habit::Rename, "four"),
+        ] {
             place(&path, text.as_bytes(), habit).expect("placed");
             assert_eq!(read(&path), text.as_bytes());
             assert_eq!(count(&folder), 1, "no other file is left");
@@ -168,7 +208,11 @@ mod tests {
     #[test]
     fn other_names_of_a_file_follow_the_compilers_habit() {
         let folder = tempfile::tempdir().expect("folder");
-        for (habit, other) in [(Habit::Unlink, "old"), (Habit::Rename, "old"), (Habit::Truncate, "new")] {
+        for (habit, other) in [
+            (Habit::Unlink, "old"),
+            (Habit::Rename, "old"),
+            (Habit::Truncate, "new"),
+        ] {
             let (path, second) = (at(&folder, "a.o"), at(&folder, "b.o"));
             std::fs::write(&path, "old").expect("file");
             std::fs::hard_link(&path, &second).expect("second name");
@@ -199,7 +243,10 @@ mod tests {
             symlink(&target, &link).expect("link");
             place(&link, b"new", habit).expect("placed");
             assert_eq!(read(&link), b"new");
-            let is_link = Path::new(&link).symlink_metadata().expect("there").is_symlink();
+            let is_link = Path::new(&link)
+                .symlink_metadata()
+                .expect("there")
+                .is_symlink();
             assert_eq!(is_link, stays, "{habit:?} with target {before:?}");
             std::fs::remove_file(&link).expect("removed");
             std::fs::remove_file(&target).expect("removed");

@@ -14,12 +14,12 @@ use std::time::{Duration, SystemTime};
 const FRESH: Duration = Duration::from_secs(60);
 
 /// The address that `name` spells out; IPv6 without brackets.
-pub fn numeric(name: &str) -> Option<IpAddr> {
+pub(crate) fn numeric(name: &str) -> Option<IpAddr> {
     name.parse().ok()
 }
 
 /// The addresses of `name`, best first; never empty.
-pub fn addresses(name: &str, folder: Option<&Path>) -> io::Result<Vec<IpAddr>> {
+pub(crate) fn addresses(name: &str, folder: Option<&Path>) -> io::Result<Vec<IpAddr>> {
     let memory = folder.and_then(|folder| file_for(folder, name));
     let remembered = memory.as_deref().and_then(recall);
     if let Some((addresses, true)) = &remembered {
@@ -39,7 +39,10 @@ pub fn addresses(name: &str, folder: Option<&Path>) -> io::Result<Vec<IpAddr>> {
 
 /// The file that remembers `name`; none for names that are no file names.
 fn file_for(folder: &Path, name: &str) -> Option<PathBuf> {
-    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let plain = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     (plain && !name.starts_with('.')).then(|| folder.join("addresses").join(name))
 }
 
@@ -53,33 +56,48 @@ fn recall(file: &Path) -> Option<(Vec<IpAddr>, bool)> {
 }
 
 fn keep(file: &Path, addresses: &[IpAddr]) {
-    let text: String = addresses.iter().map(|address| format!("{address}\n")).collect();
-    let written = (|| {
+    let text: String = addresses
+        .iter()
+        .map(|address| format!("{address}\n"))
+        .collect();
+    let keep = || {
         fs::create_dir_all(file.parent()?).ok()?;
         let partial = file.with_extension(format!("{}~", std::process::id()));
         fs::write(&partial, text).ok()?;
         fs::rename(&partial, file).ok()
-    })();
+    };
     // Without it the next launcher asks again.
-    drop(written);
+    let _: Option<()> = keep();
 }
 
 fn ask(name: &str) -> io::Result<Vec<IpAddr>> {
-    let output = match Command::new("getent").arg("ahosts").arg("--").arg(name).stdin(Stdio::null()).output() {
+    let output = match Command::new("getent")
+        .arg("ahosts")
+        .arg("--")
+        .arg(name)
+        .stdin(Stdio::null())
+        .output()
+    {
         Ok(output) => output,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return ask_library(name),
         Err(error) => return Err(error),
     };
     let addresses = read_ahosts(&output.stdout);
     if addresses.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, format!("no address is known for {name}")));
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("no address is known for {name}"),
+        ));
     }
     Ok(addresses)
 }
 
 /// Where there is no `getent` the library is asked after all.
 fn ask_library(name: &str) -> io::Result<Vec<IpAddr>> {
-    Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+    Ok((name, 0)
+        .to_socket_addrs()?
+        .map(|address| address.ip())
+        .collect())
 }
 
 /// The stream addresses of `getent ahosts`, each once, in order: `127.0.0.1       STREAM localhost`.
@@ -105,7 +123,13 @@ mod tests {
     fn answers_are_read_in_order_and_once() {
         let text = b"::1             STREAM ip6-localhost\n::1             DGRAM  \n127.0.0.1       STREAM localhost\n127.0.0.1 STREAM\n\
                      fe80::1%eth0 STREAM x\n";
-        assert_eq!(read_ahosts(text), ["::1".parse::<IpAddr>().expect("v6"), "127.0.0.1".parse().expect("v4")]);
+        assert_eq!(
+            read_ahosts(text),
+            [
+                "::1".parse::<IpAddr>().expect("v6"),
+                "127.0.0.1".parse().expect("v4")
+            ]
+        );
         assert!(read_ahosts(b"\xff\xfe\n").is_empty());
     }
 
@@ -117,11 +141,21 @@ mod tests {
         assert_eq!(recall(&file), Some((first, true)));
 
         fs::write(&file, "192.0.2.7\n").expect("changed");
-        assert_eq!(addresses("localhost", Some(folder.path())).expect("remembered"), [IpAddr::from([192, 0, 2, 7])]);
+        assert_eq!(
+            addresses("localhost", Some(folder.path())).expect("remembered"),
+            [IpAddr::from([192, 0, 2, 7])]
+        );
 
         let old = SystemTime::now() - FRESH * 2;
-        fs::File::options().append(true).open(&file).and_then(|file| file.set_modified(old)).expect("aged");
-        assert_ne!(addresses("localhost", Some(folder.path())).expect("asked"), [IpAddr::from([192, 0, 2, 7])]);
+        fs::File::options()
+            .append(true)
+            .open(&file)
+            .and_then(|file| file.set_modified(old))
+            .expect("aged");
+        assert_ne!(
+            addresses("localhost", Some(folder.path())).expect("asked"),
+            [IpAddr::from([192, 0, 2, 7])]
+        );
     }
 
     #[test]
@@ -129,6 +163,9 @@ mod tests {
         for bad in ["", "..", ".hidden", "a/b", "../../x", "a b"] {
             assert_eq!(file_for(Path::new("/d"), bad), None, "{bad}");
         }
-        assert_eq!(file_for(Path::new("/d"), "build-3.lan"), Some("/d/addresses/build-3.lan".into()));
+        assert_eq!(
+            file_for(Path::new("/d"), "build-3.lan"),
+            Some("/d/addresses/build-3.lan".into())
+        );
     }
 }

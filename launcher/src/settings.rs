@@ -7,12 +7,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use compiler::classify::SEARCH_VARIABLES;
+
 /// How deep in launchers we are; children get one more.  Stock distcc counts in the same variable.
-pub const LEVEL: &str = "_DISTCC_SAFEGUARD";
+pub(crate) const LEVEL: &str = "_DISTCC_SAFEGUARD";
 
 /// Everything a run is told besides its words.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// `DISTCC_HOSTS`; set but empty means no hosts at all.
     pub hosts: Option<OsString>,
     /// `DISTCC_DIR`, or `~/.distcc`; `None` when neither it nor `HOME` is set.
@@ -39,6 +41,11 @@ pub struct Settings {
     pub journal: Option<PathBuf>,
     /// `DISTCC_LAUNCH_CC`: the compiler when the command names none.
     pub cc: OsString,
+    /// `DEPENDENCIES_OUTPUT`, `SUNPRO_DEPENDENCIES`: the compiler's own variables for dependency files.
+    pub dependencies_output: Option<OsString>,
+    pub sunpro_dependencies: bool,
+    /// Is a variable set that changes where the compiler finds its parts or options?
+    pub search_environment: bool,
     /// How many launchers are above us.
     pub level: u32,
     pub path: OsString,
@@ -47,15 +54,17 @@ pub struct Settings {
 /// A variable whose value stops us, as it stops stock.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{name} is {value:?}; it must be a whole number of seconds above 0")]
-pub struct BadSetting {
+pub(crate) struct BadSetting {
     pub name: &'static str,
     pub value: OsString,
 }
 
 impl Settings {
     /// Reads them all.
-    pub fn read() -> Result<Settings, BadSetting> {
-        let home = env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    pub(crate) fn read() -> Result<Settings, BadSetting> {
+        let home = env::var_os("HOME")
+            .filter(|home| !home.is_empty())
+            .map(PathBuf::from);
         let folder = env::var_os("DISTCC_DIR")
             .filter(|dir| !dir.is_empty())
             .map(PathBuf::from)
@@ -73,16 +82,29 @@ impl Settings {
             uncached_err_fd: number("UNCACHED_ERR_FD"),
             ssh: env::var_os("DISTCC_SSH"),
             no_rewrite_cross: env::var_os("DISTCC_NO_REWRITE_CROSS").is_some(),
-            journal: env::var_os("DISTCC_LAUNCH_JOURNAL").filter(|path| !path.is_empty()).map(PathBuf::from),
-            cc: env::var_os("DISTCC_LAUNCH_CC").filter(|cc| !cc.is_empty()).unwrap_or_else(|| "cc".into()),
+            journal: env::var_os("DISTCC_LAUNCH_JOURNAL")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
+            cc: env::var_os("DISTCC_LAUNCH_CC")
+                .filter(|cc| !cc.is_empty())
+                .unwrap_or_else(|| "cc".into()),
+            dependencies_output: env::var_os("DEPENDENCIES_OUTPUT"),
+            sunpro_dependencies: env::var_os("SUNPRO_DEPENDENCIES").is_some(),
+            search_environment: SEARCH_VARIABLES
+                .iter()
+                .any(|name| env::var_os(name).is_some()),
             level: number(LEVEL).unwrap_or(0),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
         })
     }
 
     /// Where the journal lies, unless there is no place for one.
-    pub fn journal_path(&self) -> Option<PathBuf> {
-        self.journal.clone().or_else(|| self.folder.as_deref().map(|dir: &Path| dir.join("journal.jsonl")))
+    pub(crate) fn journal_path(&self) -> Option<PathBuf> {
+        self.journal.clone().or_else(|| {
+            self.folder
+                .as_deref()
+                .map(|dir: &Path| dir.join("journal.jsonl"))
+        })
     }
 }
 
@@ -101,10 +123,18 @@ fn number<N: std::str::FromStr>(name: &str) -> Option<N> {
 
 /// Stock's default is 300 s; nothing above 0 ends the run.
 fn io_timeout(value: Option<OsString>) -> Result<Duration, BadSetting> {
-    let Some(value) = value else { return Ok(Duration::from_secs(300)) };
-    match value.to_str().and_then(|text| text.trim().parse::<u64>().ok()) {
+    let Some(value) = value else {
+        return Ok(Duration::from_secs(300));
+    };
+    match value
+        .to_str()
+        .and_then(|text| text.trim().parse::<u64>().ok())
+    {
         Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-        _ => Err(BadSetting { name: "DISTCC_IO_TIMEOUT", value }),
+        _ => Err(BadSetting {
+            name: "DISTCC_IO_TIMEOUT",
+            value,
+        }),
     }
 }
 

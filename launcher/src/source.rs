@@ -20,9 +20,12 @@ use crate::settings::LEVEL;
 
 /// What went wrong before anything was sent.
 #[derive(Debug, thiserror::Error)]
-pub enum SourceError {
+pub(crate) enum SourceError {
     #[error("could not start the preprocessor {}", program.display())]
-    Start { program: std::path::PathBuf, source: io::Error },
+    Start {
+        program: std::path::PathBuf,
+        source: io::Error,
+    },
     #[error("the preprocessor failed")]
     Failed,
     #[error("could not read the source")]
@@ -31,7 +34,7 @@ pub enum SourceError {
 
 /// The preprocessor at work, or what it left.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     state: State,
     text: File,
     /// What the preprocessor said on standard error.
@@ -42,17 +45,31 @@ pub struct Source {
 
 #[derive(Debug)]
 enum State {
-    Running(Child, Ending),
+    Running {
+        child: Child,
+        /// A signal to us ends it too.
+        _ending: Ending,
+    },
     Done,
     Failed,
 }
 
 impl Source {
     /// Starts the preprocessor for `job`, or opens the source if it goes as it is.
-    pub fn start(job: &Job<'_>, program: &Program, level: u32, dependencies_output: Option<&OsStr>) -> Result<Source, SourceError> {
+    pub(crate) fn start(
+        job: &Job<'_>,
+        program: &Program,
+        level: u32,
+        dependencies_output: Option<&OsStr>,
+    ) -> Result<Source, SourceError> {
         let Some(mut args) = job.preprocess_args() else {
             let text = File::open(job.source()).map_err(SourceError::Read)?;
-            return Ok(Source { state: State::Done, text, said: None, depfile: None });
+            return Ok(Source {
+                state: State::Done,
+                text,
+                said: None,
+                depfile: None,
+            });
         };
         let text = memory("text").map_err(SourceError::Read)?;
         let said = memory("messages").map_err(SourceError::Read)?;
@@ -61,17 +78,24 @@ impl Source {
             None => None,
             Some(wanted) => {
                 let file = memory("depfile").map_err(SourceError::Read)?;
-                rustix::io::fcntl_setfd(&file, FdFlags::empty()).map_err(|error| SourceError::Read(error.into()))?;
+                rustix::io::fcntl_setfd(&file, FdFlags::empty())
+                    .map_err(|error| SourceError::Read(error.into()))?;
                 let name = format!("/proc/self/fd/{}", file.as_raw_fd());
                 if wanted.appended {
-                    command.env("DEPENDENCIES_OUTPUT", redirected(dependencies_output.unwrap_or_default(), &name));
+                    command.env(
+                        "DEPENDENCIES_OUTPUT",
+                        redirected(dependencies_output.unwrap_or_default(), &name),
+                    );
                 } else {
                     redirect(&mut args, &wanted.path, &name);
                 }
                 Some(file)
             }
         };
-        let out = text.try_clone().and_then(|out| Ok((out, said.try_clone()?))).map_err(SourceError::Read)?;
+        let out = text
+            .try_clone()
+            .and_then(|out| Ok((out, said.try_clone()?)))
+            .map_err(SourceError::Read)?;
         command
             .arg0(&program.argv0)
             .args(args)
@@ -80,16 +104,31 @@ impl Source {
             .stdout(OwnedFd::from(out.0))
             .stderr(OwnedFd::from(out.1))
             .process_group(0);
-        let child = command.spawn().map_err(|source| SourceError::Start { program: program.path.clone(), source })?;
+        let child = command.spawn().map_err(|source| SourceError::Start {
+            program: program.path.clone(),
+            source,
+        })?;
         let ending = os::end_with_us(child.id());
-        Ok(Source { state: State::Running(child, ending), text, said: Some(said), depfile })
+        Ok(Source {
+            state: State::Running {
+                child,
+                _ending: ending,
+            },
+            text,
+            said: Some(said),
+            depfile,
+        })
     }
 
     /// Waits for the preprocessor.
-    pub fn finish(&mut self) -> Result<(), SourceError> {
-        if let State::Running(child, _) = &mut self.state {
+    pub(crate) fn finish(&mut self) -> Result<(), SourceError> {
+        if let State::Running { child, .. } = &mut self.state {
             let ended = child.wait().map_err(SourceError::Read)?;
-            self.state = if ended.success() { State::Done } else { State::Failed };
+            self.state = if ended.success() {
+                State::Done
+            } else {
+                State::Failed
+            };
         }
         match self.state {
             State::Failed => Err(SourceError::Failed),
@@ -97,26 +136,17 @@ impl Source {
         }
     }
 
-    /// The text, its file position at the start, and its length in bytes.
-    pub fn text(&mut self) -> io::Result<(&File, u64)> {
-        self.text.rewind()?;
-        let length = self.text.metadata()?.len();
-        Ok((&self.text, length))
+    /// All of the text.
+    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, SourceError> {
+        content(Some(&mut self.text)).map_err(SourceError::Read)
     }
 
-    /// All of the text, for whoever compresses or searches it.
-    pub fn bytes(&mut self) -> io::Result<Vec<u8>> {
-        let (mut file, length) = self.text()?;
-        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    pub fn said(&mut self) -> io::Result<Vec<u8>> {
+    /// What the preprocessor said on standard error.
+    pub(crate) fn said(&mut self) -> io::Result<Vec<u8>> {
         content(self.said.as_mut())
     }
 
-    pub fn depfile(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn depfile(&mut self) -> io::Result<Option<Vec<u8>>> {
         match &mut self.depfile {
             None => Ok(None),
             some => content(some.as_mut()).map(Some),
@@ -127,8 +157,11 @@ impl Source {
 impl Drop for Source {
     /// Nobody waits for a preprocessor that nobody needs: its group is ended and its process collected.
     fn drop(&mut self) {
-        if let State::Running(child, _) = &mut self.state {
-            if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        if let State::Running { child, .. } = &mut self.state {
+            if let Some(group) = i32::try_from(child.id())
+                .ok()
+                .and_then(rustix::process::Pid::from_raw)
+            {
                 let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
             }
             let _ = child.wait();
@@ -140,6 +173,8 @@ fn content(file: Option<&mut File>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(file) = file {
         file.rewind()?;
+        let length = file.metadata()?.len();
+        bytes.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
         file.read_to_end(&mut bytes)?;
     }
     Ok(bytes)
@@ -147,7 +182,10 @@ fn content(file: Option<&mut File>) -> io::Result<Vec<u8>> {
 
 /// A file in memory; closed on exec.
 fn memory(name: &str) -> io::Result<File> {
-    Ok(File::from(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?))
+    Ok(File::from(rustix::fs::memfd_create(
+        name,
+        MemfdFlags::CLOEXEC,
+    )?))
 }
 
 /// Turns the last `-MF path` of `args` into `-MF name`.
@@ -176,9 +214,14 @@ mod tests {
 
     #[test]
     fn the_dependency_file_goes_to_memory_first() {
-        let mut args: Vec<OsString> = ["-MF", "x.d", "-DMF=-MF", "-MF", "x.d", "x.d"].map(OsString::from).to_vec();
+        let mut args: Vec<OsString> = ["-MF", "x.d", "-DMF=-MF", "-MF", "x.d", "x.d"]
+            .map(OsString::from)
+            .to_vec();
         redirect(&mut args, OsStr::new("x.d"), "/proc/self/fd/9");
-        assert_eq!(args, ["-MF", "x.d", "-DMF=-MF", "-MF", "/proc/self/fd/9", "x.d"]);
+        assert_eq!(
+            args,
+            ["-MF", "x.d", "-DMF=-MF", "-MF", "/proc/self/fd/9", "x.d"]
+        );
         assert_eq!(redirected(OsStr::new("x.d a.o b"), "N"), "N a.o b");
         assert_eq!(redirected(OsStr::new("x.d"), "N"), "N");
     }

@@ -2,10 +2,9 @@
 //!
 //! Owns the sockets and nothing else: what is in a request or a reply is `protocol`'s business.
 
-use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -23,13 +22,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why a host gave no result.
 #[derive(Debug, thiserror::Error)]
-pub enum WireError {
+pub(crate) enum WireError {
     #[error("could not find an address for {host}")]
     Resolve { host: String, source: io::Error },
     #[error("could not connect to {host}")]
     Connect { host: String, source: io::Error },
     #[error("could not start {program}, which leads to {host}")]
-    Transport { host: String, program: String, source: io::Error },
+    Transport {
+        host: String,
+        program: String,
+        source: io::Error,
+    },
     #[error("could not send to {host}")]
     Send { host: String, source: io::Error },
     #[error("could not receive from {host}")]
@@ -44,20 +47,31 @@ pub enum WireError {
 
 impl WireError {
     /// The stable code that the journal holds.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         let by_kind = |error: &io::Error, timed_out, otherwise| match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => timed_out,
             _ => otherwise,
         };
         match self {
             WireError::Resolve { .. } => "no-address",
-            WireError::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => "connect-refused",
-            WireError::Connect { source, .. } => by_kind(source, "connect-timeout", "connect-failed"),
+            WireError::Connect { source, .. }
+                if source.kind() == io::ErrorKind::ConnectionRefused =>
+            {
+                "connect-refused"
+            }
+            WireError::Connect { source, .. } => {
+                by_kind(source, "connect-timeout", "connect-failed")
+            }
             WireError::Transport { .. } => "transport-failed",
             WireError::Send { source, .. } => by_kind(source, "send-timeout", "send-failed"),
-            WireError::Receive { source, .. } => by_kind(source, "receive-timeout", "receive-failed"),
+            WireError::Receive { source, .. } => {
+                by_kind(source, "receive-timeout", "receive-failed")
+            }
             WireError::Closed { .. } => "closed",
-            WireError::Protocol { source: ProtocolError::Truncated { .. }, .. } => "truncated",
+            WireError::Protocol {
+                source: ProtocolError::Truncated { .. },
+                ..
+            } => "truncated",
             WireError::Protocol { .. } => "protocol",
             WireError::Unsendable(_) => "unsendable",
         }
@@ -66,7 +80,7 @@ impl WireError {
 
 /// An open conversation.
 #[derive(Debug)]
-pub struct Link {
+pub(crate) struct Link {
     stream: Stream,
     host: String,
     /// Bytes sent and received so far.
@@ -78,60 +92,61 @@ pub struct Link {
 enum Stream {
     Tcp(TcpStream),
     /// The other end is a transport program's standard input and output.
-    Program { stream: UnixStream, child: Child, _ending: Ending },
+    Program {
+        stream: UnixStream,
+        child: Child,
+        _ending: Ending,
+    },
 }
 
 impl Link {
     /// Connects to `host`, or starts the program that does.
-    pub fn open(host: &Host, settings: &Settings) -> Result<Link, WireError> {
+    pub(crate) fn open(host: &Host, settings: &Settings) -> Result<Link, WireError> {
         let name = host.name();
         let stream = match &host.transport {
-            Transport::Tcp { host: address, port } => Stream::Tcp(connect(&name, address, *port, settings)?),
-            Transport::Ssh { user, host: machine, command } => {
-                transport(&name, user.as_deref(), machine, command.as_deref(), settings)?
-            }
+            Transport::Tcp {
+                host: address,
+                port,
+            } => Stream::Tcp(connect(&name, address, *port, settings)?),
+            Transport::Ssh {
+                user,
+                host: machine,
+                command,
+            } => transport(
+                &name,
+                user.as_deref(),
+                machine,
+                command.as_deref(),
+                settings,
+            )?,
             Transport::Local => {
-                let source = io::Error::new(io::ErrorKind::Unsupported, "this machine is no daemon");
+                let source =
+                    io::Error::new(io::ErrorKind::Unsupported, "this machine is no daemon");
                 return Err(WireError::Connect { host: name, source });
             }
         };
-        Ok(Link { stream, host: name, sent: 0, received: 0 })
+        Ok(Link {
+            stream,
+            host: name,
+            sent: 0,
+            received: 0,
+        })
     }
 
     /// Sends the version and the words, while the preprocessor may still be at work.
-    pub fn send_head(&mut self, head: &[u8]) -> Result<(), WireError> {
-        self.send(&[head])
+    pub(crate) fn send(&mut self, head: &[u8]) -> Result<(), WireError> {
+        self.send_parts(&[head])
     }
 
-    /// Sends the source out of `file`, whose position is at its start, without a copy through this process.
-    pub fn send_file(&mut self, file: &File, length: u64) -> Result<(), WireError> {
-        let size = usize::try_from(length).unwrap_or(usize::MAX);
-        self.send(&[&token::head(&token::tag::DOTI, size)?])?;
-        let mut left = size;
-        while left > 0 {
-            match rustix::fs::sendfile(self.fd(), file, None, left.min(1 << 30)) {
-                Ok(0) => {
-                    let source = io::Error::new(io::ErrorKind::UnexpectedEof, "the source shrank");
-                    return Err(WireError::Send { host: self.host.clone(), source });
-                }
-                Ok(count) => left -= count,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(WireError::Send { host: self.host.clone(), source: error.into() }),
-            }
-        }
-        self.sent += length;
-        Ok(())
-    }
-
-    /// Sends the source out of memory, in the form that it has on the wire.
-    pub fn send_body(&mut self, body: &[u8]) -> Result<(), WireError> {
-        self.send(&[&token::head(&token::tag::DOTI, body.len())?, body])
+    /// Sends the source, in the form that it has on the wire.
+    pub(crate) fn send_source(&mut self, body: &[u8]) -> Result<(), WireError> {
+        self.send_parts(&[&token::head(&token::tag::DOTI, body.len())?, body])
     }
 
     /// Waits for the whole reply.
-    pub fn receive(&mut self, version: Version) -> Result<Outcome, WireError> {
+    pub(crate) fn receive(&mut self, version: Version) -> Result<Outcome, WireError> {
         let mut decoder = OutcomeDecoder::new(version, Limits::for_launcher());
-        let result = loop {
+        loop {
             let space = decoder.space();
             let read = match &mut self.stream {
                 Stream::Tcp(stream) => stream.read(space),
@@ -139,13 +154,26 @@ impl Link {
             };
             let count = match read {
                 Ok(0) if decoder.started() => break Err(self.broken(decoder.eof())),
-                Ok(0) => break Err(WireError::Closed { host: self.host.clone() }),
+                Ok(0) => {
+                    break Err(WireError::Closed {
+                        host: self.host.clone(),
+                    });
+                }
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !decoder.started() => {
-                    break Err(WireError::Closed { host: self.host.clone() });
+                Err(error)
+                    if error.kind() == io::ErrorKind::ConnectionReset && !decoder.started() =>
+                {
+                    break Err(WireError::Closed {
+                        host: self.host.clone(),
+                    });
                 }
-                Err(source) => break Err(WireError::Receive { host: self.host.clone(), source }),
+                Err(source) => {
+                    break Err(WireError::Receive {
+                        host: self.host.clone(),
+                        source,
+                    });
+                }
             };
             self.received += count as u64;
             match decoder.filled(count) {
@@ -153,22 +181,17 @@ impl Link {
                 Ok(Progress::More) => {}
                 Err(error) => break Err(self.broken(error)),
             }
-        };
-        result
-    }
-
-    fn broken(&self, source: ProtocolError) -> WireError {
-        WireError::Protocol { host: self.host.clone(), source }
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        match &self.stream {
-            Stream::Tcp(stream) => stream.as_fd(),
-            Stream::Program { stream, .. } => stream.as_fd(),
         }
     }
 
-    fn send(&mut self, parts: &[&[u8]]) -> Result<(), WireError> {
+    fn broken(&self, source: ProtocolError) -> WireError {
+        WireError::Protocol {
+            host: self.host.clone(),
+            source,
+        }
+    }
+
+    fn send_parts(&mut self, parts: &[&[u8]]) -> Result<(), WireError> {
         let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
         let mut rest = &mut slices[..];
         while rest.iter().any(|slice| !slice.is_empty()) {
@@ -182,7 +205,12 @@ impl Link {
                     IoSlice::advance_slices(&mut rest, count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(WireError::Send { host: self.host.clone(), source }),
+                Err(source) => {
+                    return Err(WireError::Send {
+                        host: self.host.clone(),
+                        source,
+                    });
+                }
             }
         }
         Ok(())
@@ -194,7 +222,10 @@ impl Drop for Stream {
     fn drop(&mut self) {
         if let Stream::Program { stream, child, .. } = self {
             let _ = stream.shutdown(std::net::Shutdown::Both);
-            if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            if let Some(group) = i32::try_from(child.id())
+                .ok()
+                .and_then(rustix::process::Pid::from_raw)
+            {
                 let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
             }
             let _ = child.wait();
@@ -202,20 +233,35 @@ impl Drop for Stream {
     }
 }
 
-fn connect(name: &str, address: &str, port: u16, settings: &Settings) -> Result<TcpStream, WireError> {
+fn connect(
+    name: &str,
+    address: &str,
+    port: u16,
+    settings: &Settings,
+) -> Result<TcpStream, WireError> {
     let open = |ip: IpAddr| -> io::Result<TcpStream> {
-        let stream = TcpStream::connect_timeout(&SocketAddr::new(ip, port), CONNECT_TIMEOUT.min(settings.io_timeout))?;
+        let stream = TcpStream::connect_timeout(
+            &SocketAddr::new(ip, port),
+            CONNECT_TIMEOUT.min(settings.io_timeout),
+        )?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(settings.io_timeout))?;
         stream.set_write_timeout(Some(settings.io_timeout))?;
         Ok(stream)
     };
-    let failed = |source| WireError::Connect { host: name.to_owned(), source };
+    let failed = |source| WireError::Connect {
+        host: name.to_owned(),
+        source,
+    };
     if let Some(ip) = resolve::numeric(address) {
         return open(ip).map_err(failed);
     }
-    let addresses = resolve::addresses(address, settings.folder.as_deref())
-        .map_err(|source| WireError::Resolve { host: name.to_owned(), source })?;
+    let addresses = resolve::addresses(address, settings.folder.as_deref()).map_err(|source| {
+        WireError::Resolve {
+            host: name.to_owned(),
+            source,
+        }
+    })?;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for ip in addresses {
         match open(ip) {
@@ -228,10 +274,22 @@ fn connect(name: &str, address: &str, port: u16, settings: &Settings) -> Result<
 
 /// Starts `$DISTCC_SSH [-l USER] HOST COMMAND --inetd --enable-tcp-insecure`, as stock does, its standard input and output
 /// being the other end of the conversation.
-fn transport(name: &str, user: Option<&str>, machine: &str, command: Option<&str>, settings: &Settings) -> Result<Stream, WireError> {
+fn transport(
+    name: &str,
+    user: Option<&str>,
+    machine: &str,
+    command: Option<&str>,
+    settings: &Settings,
+) -> Result<Stream, WireError> {
     use std::os::unix::ffi::OsStrExt;
-    let words = settings.ssh.as_deref().map_or(&b"ssh"[..], OsStrExt::as_bytes);
-    let mut words = words.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).map(std::ffi::OsStr::from_bytes);
+    let words = settings
+        .ssh
+        .as_deref()
+        .map_or(&b"ssh"[..], OsStrExt::as_bytes);
+    let mut words = words
+        .split(|byte| *byte == b' ')
+        .filter(|word| !word.is_empty())
+        .map(std::ffi::OsStr::from_bytes);
     let program = words.next().unwrap_or(std::ffi::OsStr::new("ssh"));
     let failed = |source| WireError::Transport {
         host: name.to_owned(),
@@ -245,11 +303,23 @@ fn transport(name: &str, user: Option<&str>, machine: &str, command: Option<&str
     if let Some(user) = user {
         ssh.args(["-l", user]);
     }
-    ssh.args([machine, command.unwrap_or("distccd"), "--inetd", "--enable-tcp-insecure"]);
-    ssh.stdin(Stdio::from(theirs.try_clone().map_err(failed)?)).stdout(Stdio::from(theirs));
-    ours.set_read_timeout(Some(settings.io_timeout)).map_err(failed)?;
-    ours.set_write_timeout(Some(settings.io_timeout)).map_err(failed)?;
+    ssh.args([
+        machine,
+        command.unwrap_or("distccd"),
+        "--inetd",
+        "--enable-tcp-insecure",
+    ]);
+    ssh.stdin(Stdio::from(theirs.try_clone().map_err(failed)?))
+        .stdout(Stdio::from(theirs));
+    ours.set_read_timeout(Some(settings.io_timeout))
+        .map_err(failed)?;
+    ours.set_write_timeout(Some(settings.io_timeout))
+        .map_err(failed)?;
     let child = ssh.process_group(0).spawn().map_err(failed)?;
     let ending = os::end_with_us(child.id());
-    Ok(Stream::Program { stream: ours, child, _ending: ending })
+    Ok(Stream::Program {
+        stream: ours,
+        child,
+        _ending: ending,
+    })
 }
