@@ -127,7 +127,7 @@ fn launch(settings: &Settings, say: &Say, word: &OsStr, args: Vec<OsString>) -> 
         return EXIT_RECURSION;
     }
     let Some(program) = find::compiler(word, &settings.path, Inode::ours()) else {
-        return here::cannot_run(say, word, &io::Error::from(io::ErrorKind::NotFound));
+        return here::cannot_run(say, word, &io::Error::from_raw_os_error(libc::ENOENT));
     };
     if settings.level > 0 {
         // The launcher above holds the slot and writes the journal.

@@ -61,6 +61,8 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
     match trip.run() {
         Arrival::Done(code) => code,
         Arrival::Here(why, slot) if why == Why::LocalhostListed || command.settings.fallback => {
+            // Ends a preprocessor that is still at work: after `exec` nobody would.
+            drop(trip);
             fall_back(command, job, entry, why, slot)
         }
         Arrival::Here(why, _) => trip.give_up(why),
