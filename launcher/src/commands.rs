@@ -165,7 +165,7 @@ fn free_memory() -> Option<u64> {
 fn run_setup(settings: &Settings, setup: &Setup) -> i32 {
     let text = match setup.tool {
         Tool::Cmake => integration_cmake::MODULE.to_owned(),
-        Tool::Ninja => String::new(),
+        Tool::Ninja => integration_ninja::pool_file(&capacity(settings)),
         Tool::Cargo => integration_cargo_cc::env_fragment("distcc-launch"),
     };
     let Some(path) = &setup.write else {
