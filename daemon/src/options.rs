@@ -222,30 +222,28 @@ pub(crate) enum Instead {
 pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Options, Instead> {
     let words: Vec<OsString> = words.into_iter().collect();
     let name = program_name(words.first());
-    let command = Words::command().name(name.clone()).bin_name(name.clone());
+    let command = Words::command().name(name).bin_name(name);
     let parsed = command.try_get_matches_from(words).and_then(|m| Words::from_arg_matches(&m));
     match parsed {
-        Ok(words) if words.version => Err(Instead::Print(version(&name))),
+        Ok(words) if words.version => Err(Instead::Print(version(name))),
         Ok(words) => words.check().map_err(|why| Instead::Refuse(Exit::BadArguments, why)),
         Err(error) if error.kind() == ErrorKind::DisplayHelp => Err(Instead::Print(error.render().to_string())),
         Err(error) => Err(Instead::Refuse(Exit::BadArguments, error.render().to_string())),
     }
 }
 
-/// The last part of the name we were called by: `distccd` when a link says so.
-fn program_name(called: Option<&OsString>) -> String {
+/// The name that we were called by: `distccd` when a link says so.
+fn program_name(called: Option<&OsString>) -> &'static str {
     let name = called.and_then(|word| std::path::Path::new(word).file_name());
-    name.map_or_else(|| "distcc-launchd".into(), |name| name.to_string_lossy().into_owned())
+    if name.is_some_and(|name| name == "distccd") { "distccd" } else { "distcc-launchd" }
 }
 
 /// Shaped as scripts written for stock match it (facts 9): `^distccd? [\w.-]+ [.\w-]+$`, then
-/// `^[ \t]+\(protocol.*\) \(default port 3632\)$`. The first line always begins with the stock name, since that is
-/// what such scripts look for; whose program it is stands below.
+/// `^[ \t]+\(protocol.*\) \(default port 3632\)$`; whose program it is stands below.
 fn version(name: &str) -> String {
-    let stock = if name == "distcc-launchd" { name } else { "distccd" };
     let (version, arch, os) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS);
     format!(
-        "{stock} 3.4-launch.{version} {arch}-{os}\n  (protocols 1 and 2) (default port 3632)\n\
+        "{name} 3.4-launch.{version} {arch}-{os}\n  (protocols 1 and 2) (default port 3632)\n\
          distcc-launchd, the daemon of distcc-launch: serves clients of distcc 3.4 and its own\n"
     )
 }
