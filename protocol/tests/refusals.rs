@@ -4,7 +4,10 @@
 
 mod support;
 
-use protocol::{ProtocolError, Token, Version, lzo, request, token::tag};
+use protocol::{
+    Body, Content, Entry, Outcome, ProtocolError, Request, Source, Token, Version, WaitStatus, lzo,
+    request, token::tag,
+};
 use support::decode;
 
 /// Bytes of `DIST [CDIR] ARGC ARGV*` of a good command.
@@ -185,4 +188,98 @@ fn a_refused_block_leaves_nothing_behind() {
         lzo::decompress(b"\x15AAAA\x20\x10\xff\xff\x11\0\0", &mut out, 100),
         Err(lzo::Error::BadDistance)
     );
+}
+
+#[test]
+fn what_does_not_belong_to_a_version_cannot_be_sent() {
+    let refused = |request: &Request| matches!(request.encode(), Err(ProtocolError::Unsendable(_)));
+    let plain = Request {
+        version: Version::Plain,
+        cwd: None,
+        argv: vec![b"gcc".to_vec()],
+        source: Source::Preprocessed(Body::Plain(b"int x;".to_vec())),
+    };
+    let closure = Source::Closure(vec![Entry {
+        name: b"/a.c".to_vec(),
+        content: Content::File(Body::Lzo(Vec::new())),
+    }]);
+    let pump = Request {
+        version: Version::Pump,
+        cwd: Some(b"/".to_vec()),
+        source: closure.clone(),
+        ..plain.clone()
+    };
+    assert!(plain.encode().is_ok() && pump.encode().is_ok());
+    assert!(refused(&Request {
+        version: Version::Lzo,
+        ..plain.clone()
+    }));
+    assert!(refused(&Request {
+        cwd: Some(b"/".to_vec()),
+        ..plain.clone()
+    }));
+    assert!(refused(&Request {
+        source: closure,
+        ..plain.clone()
+    }));
+    assert!(refused(&Request {
+        cwd: None,
+        ..pump.clone()
+    }));
+    assert!(refused(&Request {
+        source: plain.source.clone(),
+        ..pump
+    }));
+    let no_words = Request {
+        argv: Vec::new(),
+        ..plain
+    };
+    assert_eq!(no_words.encode(), Err(ProtocolError::NoCommand));
+}
+
+#[test]
+fn an_outcome_that_contradicts_itself_cannot_be_sent() {
+    let refused = |outcome: &Outcome| matches!(outcome.encode(), Err(ProtocolError::Unsendable(_)));
+    let good = |version| Outcome {
+        version,
+        status: WaitStatus::SUCCESS,
+        stderr: Body::empty(version),
+        stdout: Body::empty(version),
+        object: Body::pack(version, b"object".to_vec()),
+        depfile: (version == Version::Pump).then(|| Body::pack(version, b"a.o: a.c\n".to_vec())),
+    };
+    for version in Version::ALL {
+        let good = good(version);
+        assert!(good.encode().is_ok());
+        let failed = Outcome {
+            status: WaitStatus::exited(1),
+            ..good.clone()
+        };
+        assert!(refused(&Outcome {
+            depfile: None,
+            ..failed.clone()
+        }));
+        assert!(refused(&Outcome {
+            object: Body::empty(version),
+            depfile: Some(Body::empty(version)),
+            ..failed
+        }));
+        let contrary = match good.depfile {
+            Some(_) => None,
+            None => Some(Body::empty(version)),
+        };
+        assert!(refused(&Outcome {
+            depfile: contrary,
+            ..good.clone()
+        }));
+        let other = if version == Version::Plain {
+            Version::Lzo
+        } else {
+            Version::Plain
+        };
+        assert!(refused(&Outcome {
+            stdout: Body::empty(other),
+            ..good
+        }));
+    }
 }
