@@ -1,0 +1,206 @@
+//! Requests out of bytes.
+
+use super::{Content, Entry, Request, RequestHead, Source};
+use crate::{
+    Body, Limits, Progress, ProtocolError, Token, Version,
+    intake::{Expected, Intake, Next, Script, check, check_no_nul, decoder_methods},
+    limits::Limit,
+    token::tag,
+    words::Words,
+};
+
+/// Reads one request, in reads of any size.
+pub struct RequestDecoder {
+    intake: Intake<Order>,
+}
+
+impl RequestDecoder {
+    pub fn new(limits: Limits) -> RequestDecoder {
+        let order = Order {
+            limits,
+            place: Place::Dist,
+            version: Version::Plain,
+            cwd: None,
+            words: Words::new(limits),
+            head: None,
+            source: None,
+            entries: Vec::new(),
+            entries_left: 0,
+            closure_bytes: 0,
+        };
+        RequestDecoder {
+            intake: Intake::new(order),
+        }
+    }
+
+    decoder_methods!(Request);
+
+    /// Version, directory and words, as soon as the last word is there and while the source still comes.
+    pub fn head(&self) -> Option<&RequestHead> {
+        self.intake.script.head.as_ref()
+    }
+}
+
+enum Place {
+    Dist,
+    Cdir,
+    Argc,
+    Argv,
+    Doti,
+    Nfil,
+    Name,
+    /// What the file of this name is.
+    Content(Vec<u8>),
+    End,
+}
+
+/// Where in a request we are, and what has come of it.
+struct Order {
+    limits: Limits,
+    place: Place,
+    version: Version,
+    cwd: Option<Vec<u8>>,
+    words: Words,
+    head: Option<RequestHead>,
+    source: Option<Body>,
+    entries: Vec<Entry>,
+    entries_left: u32,
+    closure_bytes: u64,
+}
+
+impl Script for Order {
+    fn expected(&self) -> Option<Expected> {
+        let (tags, name): (&'static [[u8; 4]], _) = match self.place {
+            Place::Dist => (&[tag::DIST], "DIST"),
+            Place::Cdir => (&[tag::CDIR], "CDIR"),
+            Place::Argc => (&[tag::ARGC], "ARGC"),
+            Place::Argv => (&[tag::ARGV], "ARGV"),
+            Place::Doti => (&[tag::DOTI], "DOTI"),
+            Place::Nfil => (&[tag::NFIL], "NFIL"),
+            Place::Name => (&[tag::NAME], "NAME"),
+            Place::Content(_) => (&[tag::FILE, tag::LINK], "FILE or LINK"),
+            Place::End => return None,
+        };
+        Some(Expected { tags, name })
+    }
+
+    fn head(&mut self, Token { tag, value }: Token) -> Result<Next, ProtocolError> {
+        match tag {
+            tag::DIST => {
+                self.version =
+                    Version::from_number(value).ok_or(ProtocolError::UnknownVersion(value))?;
+                self.place = if self.version == Version::Pump {
+                    Place::Cdir
+                } else {
+                    Place::Argc
+                };
+                return Ok(Next::Head);
+            }
+            tag::ARGC => {
+                self.words.count(value)?;
+                if value == 0 {
+                    return Err(ProtocolError::NoCommand);
+                }
+                self.place = Place::Argv;
+                return Ok(Next::Head);
+            }
+            tag::NFIL => {
+                check(Limit::Files, self.limits.max_files, value)?;
+                self.entries_left = value;
+                self.next_entry();
+                return Ok(Next::Head);
+            }
+            tag::ARGV => self.words.announced(value)?,
+            tag::CDIR => check(Limit::Name, self.limits.max_name, value)?,
+            tag::NAME | tag::LINK => {
+                check(Limit::Name, self.limits.max_name, value)?;
+                self.add_to_closure(value)?;
+            }
+            tag::FILE => {
+                check(Limit::Source, self.limits.max_source, value)?;
+                self.add_to_closure(value)?;
+            }
+            _ => check(Limit::Source, self.limits.max_source, value)?,
+        }
+        Ok(Next::Body(value))
+    }
+
+    fn body(&mut self, tag: [u8; 4], bytes: Vec<u8>) -> Result<(), ProtocolError> {
+        match std::mem::replace(&mut self.place, Place::End) {
+            Place::Cdir => {
+                check_no_nul(tag, &bytes)?;
+                self.cwd = Some(bytes);
+                self.place = Place::Argc;
+            }
+            Place::Argv => {
+                self.words.push(bytes)?;
+                self.place = if self.words.complete() {
+                    self.after_words()
+                } else {
+                    Place::Argv
+                };
+            }
+            Place::Doti => self.source = Some(Body::received(self.version.coding(), bytes)),
+            Place::Name => {
+                check_no_nul(tag, &bytes)?;
+                self.place = Place::Content(bytes);
+            }
+            Place::Content(name) => {
+                let content = if tag == tag::LINK {
+                    check_no_nul(tag, &bytes)?;
+                    Content::Link(bytes)
+                } else {
+                    Content::File(Body::received(self.version.coding(), bytes))
+                };
+                self.entries.push(Entry { name, content });
+                self.next_entry();
+            }
+            Place::Dist | Place::Argc | Place::Nfil | Place::End => {}
+        }
+        Ok(())
+    }
+}
+
+impl Order {
+    fn after_words(&mut self) -> Place {
+        self.head = Some(RequestHead {
+            version: self.version,
+            cwd: self.cwd.take(),
+            argv: self.words.take(),
+        });
+        if self.version == Version::Pump {
+            Place::Nfil
+        } else {
+            Place::Doti
+        }
+    }
+
+    fn next_entry(&mut self) {
+        self.place = match self.entries_left.checked_sub(1) {
+            Some(left) => {
+                self.entries_left = left;
+                Place::Name
+            }
+            None => Place::End,
+        };
+    }
+
+    fn add_to_closure(&mut self, len: u32) -> Result<(), ProtocolError> {
+        self.closure_bytes += u64::from(len);
+        check(Limit::Closure, self.limits.max_closure, self.closure_bytes)
+    }
+
+    fn into_value(self) -> Request {
+        let RequestHead { version, cwd, argv } = self.head.expect("a request ends after its words");
+        let source = match self.source {
+            Some(body) => Source::Preprocessed(body),
+            None => Source::Closure(self.entries),
+        };
+        Request {
+            version,
+            cwd,
+            argv,
+            source,
+        }
+    }
+}
