@@ -3,8 +3,12 @@
 //! Nothing is created before a file in it is wanted: a launch that finds its folders makes no call for them.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 /// The folder that all clients of one user share, `$DISTCC_DIR` or `$HOME/.distcc`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,29 +69,28 @@ impl Folder {
         &self.state
     }
 
-    /// Opens `path` in one of our folders for writing, creating it; creates the folders first where they are missing.
-    /// Mode 0666 less the umask, as stock's.
-    pub(crate) fn open(&self, path: &Path) -> Result<std::fs::File, FolderError> {
-        use rustix::fs::{Mode, OFlags};
-        let open = || {
-            rustix::fs::open(
-                path,
-                OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC,
-                Mode::from_raw_mode(0o666),
-            )
-        };
-        let mut opened = open();
-        if matches!(opened, Err(rustix::io::Errno::NOENT)) {
+    /// Opens `path` in one of our folders for reading and writing, creating it; creates the folders first where they
+    /// are missing. Mode 0666 less the umask, as stock's.
+    pub(crate) fn open(&self, path: &Path) -> Result<File, FolderError> {
+        self.open_as(path, OFlags::RDWR)
+    }
+
+    /// The same for reading: when it is closed, nobody is told of a file that was written.
+    pub(crate) fn open_read(&self, path: &Path) -> Result<File, FolderError> {
+        self.open_as(path, OFlags::RDONLY)
+    }
+
+    fn open_as(&self, path: &Path, access: OFlags) -> Result<File, FolderError> {
+        let flags = access | OFlags::CREATE | OFlags::CLOEXEC;
+        let mut opened = rustix::fs::open(path, flags, Mode::from_raw_mode(0o666));
+        if matches!(opened, Err(Errno::NOENT)) {
             self.create(path.parent().unwrap_or(&self.root))?;
-            opened = open();
+            opened = rustix::fs::open(path, flags, Mode::from_raw_mode(0o666));
         }
-        match opened {
-            Ok(fd) => Ok(fd.into()),
-            Err(source) => Err(FolderError::Open {
-                path: path.to_owned(),
-                source: source.into(),
-            }),
-        }
+        opened.map(File::from).map_err(|source| FolderError::Open {
+            path: path.to_owned(),
+            source: source.into(),
+        })
     }
 
     /// Creates the root and `folder` in it, mode 0777 less the umask, as stock's.

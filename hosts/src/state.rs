@@ -12,7 +12,7 @@ use crate::folder::Folder;
 
 /// Bytes of a state file: a C struct in the machine's own byte order, LP64.
 pub const SIZE: usize = 296;
-const MAGIC: u64 = 0x0044_4948_00;
+const MAGIC: u64 = 0x4449_4800;
 /// Bytes of a name in it, with its NUL.
 const NAME: usize = 128;
 /// A file that was not written for so long belongs to nobody: monitors remove it. Long jobs [`Monitor::refresh`].

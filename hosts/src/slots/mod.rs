@@ -5,17 +5,22 @@
 //! POSIX record locks belong to a process, and closing *any* descriptor of a file drops them. So a process keeps a note
 //! of the files it holds and never opens one of them again.
 
+mod queue;
+mod watch;
+
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::{Errno, FdFlags};
 
+use crate::fnv1a;
 use crate::folder::{Folder, FolderError};
 use crate::list::Host;
+use queue::{Entered, Queue};
 
 /// Files whose lock this process holds.
 static HELD: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -48,7 +53,8 @@ pub enum LocalPool {
 pub struct Patience<'a> {
     /// No waiting after this moment; `None` waits for ever.
     pub until: Option<Instant>,
-    /// Asked when a signal came, when it becomes this process's turn, and about once in a second: stop waiting?
+    /// Stop waiting? Asked when a signal came (`poll` returned `EINTR`), at least each 6 s in the queue, and at least each
+    /// 100 ms when it is this process's turn to watch the slots.
     pub give_up: &'a dyn Fn() -> bool,
 }
 
@@ -70,6 +76,14 @@ pub enum NoSlot {
 #[derive(Debug)]
 pub struct Slots {
     folder: Folder,
+    /// One search at a time: a thread that closes a lock file would take away the lock of another.
+    search: Mutex<()>,
+}
+
+impl Patience<'_> {
+    fn is_over(&self) -> bool {
+        (self.give_up)() || self.until.is_some_and(|until| Instant::now() >= until)
+    }
 }
 
 impl Patience<'static> {
@@ -89,6 +103,7 @@ impl Slots {
     pub fn new(folder: &Folder) -> Slots {
         Slots {
             folder: folder.clone(),
+            search: Mutex::new(()),
         }
     }
 
@@ -130,47 +145,33 @@ impl Slots {
         )
     }
 
-    fn take(&self, _queue: &str, rows: &[Row], patience: &Patience<'_>) -> Result<Slot, NoSlot> {
+    fn take(&self, pool: &str, rows: &[Row], patience: &Patience<'_>) -> Result<Slot, NoSlot> {
         if rows.iter().all(|row| row.slots == 0) {
             return Err(NoSlot::NoHost);
         }
-        loop {
-            for (row, number) in breadth_first(rows) {
-                if let Some(slot) = self.try_slot(row, number)? {
-                    return Ok(slot);
-                }
+        let _search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = Queue::new(&self.folder, format!("{pool}_{:016x}", key(rows)));
+        let turn = match queue.enter(patience)? {
+            Entered::Turn(turn) => Some(turn),
+            Entered::NoQueue => None,
+            // Somebody is before us and we may not wait: there may still be a slot for both.
+            Entered::OutOfPatience => {
+                return watch::look(&self.folder, rows)?.map_err(|_| NoSlot::Busy);
             }
-            if (patience.give_up)() || patience.until.is_some_and(|until| Instant::now() >= until) {
-                return Err(NoSlot::Busy);
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        };
+        match watch::look(&self.folder, rows)? {
+            Ok(slot) => Ok(slot),
+            Err(_) if patience.is_over() => Err(NoSlot::Busy),
+            Err(taken) => taken.watch(turn.as_ref(), patience),
         }
     }
+}
 
-    fn try_slot(&self, row: &Row, number: u32) -> Result<Option<Slot>, FolderError> {
-        let path = self
-            .folder
-            .lock()
-            .join(format!("cpu_{}_{number}", row.name));
-        let mut held = held();
-        if held.contains(&path) {
-            return Ok(None);
-        }
-        let file = self.folder.open(&path)?;
-        if !try_lock(&file).map_err(|source| FolderError::Lock {
-            path: path.clone(),
-            source: source.into(),
-        })? {
-            return Ok(None);
-        }
-        held.push(path.clone());
-        Ok(Some(Slot {
-            file: Some(file),
-            path,
-            host: row.host,
-            number,
-        }))
-    }
+/// Who wants the same slots queues in the same queue, in whatever order its list has the hosts.
+fn key(rows: &[Row]) -> u64 {
+    rows.iter()
+        .map(|row| fnv1a(row.name.as_bytes()).wrapping_mul(u64::from(row.slots) | 1 << 32))
+        .fold(0, u64::wrapping_add)
 }
 
 /// One host while a slot is looked for.
