@@ -38,11 +38,17 @@ pub(crate) fn parse(word: &str) -> Result<Vec<Rule>, RuleError> {
     if addresses.is_empty() {
         return Err(RuleError::NoAddress(host.to_owned()));
     }
-    addresses.into_iter().map(|address| Rule::new(address, bits)).collect()
+    addresses
+        .into_iter()
+        .map(|address| Rule::new(address, bits))
+        .collect()
 }
 
 fn parse_address(host: &str) -> Option<IpAddr> {
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host);
     IpAddr::from_str(bare).ok()
 }
 
@@ -60,11 +66,17 @@ impl Rule {
     }
 
     const fn v4(a: u8, b: u8, bits: u8) -> Self {
-        Self { address: IpAddr::V4(Ipv4Addr::new(a, b, 0, 0)), bits }
+        Self {
+            address: IpAddr::V4(Ipv4Addr::new(a, b, 0, 0)),
+            bits,
+        }
     }
 
     const fn v6(first: u16, last: u16, bits: u8) -> Self {
-        Self { address: IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, last)), bits }
+        Self {
+            address: IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, last)),
+            bits,
+        }
     }
 
     fn holds(&self, peer: IpAddr) -> bool {
@@ -135,12 +147,27 @@ mod tests {
     fn private_networks_are_the_default() {
         let list = list(&[]);
         for peer in [
-            "192.168.7.1", "10.200.0.1", "172.16.0.1", "172.31.255.255", "127.0.0.1", "::1", "fe80::1", "fd00::1",
+            "192.168.7.1",
+            "10.200.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "127.0.0.1",
+            "::1",
+            "fe80::1",
+            "fd00::1",
             "::ffff:10.0.0.1",
         ] {
             assert!(allows(&list, peer), "{peer}");
         }
-        for peer in ["8.8.8.8", "172.32.0.1", "192.169.0.1", "169.254.1.1", "2001:db8::1", "::2", "::ffff:8.8.8.8"] {
+        for peer in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "192.169.0.1",
+            "169.254.1.1",
+            "2001:db8::1",
+            "::2",
+            "::ffff:8.8.8.8",
+        ] {
             assert!(!allows(&list, peer), "{peer}");
         }
     }
@@ -164,7 +191,10 @@ mod tests {
     fn zero_bits_allow_everyone() {
         for word in ["0.0.0.0/0", "::/0"] {
             let list = list(&[word]);
-            assert!(allows(&list, "8.8.8.8") && allows(&list, "2001:db8::1"), "{word}");
+            assert!(
+                allows(&list, "8.8.8.8") && allows(&list, "2001:db8::1"),
+                "{word}"
+            );
         }
     }
 

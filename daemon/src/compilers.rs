@@ -31,7 +31,10 @@ pub(crate) enum CompilersError {
     #[error("no compiler found in {}; install one or set DISTCCD_PATH", path.display())]
     None { path: OsString },
     #[error("could not read DISTCC_CMDLIST {}; nothing would be allowed", path.display())]
-    List { path: PathBuf, source: std::io::Error },
+    List {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("DISTCC_CMDLIST {} names no absolute path; nothing would be allowed", path.display())]
     EmptyList { path: PathBuf },
 }
@@ -82,13 +85,17 @@ impl Compilers {
         if search.any_program {
             found.anything_on = Some(search.path.clone());
         } else if found.by_name.is_empty() {
-            return Err(CompilersError::None { path: search.path.clone() });
+            return Err(CompilersError::None {
+                path: search.path.clone(),
+            });
         }
         Ok(found)
     }
 
     fn add_folder(&mut self, folder: &Path) {
-        let Ok(entries) = fs::read_dir(folder) else { return };
+        let Ok(entries) = fs::read_dir(folder) else {
+            return;
+        };
         for name in entries.flatten().map(|entry| entry.file_name()) {
             if names::guess(name.as_bytes()).is_none() {
                 continue;
@@ -135,18 +142,27 @@ impl Compilers {
         }
         // As stock: a path that is not there is tried by its last part.
         let name = path.file_name()?;
-        std::env::split_paths(folders).filter(|folder| folder.is_absolute()).find_map(|folder| {
-            let path = folder.join(name);
-            let real = self.itself.program_behind(&path)?;
-            Some(describe(path, &real))
-        })
+        std::env::split_paths(folders)
+            .filter(|folder| folder.is_absolute())
+            .find_map(|folder| {
+                let path = folder.join(name);
+                let real = self.itself.program_behind(&path)?;
+                Some(describe(path, &real))
+            })
     }
 
     /// How many names clients can use, for the log.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = match &self.listed {
-            Some((listed, _)) => listed.values().map(|compiler| compiler.path.display().to_string()).collect(),
-            None => self.by_name.values().map(|compiler| compiler.path.display().to_string()).collect(),
+            Some((listed, _)) => listed
+                .values()
+                .map(|compiler| compiler.path.display().to_string())
+                .collect(),
+            None => self
+                .by_name
+                .values()
+                .map(|compiler| compiler.path.display().to_string())
+                .collect(),
         };
         names.sort();
         names
@@ -155,35 +171,59 @@ impl Compilers {
 
 /// Reads what a name says; `cc` says only through the program behind it which family it is.
 fn describe(path: PathBuf, real: &Path) -> Compiler {
-    let guess = |path: &Path| path.file_name().and_then(|name| names::guess(name.as_bytes()).map(|g| (g.family, g.cxx)));
+    let guess = |path: &Path| {
+        path.file_name()
+            .and_then(|name| names::guess(name.as_bytes()).map(|g| (g.family, g.cxx)))
+    };
     let own = guess(&path);
-    let family = own.and_then(|(family, _)| family).or_else(|| guess(real).and_then(|(family, _)| family));
-    Compiler { family: family.unwrap_or(Family::Gcc), cxx: own.is_some_and(|(_, cxx)| cxx), path }
+    let family = own
+        .and_then(|(family, _)| family)
+        .or_else(|| guess(real).and_then(|(family, _)| family));
+    Compiler {
+        family: family.unwrap_or(Family::Gcc),
+        cxx: own.is_some_and(|(_, cxx)| cxx),
+        path,
+    }
 }
 
 fn read_list(file: &Path, parts: usize) -> Result<HashMap<Vec<u8>, Compiler>, CompilersError> {
-    let text = fs::read(file).map_err(|source| CompilersError::List { path: file.to_owned(), source })?;
+    let text = fs::read(file).map_err(|source| CompilersError::List {
+        path: file.to_owned(),
+        source,
+    })?;
     let mut listed = HashMap::new();
     for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
         let path = PathBuf::from(OsString::from_vec(line.to_vec()));
         if !path.is_absolute() {
             if !line.is_empty() && !line.starts_with(b"#") {
-                log::warning!("DISTCC_CMDLIST: passed over {}: not an absolute path", path.display());
+                log::warning!(
+                    "DISTCC_CMDLIST: passed over {}: not an absolute path",
+                    path.display()
+                );
             }
             continue;
         }
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-        listed.entry(last_parts(line, parts).to_vec()).or_insert_with(|| describe(path.clone(), &real));
+        listed
+            .entry(last_parts(line, parts).to_vec())
+            .or_insert_with(|| describe(path.clone(), &real));
     }
     if listed.is_empty() {
-        return Err(CompilersError::EmptyList { path: file.to_owned() });
+        return Err(CompilersError::EmptyList {
+            path: file.to_owned(),
+        });
     }
     Ok(listed)
 }
 
 /// The last `parts` components of a path; all of it when it has fewer.
 fn last_parts(path: &[u8], parts: usize) -> &[u8] {
-    let slashes = path.iter().enumerate().rev().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    let slashes = path
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, byte)| **byte == b'/')
+        .map(|(at, _)| at);
     match slashes.take(parts.max(1)).nth(parts.max(1) - 1) {
         Some(slash) => &path[slash + 1..],
         None => path,
@@ -200,7 +240,9 @@ struct Itself {
 impl Itself {
     fn new(path: &OsStr) -> Self {
         let mut files = Vec::new();
-        let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
+        let beside = std::env::current_exe()
+            .ok()
+            .and_then(|exe| exe.parent().map(Path::to_owned));
         for folder in std::env::split_paths(path).chain(beside) {
             for name in ["distcc", "distcc-launch", "distcc-launchd", "distccd"] {
                 if let Ok(about) = fs::metadata(folder.join(name)) {
@@ -217,7 +259,12 @@ impl Itself {
     fn program_behind(&self, path: &Path) -> Option<PathBuf> {
         let about = fs::metadata(path).ok()?;
         let executable = about.is_file() && about.mode() & 0o111 != 0;
-        if !executable || self.files.binary_search(&(about.dev(), about.ino())).is_ok() {
+        if !executable
+            || self
+                .files
+                .binary_search(&(about.dev(), about.ino()))
+                .is_ok()
+        {
             return None;
         }
         let real = path.canonicalize().ok()?;
@@ -250,12 +297,18 @@ mod tests {
         }
 
         fn search(&self) -> Search {
-            Search { path: self.0.path().into(), list: None, any_program: false }
+            Search {
+                path: self.0.path().into(),
+                list: None,
+                any_program: false,
+            }
         }
     }
 
     fn path_of(compilers: &Compilers, word: &str) -> Option<PathBuf> {
-        compilers.named(OsStr::new(word)).map(|compiler| compiler.path)
+        compilers
+            .named(OsStr::new(word))
+            .map(|compiler| compiler.path)
     }
 
     #[test]
@@ -270,8 +323,21 @@ mod tests {
             assert_eq!(path_of(&compilers, word), Some(gcc.clone()), "{word}");
         }
         for word in [
-            "sh", "/bin/sh", "g++", "", ".", "/", "..", "../gcc-12", "/usr/bin/../bin/gcc-12", "/opt/gcc-12", "gcc-12 ",
-            "gcc-12\n", "./gcc-12", "/usr/bin//gcc-12", "distcc",
+            "sh",
+            "/bin/sh",
+            "g++",
+            "",
+            ".",
+            "/",
+            "..",
+            "../gcc-12",
+            "/usr/bin/../bin/gcc-12",
+            "/opt/gcc-12",
+            "gcc-12 ",
+            "gcc-12\n",
+            "./gcc-12",
+            "/usr/bin//gcc-12",
+            "distcc",
         ] {
             assert_eq!(path_of(&compilers, word), None, "{word:?}");
         }
@@ -285,7 +351,12 @@ mod tests {
         fs::hard_link(&client, links.path("clang")).unwrap();
         let gcc = real.program("gcc");
         let path = std::env::join_paths([links.0.path(), real.0.path()]).unwrap();
-        let compilers = Compilers::find(&Search { path, list: None, any_program: true }).unwrap();
+        let compilers = Compilers::find(&Search {
+            path,
+            list: None,
+            any_program: true,
+        })
+        .unwrap();
         assert_eq!(path_of(&compilers, "gcc"), Some(gcc));
         assert_eq!(path_of(&compilers, "clang"), None);
         assert_eq!(path_of(&compilers, client.to_str().unwrap()), None);
@@ -296,7 +367,11 @@ mod tests {
     fn cc_is_of_the_family_it_leads_to() {
         let folder = Folder::new();
         symlink(folder.program("clang-16"), folder.path("cc")).unwrap();
-        symlink(folder.program("x86_64-linux-gnu-g++-12"), folder.path("c++")).unwrap();
+        symlink(
+            folder.program("x86_64-linux-gnu-g++-12"),
+            folder.path("c++"),
+        )
+        .unwrap();
         let compilers = Compilers::find(&folder.search()).unwrap();
         let cc = compilers.named(OsStr::new("cc")).unwrap();
         let cxx = compilers.named(OsStr::new("c++")).unwrap();
@@ -309,14 +384,21 @@ mod tests {
     fn no_compiler_is_an_error() {
         let folder = Folder::new();
         folder.program("true");
-        assert!(matches!(Compilers::find(&folder.search()), Err(CompilersError::None { .. })));
+        assert!(matches!(
+            Compilers::find(&folder.search()),
+            Err(CompilersError::None { .. })
+        ));
     }
 
     #[test]
     fn insecure_widens_to_any_program() {
         let folder = Folder::new();
         let tool = folder.program("tool");
-        let compilers = Compilers::find(&Search { any_program: true, ..folder.search() }).unwrap();
+        let compilers = Compilers::find(&Search {
+            any_program: true,
+            ..folder.search()
+        })
+        .unwrap();
         for word in ["tool", tool.to_str().unwrap(), "/nowhere/tool"] {
             assert_eq!(path_of(&compilers, word), Some(tool.clone()), "{word}");
         }
@@ -330,12 +412,27 @@ mod tests {
         let folder = Folder::new();
         folder.program("gcc");
         let list = folder.path("list");
-        fs::write(&list, "# ours\n/opt/a/bin/gcc\n/opt/b/bin/cross-gcc\nrelative\n").unwrap();
-        let one = Compilers::find(&Search { list: Some((list.clone(), 1)), ..folder.search() }).unwrap();
+        fs::write(
+            &list,
+            "# ours\n/opt/a/bin/gcc\n/opt/b/bin/cross-gcc\nrelative\n",
+        )
+        .unwrap();
+        let one = Compilers::find(&Search {
+            list: Some((list.clone(), 1)),
+            ..folder.search()
+        })
+        .unwrap();
         assert_eq!(path_of(&one, "gcc"), Some("/opt/a/bin/gcc".into()));
-        assert_eq!(path_of(&one, "/x/cross-gcc"), Some("/opt/b/bin/cross-gcc".into()));
+        assert_eq!(
+            path_of(&one, "/x/cross-gcc"),
+            Some("/opt/b/bin/cross-gcc".into())
+        );
         assert_eq!(path_of(&one, "clang"), None);
-        let two = Compilers::find(&Search { list: Some((list, 2)), ..folder.search() }).unwrap();
+        let two = Compilers::find(&Search {
+            list: Some((list, 2)),
+            ..folder.search()
+        })
+        .unwrap();
         assert_eq!(path_of(&two, "/x/bin/gcc"), Some("/opt/a/bin/gcc".into()));
         assert_eq!(path_of(&two, "gcc"), None);
     }
@@ -344,10 +441,20 @@ mod tests {
     fn an_unreadable_command_list_allows_nothing() {
         let folder = Folder::new();
         folder.program("gcc");
-        let search = |file: PathBuf| Search { list: Some((file, 1)), any_program: true, ..folder.search() };
-        assert!(matches!(Compilers::find(&search(folder.path("none"))), Err(CompilersError::List { .. })));
+        let search = |file: PathBuf| Search {
+            list: Some((file, 1)),
+            any_program: true,
+            ..folder.search()
+        };
+        assert!(matches!(
+            Compilers::find(&search(folder.path("none"))),
+            Err(CompilersError::List { .. })
+        ));
         fs::write(folder.path("empty"), "\n").unwrap();
-        assert!(matches!(Compilers::find(&search(folder.path("empty"))), Err(CompilersError::EmptyList { .. })));
+        assert!(matches!(
+            Compilers::find(&search(folder.path("empty"))),
+            Err(CompilersError::EmptyList { .. })
+        ));
     }
 
     #[test]

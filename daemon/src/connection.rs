@@ -6,8 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
+use crate::stopgap::{self as remote, DaemonJob};
 use compiler::Product;
-use compiler::remote::{self, DaemonJob};
 use protocol::{Body, Limits, Outcome, Request, Source, Version, WaitStatus};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -28,8 +28,13 @@ const CHUNK: usize = 256 << 10;
 const MAX_TRAILING: u64 = 1 << 20;
 
 /// Serves one connection to its end. Every way out closes it.
-pub(crate) async fn serve<R, W>(server: &Server, mut reader: R, mut writer: W, watch: bool, peer: &str)
-where
+pub(crate) async fn serve<R, W>(
+    server: &Server,
+    mut reader: R,
+    mut writer: W,
+    watch: bool,
+    peer: &str,
+) where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
@@ -83,7 +88,12 @@ enum Answer {
 }
 
 async fn compile(server: &Server, request: Request, unwanted: impl Future<Output = ()>) -> Answer {
-    let Request { argv, source: Source::Preprocessed(body), .. } = request else {
+    let Request {
+        argv,
+        source: Source::Preprocessed(body),
+        ..
+    } = request
+    else {
         return Answer::Refused("pump mode is not served yet".into());
     };
     let argv: Vec<OsString> = argv.into_iter().map(OsString::from_vec).collect();
@@ -97,7 +107,9 @@ async fn compile(server: &Server, request: Request, unwanted: impl Future<Output
         () = &mut unwanted => return Answer::Unwanted,
     };
     // The semaphore is never closed; were it, nobody would wait for an answer.
-    let Ok(_slot) = slot else { return Answer::Unwanted };
+    let Ok(_slot) = slot else {
+        return Answer::Unwanted;
+    };
     let max = Limits::for_daemon().unpacked(body.wire().len());
     let text = match body.unpack(max) {
         Ok(text) => text,
@@ -113,13 +125,19 @@ async fn compile(server: &Server, request: Request, unwanted: impl Future<Output
 /// May this be run here? The refusal is a sentence for the client.
 fn check(server: &Server, argv: &[OsString]) -> Result<(Compiler, DaemonJob), String> {
     let (name, args) = argv.split_first().ok_or("the command has no words")?;
-    let compiler = server
-        .compilers
-        .named(name)
-        .ok_or_else(|| format!("no compiler {} on this host, or not an allowed one", name.display()))?;
-    let job = remote::check(compiler.family, compiler.cxx, args).map_err(|refusal| refusal.to_string())?;
+    let compiler = server.compilers.named(name).ok_or_else(|| {
+        format!(
+            "no compiler {} on this host, or not an allowed one",
+            name.display()
+        )
+    })?;
+    let job = remote::check(compiler.family, compiler.cxx, args)
+        .map_err(|refusal| refusal.to_string())?;
     if let Some(word) = job.unknown.and_then(|at| args.get(at)) {
-        return Err(format!("unknown option {}, which could read or write files of this host", word.display()));
+        return Err(format!(
+            "unknown option {}, which could read or write files of this host",
+            word.display()
+        ));
     }
     Ok((compiler, job))
 }
@@ -132,12 +150,26 @@ async fn run(
     text: Vec<u8>,
     unwanted: impl Future<Output = ()>,
 ) -> Result<Finished, JobError> {
-    let folder = server.scratch.job().map_err(|source| JobError::Start { program: "a job's folder".into(), source })?;
-    let client = args.get(job.source).map_or(OsStr::new(""), OsString::as_os_str);
+    let folder = server.scratch.job().map_err(|source| JobError::Start {
+        program: "a job's folder".into(),
+        source,
+    })?;
+    let client = args
+        .get(job.source)
+        .map_or(OsStr::new(""), OsString::as_os_str);
     let source = source_name(client, job.language.preprocessed_suffix());
-    let product = product_name(&source, if job.product == Product::Assembly { "s" } else { "o" });
-    std::fs::write(folder.path().join(&source), &text)
-        .map_err(|error| JobError::Start { program: "the job: could not write its source".into(), source: error })?;
+    let product = product_name(
+        &source,
+        if job.product == Product::Assembly {
+            "s"
+        } else {
+            "o"
+        },
+    );
+    std::fs::write(folder.path().join(&source), &text).map_err(|error| JobError::Start {
+        program: "the job: could not write its source".into(),
+        source: error,
+    })?;
     // The compile may take long; the text is on its way to the compiler now.
     drop(text);
     let plan = Plan {
@@ -196,12 +228,21 @@ impl Answer {
     fn reply(self, version: Version) -> Option<Outcome> {
         let own = |exit: Exit, sentence: String| {
             let text = format!("distcc-launchd: {sentence}\n");
-            outcome(version, WaitStatus::exited(exit.code()), text.into_bytes(), Vec::new(), Vec::new())
+            outcome(
+                version,
+                WaitStatus::exited(exit.code()),
+                text.into_bytes(),
+                Vec::new(),
+                Vec::new(),
+            )
         };
         Some(match self {
-            Self::Finished(Finished { status, stderr, stdout, product }) => {
-                outcome(version, status, stderr, stdout, product)
-            }
+            Self::Finished(Finished {
+                status,
+                stderr,
+                stdout,
+                product,
+            }) => outcome(version, status, stderr, stdout, product),
             Self::Refused(sentence) => own(Exit::Failed, format!("refused: {sentence}")),
             Self::Failed(error) => own(error.exit(), Chain(&error).to_string()),
             Self::Unwanted | Self::Broken(_) => return None,
@@ -210,11 +251,23 @@ impl Answer {
 
     /// Tells the log what is not in the summary.
     fn end(&self, peer: &str) -> End {
-        let end = |ended, exit| End { ended, status: WaitStatus::SUCCESS, exit };
+        let end = |ended, exit| End {
+            ended,
+            status: WaitStatus::SUCCESS,
+            exit,
+        };
         match self {
             Self::Finished(Finished { status, .. }) => {
-                let ended = if status.success() { Ended::Compiled } else { Ended::CompileError };
-                End { ended, status: *status, exit: Exit::Ok }
+                let ended = if status.success() {
+                    Ended::Compiled
+                } else {
+                    Ended::CompileError
+                };
+                End {
+                    ended,
+                    status: *status,
+                    exit: Exit::Ok,
+                }
             }
             Self::Refused(sentence) => {
                 log::warning!("{peer}: refused: {sentence}");
@@ -222,7 +275,11 @@ impl Answer {
             }
             Self::Failed(error) => {
                 log::error!("{peer}: {}", Chain(error));
-                let ended = if matches!(error, JobError::OutOfTime(_)) { Ended::TimedOut } else { Ended::Other };
+                let ended = if matches!(error, JobError::OutOfTime(_)) {
+                    Ended::TimedOut
+                } else {
+                    Ended::Other
+                };
                 end(ended, error.exit())
             }
             Self::Unwanted => end(Ended::Disconnected, Exit::Io),
@@ -234,9 +291,23 @@ impl Answer {
     }
 }
 
-fn outcome(version: Version, status: WaitStatus, stderr: Vec<u8>, stdout: Vec<u8>, object: Vec<u8>) -> Outcome {
-    let [stderr, stdout, object] = [stderr, stdout, object].map(|content| Body::pack(version, content));
-    Outcome { version, status, stderr, stdout, object, depfile: None }
+fn outcome(
+    version: Version,
+    status: WaitStatus,
+    stderr: Vec<u8>,
+    stdout: Vec<u8>,
+    object: Vec<u8>,
+) -> Outcome {
+    let [stderr, stdout, object] =
+        [stderr, stdout, object].map(|content| Body::pack(version, content));
+    Outcome {
+        version,
+        status,
+        stderr,
+        stdout,
+        object,
+        depfile: None,
+    }
 }
 
 impl JobError {
@@ -260,9 +331,16 @@ struct Label {
 impl Label {
     fn of(request: &Request) -> Self {
         let word = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let source = request.argv.iter().skip(1).find(|word| compiler::names::looks_like_source(word));
+        let source = request
+            .argv
+            .iter()
+            .skip(1)
+            .find(|word| compiler::names::looks_like_source(word));
         Self {
-            compiler: request.argv.first().map_or_else(String::new, |name| word(name)),
+            compiler: request
+                .argv
+                .first()
+                .map_or_else(String::new, |name| word(name)),
             source: source.map_or_else(String::new, |name| word(name)),
         }
     }
@@ -274,12 +352,26 @@ fn report_broken(server: &Server, peer: &str, error: &ReceiveError, start: Insta
         ReceiveError::Io(_) | ReceiveError::TooSlow => (Ended::Disconnected, Exit::Io),
     };
     log::info!("{peer}: {}", Chain(error));
-    summary(server, peer, &End { ended, status: WaitStatus::SUCCESS, exit }, start.elapsed(), None);
+    summary(
+        server,
+        peer,
+        &End {
+            ended,
+            status: WaitStatus::SUCCESS,
+            exit,
+        },
+        start.elapsed(),
+        None,
+    );
 }
 
 /// The line that log scrapers of stock read (facts 7.6), and the counters.
 fn summary(server: &Server, peer: &str, end: &End, took: Duration, label: Option<&Label>) {
-    let End { ended, status, exit } = end;
+    let End {
+        ended,
+        status,
+        exit,
+    } = end;
     server.stats.count(Event::Ended(*ended));
     let label = label.filter(|_| matches!(ended, Ended::Compiled | Ended::CompileError));
     if let Some(label) = label {
@@ -293,6 +385,9 @@ fn summary(server: &Server, peer: &str, end: &End, took: Duration, label: Option
         u8::from(status.core_dumped()),
         exit.code(),
         took.as_millis(),
-        label.map_or_else(String::new, |label| format!(" {} {}", label.compiler, label.source)),
+        label.map_or_else(String::new, |label| format!(
+            " {} {}",
+            label.compiler, label.source
+        )),
     );
 }

@@ -29,7 +29,11 @@ pub(crate) fn detach() -> io::Result<Detached> {
             drop(writer);
             let mut code = [0];
             let told = reader.read_exact(&mut code).is_ok();
-            Ok(Detached::Parent(if told && code[0] == Exit::Ok.code() { Exit::Ok } else { refused(code[0]) }))
+            Ok(Detached::Parent(if told && code[0] == Exit::Ok.code() {
+                Exit::Ok
+            } else {
+                refused(code[0])
+            }))
         }
         Forked::Child => {
             drop(reader);
@@ -40,7 +44,10 @@ pub(crate) fn detach() -> io::Result<Detached> {
 }
 
 fn refused(code: u8) -> Exit {
-    [Exit::BindFailed, Exit::ChangeUser].into_iter().find(|exit| exit.code() == code).unwrap_or(Exit::Failed)
+    [Exit::BindFailed, Exit::ChangeUser]
+        .into_iter()
+        .find(|exit| exit.code() == code)
+        .unwrap_or(Exit::Failed)
 }
 
 impl Ready {
@@ -64,7 +71,10 @@ impl Ready {
 }
 
 fn leave_terminal() -> io::Result<()> {
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    let null = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
@@ -82,7 +92,9 @@ impl Announcement {
     pub(crate) fn write(path: &Path, line: u64) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
-        let mut file = tempfile::Builder::new().prefix(".distccd-").tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".distccd-")
+            .tempfile_in(folder)?;
         writeln!(file, "{line}")?;
         rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o644))?;
         file.persist(&path).map_err(|error| error.error)?;

@@ -50,17 +50,25 @@ pub(crate) enum EnvironmentError {
 
 impl Environment {
     pub(crate) fn read() -> Self {
-        Self { variables: std::env::vars_os().collect() }
+        Self {
+            variables: std::env::vars_os().collect(),
+        }
     }
 
     fn get(&self, name: &str) -> Option<&OsStr> {
-        self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
+        self.variables
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_os_str())
     }
 
     /// DISTCCD_PATH, else PATH.
     fn path(&self) -> OsString {
         let set = |name| self.get(name).filter(|value| !value.is_empty());
-        set("DISTCCD_PATH").or_else(|| set("PATH")).unwrap_or(OsStr::new(PATH)).to_owned()
+        set("DISTCCD_PATH")
+            .or_else(|| set("PATH"))
+            .unwrap_or(OsStr::new(PATH))
+            .to_owned()
     }
 
     /// Where compilers are looked for.
@@ -68,13 +76,22 @@ impl Environment {
     /// # Errors
     /// DISTCC_CMDLIST_NUMWORDS is no number: the list would mean something else than was wanted.
     pub(crate) fn search(&self, any_program: bool) -> Result<Search, EnvironmentError> {
-        let parts = match self.get("DISTCC_CMDLIST_NUMWORDS").map(|value| value.to_str().and_then(|v| v.parse().ok())) {
+        let parts = match self
+            .get("DISTCC_CMDLIST_NUMWORDS")
+            .map(|value| value.to_str().and_then(|v| v.parse().ok()))
+        {
             None => 1,
             Some(Some(parts)) if parts > 0 => parts,
             Some(_) => return Err(EnvironmentError::ListParts),
         };
-        let list = self.get("DISTCC_CMDLIST").map(|file| (PathBuf::from(file), parts));
-        Ok(Search { path: self.path(), list, any_program })
+        let list = self
+            .get("DISTCC_CMDLIST")
+            .map(|file| (PathBuf::from(file), parts));
+        Ok(Search {
+            path: self.path(),
+            list,
+            any_program,
+        })
     }
 
     /// DISTCC_IO_TIMEOUT, how long a client may preprocess.
@@ -82,7 +99,9 @@ impl Environment {
     /// # Errors
     /// It is no number above 0, for which stock ends with 101.
     pub(crate) fn io_timeout(&self) -> Result<Duration, EnvironmentError> {
-        let Some(value) = self.get("DISTCC_IO_TIMEOUT") else { return Ok(Duration::from_secs(IO_TIMEOUT)) };
+        let Some(value) = self.get("DISTCC_IO_TIMEOUT") else {
+            return Ok(Duration::from_secs(IO_TIMEOUT));
+        };
         match value.to_str().and_then(|value| value.parse().ok()) {
             Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
             _ => Err(EnvironmentError::IoTimeout),
@@ -103,9 +122,15 @@ impl Environment {
         let ours = ["PATH", "TMPDIR", "_DISTCC_SAFEGUARD"];
         let kept = |name: &OsStr| {
             let surprise = SURPRISES.iter().any(|surprise| name == *surprise);
-            !ours.iter().any(|own| name == *own) && (!surprise || pass.iter().any(|passed| passed == name))
+            !ours.iter().any(|own| name == *own)
+                && (!surprise || pass.iter().any(|passed| passed == name))
         };
-        let mut variables: Vec<_> = self.variables.iter().filter(|(name, _)| kept(name)).cloned().collect();
+        let mut variables: Vec<_> = self
+            .variables
+            .iter()
+            .filter(|(name, _)| kept(name))
+            .cloned()
+            .collect();
         variables.push(("PATH".into(), self.path()));
         variables.push(("_DISTCC_SAFEGUARD".into(), "1".into()));
         variables
@@ -117,30 +142,70 @@ mod tests {
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
-        Environment { variables: variables.iter().map(|(name, value)| (name.into(), value.into())).collect() }
+        Environment {
+            variables: variables
+                .iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        }
     }
 
     #[test]
     fn compilers_meet_no_surprises() {
-        let ours = environment(&[("HOME", "/h"), ("CPATH", "/x"), ("PATH", "/p"), ("DISTCCD_PATH", "/d"), ("TMPDIR", "/t")]);
-        let theirs = environment(&[("HOME", "/h"), ("DISTCCD_PATH", "/d"), ("PATH", "/d"), ("_DISTCC_SAFEGUARD", "1")]);
+        let ours = environment(&[
+            ("HOME", "/h"),
+            ("CPATH", "/x"),
+            ("PATH", "/p"),
+            ("DISTCCD_PATH", "/d"),
+            ("TMPDIR", "/t"),
+        ]);
+        let theirs = environment(&[
+            ("HOME", "/h"),
+            ("DISTCCD_PATH", "/d"),
+            ("PATH", "/d"),
+            ("_DISTCC_SAFEGUARD", "1"),
+        ]);
         assert_eq!(ours.for_compilers(&[]), theirs.variables);
-        assert!(ours.for_compilers(&["CPATH".into()]).contains(&("CPATH".into(), "/x".into())));
+        assert!(
+            ours.for_compilers(&["CPATH".into()])
+                .contains(&("CPATH".into(), "/x".into()))
+        );
     }
 
     #[test]
     fn the_path_of_the_daemon_goes_first() {
-        assert_eq!(environment(&[("PATH", "/p"), ("DISTCCD_PATH", "/d")]).path(), "/d");
-        assert_eq!(environment(&[("PATH", "/p"), ("DISTCCD_PATH", "")]).path(), "/p");
+        assert_eq!(
+            environment(&[("PATH", "/p"), ("DISTCCD_PATH", "/d")]).path(),
+            "/d"
+        );
+        assert_eq!(
+            environment(&[("PATH", "/p"), ("DISTCCD_PATH", "")]).path(),
+            "/p"
+        );
         assert_eq!(environment(&[]).path(), PATH);
     }
 
     #[test]
     fn nonsense_is_an_error() {
         for value in ["0", "-1", "x", ""] {
-            assert!(environment(&[("DISTCC_IO_TIMEOUT", value)]).io_timeout().is_err(), "{value}");
-            assert!(environment(&[("DISTCC_CMDLIST_NUMWORDS", value)]).search(false).is_err(), "{value}");
+            assert!(
+                environment(&[("DISTCC_IO_TIMEOUT", value)])
+                    .io_timeout()
+                    .is_err(),
+                "{value}"
+            );
+            assert!(
+                environment(&[("DISTCC_CMDLIST_NUMWORDS", value)])
+                    .search(false)
+                    .is_err(),
+                "{value}"
+            );
         }
-        assert_eq!(environment(&[("DISTCC_IO_TIMEOUT", "5")]).io_timeout().unwrap(), Duration::from_secs(5));
+        assert_eq!(
+            environment(&[("DISTCC_IO_TIMEOUT", "5")])
+                .io_timeout()
+                .unwrap(),
+            Duration::from_secs(5)
+        );
     }
 }

@@ -27,9 +27,15 @@ pub(crate) fn stdin_is_socket() -> bool {
 
 /// Is standard error the connection itself? inetd leaves it so, and a log line there would break the protocol.
 pub(crate) fn stderr_is_peer() -> bool {
-    let id = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).ok().map(|about| (about.st_dev, about.st_ino));
+    let id = |fd: BorrowedFd<'_>| {
+        rustix::fs::fstat(fd)
+            .ok()
+            .map(|about| (about.st_dev, about.st_ino))
+    };
     let stderr = id(rustix::stdio::stderr());
-    stderr.is_none() || stderr == id(rustix::stdio::stdin()) || stderr == id(rustix::stdio::stdout())
+    stderr.is_none()
+        || stderr == id(rustix::stdio::stdin())
+        || stderr == id(rustix::stdio::stdout())
 }
 
 /// The peer's network address, if it has one.
@@ -61,7 +67,11 @@ pub(crate) fn ends() -> io::Result<Ends> {
     let input = own(rustix::stdio::stdin())?;
     let output = own(rustix::stdio::stdout())?;
     let watch = is_stream(&input)?;
-    Ok(Ends { reader: reader(input)?, writer: writer(output)?, watch })
+    Ok(Ends {
+        reader: reader(input)?,
+        writer: writer(output)?,
+        watch,
+    })
 }
 
 fn own(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
@@ -74,7 +84,10 @@ fn is_stream(fd: &OwnedFd) -> io::Result<bool> {
 }
 
 fn is_fifo(fd: &OwnedFd) -> io::Result<bool> {
-    Ok(File::from(fd.try_clone()?).metadata()?.file_type().is_fifo())
+    Ok(File::from(fd.try_clone()?)
+        .metadata()?
+        .file_type()
+        .is_fifo())
 }
 
 fn reader(fd: OwnedFd) -> io::Result<Pin<Box<dyn AsyncRead>>> {

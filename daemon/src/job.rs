@@ -62,9 +62,16 @@ pub(crate) enum JobError {
     #[error("nobody wants the job any more")]
     Unwanted,
     #[error("could not read what the compiler left: {what}")]
-    Read { what: &'static str, source: io::Error },
+    Read {
+        what: &'static str,
+        source: io::Error,
+    },
     #[error("the {what} has {len} bytes; this daemon sends back {max} at most")]
-    TooLarge { what: &'static str, len: u64, max: u64 },
+    TooLarge {
+        what: &'static str,
+        len: u64,
+        max: u64,
+    },
 }
 
 /// Runs the compiler to its end, or to that of `unwanted` or of the time it has. In every case all processes of its
@@ -74,8 +81,14 @@ pub(crate) async fn run(
     conditions: &Conditions,
     unwanted: impl Future<Output = ()>,
 ) -> Result<Finished, JobError> {
-    let start = |source| JobError::Start { program: plan.program.display().to_string(), source };
-    let (stdout, stderr) = (memory("stdout").map_err(start)?, memory("stderr").map_err(start)?);
+    let start = |source| JobError::Start {
+        program: plan.program.display().to_string(),
+        source,
+    };
+    let (stdout, stderr) = (
+        memory("stdout").map_err(start)?,
+        memory("stderr").map_err(start)?,
+    );
     let mut running = Running::start(plan, conditions, &stdout, &stderr).map_err(start)?;
     let status = tokio::select! {
         status = running.wait() => status.map_err(|source| JobError::Read { what: "exit status", source })?,
@@ -108,7 +121,10 @@ async fn limit(lifetime: Option<Duration>) {
 /// A file without a name, for what the compiler prints: cheaper than pipes, and a process that keeps it open holds
 /// nobody up.
 fn memory(name: &str) -> io::Result<File> {
-    Ok(File::from(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?))
+    Ok(File::from(rustix::fs::memfd_create(
+        name,
+        MemfdFlags::CLOEXEC,
+    )?))
 }
 
 /// A compiler at work. Dropping it ends its whole process group and reaps it.
@@ -120,12 +136,22 @@ struct Running {
 }
 
 impl Running {
-    fn start(plan: &Plan<'_>, conditions: &Conditions, stdout: &File, stderr: &File) -> io::Result<Self> {
+    fn start(
+        plan: &Plan<'_>,
+        conditions: &Conditions,
+        stdout: &File,
+        stderr: &File,
+    ) -> io::Result<Self> {
         // No pre_exec: it would copy the daemon by fork instead of starting the compiler in place (posix_spawn).
         let mut child = Command::new(plan.program)
             .args(plan.args)
             .env_clear()
-            .envs(conditions.environment.iter().map(|(name, value)| (name, value)))
+            .envs(
+                conditions
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
             .env("TMPDIR", plan.folder)
             .current_dir(plan.folder)
             .stdin(Stdio::null())
@@ -143,7 +169,11 @@ impl Running {
                 return Err(error);
             }
         };
-        let running = Self { child, ended, reaped: None };
+        let running = Self {
+            child,
+            ended,
+            reaped: None,
+        };
         running.lower_priority(conditions);
         Ok(running)
     }
@@ -154,14 +184,18 @@ impl Running {
         let pid = pid(&self.child);
         if conditions.nice != 0 {
             let own = rustix::process::getpriority_process(None).unwrap_or(0);
-            if let Err(error) = rustix::process::setpriority_pgrp(Some(pid), own + conditions.nice) {
+            if let Err(error) = rustix::process::setpriority_pgrp(Some(pid), own + conditions.nice)
+            {
                 log::debug!("could not renice compiler {}: {error}", self.child.id());
             }
         }
         if let Some(score) = conditions.oom_score_adj {
             let path = format!("/proc/{}/oom_score_adj", self.child.id());
             if let Err(error) = std::fs::write(path, score.to_string()) {
-                log::debug!("could not set oom_score_adj of compiler {}: {error}", self.child.id());
+                log::debug!(
+                    "could not set oom_score_adj of compiler {}: {error}",
+                    self.child.id()
+                );
             }
         }
     }
@@ -169,7 +203,8 @@ impl Running {
     /// Waits for the compiler; then ends what it may have left in its group, while the group's number is still taken.
     async fn wait(&mut self) -> io::Result<ExitStatus> {
         let _readable = self.ended.readable().await?;
-        let status = end_group(&mut self.child).ok_or_else(|| io::Error::other("it could not be waited for"))?;
+        let status = end_group(&mut self.child)
+            .ok_or_else(|| io::Error::other("it could not be waited for"))?;
         self.reaped = Some(status);
         Ok(status)
     }
@@ -190,9 +225,15 @@ fn pid(child: &Child) -> Pid {
 /// Kills the group of a child that was not reaped yet (so that no other process can have its number), and reaps it.
 fn end_group(child: &mut Child) -> Option<ExitStatus> {
     if let Err(error) = rustix::process::kill_process_group(pid(child), Signal::KILL) {
-        log::debug!("could not end the process group of compiler {}: {error}", child.id());
+        log::debug!(
+            "could not end the process group of compiler {}: {error}",
+            child.id()
+        );
     }
-    child.wait().inspect_err(|error| log::warning!("could not reap compiler {}: {error}", child.id())).ok()
+    child
+        .wait()
+        .inspect_err(|error| log::warning!("could not reap compiler {}: {error}", child.id()))
+        .ok()
 }
 
 /// std keeps the status as the system gave it, which is what goes over the wire.
@@ -201,15 +242,20 @@ fn wait_status(status: ExitStatus) -> WaitStatus {
 }
 
 fn read_output(file: &File, what: &'static str, max: u64) -> Result<Vec<u8>, JobError> {
-    read(file, max).map_err(|source| JobError::Read { what, source }).and_then(|read| match read {
-        Ok(bytes) => Ok(bytes),
-        Err(len) => Err(JobError::TooLarge { what, len, max }),
-    })
+    read(file, max)
+        .map_err(|source| JobError::Read { what, source })
+        .and_then(|read| match read {
+            Ok(bytes) => Ok(bytes),
+            Err(len) => Err(JobError::TooLarge { what, len, max }),
+        })
 }
 
 /// The compiler's product; none at all counts as empty, as with stock.
 fn read_product(path: &Path, max: u64) -> Result<Vec<u8>, JobError> {
-    let error = |source| JobError::Read { what: "product", source };
+    let error = |source| JobError::Read {
+        what: "product",
+        source,
+    };
     // A link or a device could stand there: the job's folder is the compiler's to write.
     let flags = rustix::fs::OFlags::RDONLY
         | rustix::fs::OFlags::CLOEXEC
@@ -225,14 +271,20 @@ fn read_product(path: &Path, max: u64) -> Result<Vec<u8>, JobError> {
     }
     match read(&file, max).map_err(error)? {
         Ok(bytes) => Ok(bytes),
-        Err(len) => Err(JobError::TooLarge { what: "product", len, max }),
+        Err(len) => Err(JobError::TooLarge {
+            what: "product",
+            len,
+            max,
+        }),
     }
 }
 
 /// A file's bytes, or its length when that is more than `max`.
 fn read(file: &File, max: u64) -> io::Result<Result<Vec<u8>, u64>> {
     let len = file.metadata()?.len();
-    let Some(size) = usize::try_from(len).ok().filter(|_| len <= max) else { return Ok(Err(len)) };
+    let Some(size) = usize::try_from(len).ok().filter(|_| len <= max) else {
+        return Ok(Err(len));
+    };
     let mut bytes = vec![0; size];
     file.read_exact_at(&mut bytes, 0)?;
     Ok(Ok(bytes))
@@ -257,7 +309,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let args = ["-c", script].map(OsString::from);
         let product = folder.path().join("x.o");
-        let plan = Plan { program: Path::new("/bin/sh"), args: &args, folder: folder.path(), product: &product };
+        let plan = Plan {
+            program: Path::new("/bin/sh"),
+            args: &args,
+            folder: folder.path(),
+            product: &product,
+        };
         run(&plan, conditions, std::future::pending()).await
     }
 
@@ -273,7 +330,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_leaves_no_product() {
-        let finished = shell("echo object > x.o; exit 3", &conditions()).await.unwrap();
+        let finished = shell("echo object > x.o; exit 3", &conditions())
+            .await
+            .unwrap();
         assert_eq!(finished.status, WaitStatus::exited(3));
         assert!(finished.product.is_empty());
         let finished = shell("kill -SEGV $$", &conditions()).await.unwrap();
@@ -282,36 +341,77 @@ mod tests {
 
     #[tokio::test]
     async fn no_product_is_an_empty_one() {
-        assert!(shell("true", &conditions()).await.unwrap().product.is_empty());
+        assert!(
+            shell("true", &conditions())
+                .await
+                .unwrap()
+                .product
+                .is_empty()
+        );
     }
 
     #[tokio::test]
     async fn a_product_that_is_no_file_is_not_followed() {
         for script in ["ln -s /etc/passwd x.o", "mkfifo x.o", "mkdir x.o"] {
             let error = shell(script, &conditions()).await.unwrap_err();
-            assert!(matches!(error, JobError::Read { what: "product", .. }), "{script}: {error:?}");
+            assert!(
+                matches!(
+                    error,
+                    JobError::Read {
+                        what: "product",
+                        ..
+                    }
+                ),
+                "{script}: {error:?}"
+            );
         }
     }
 
     #[tokio::test]
     async fn too_much_is_not_sent() {
-        let few = Conditions { max_output: 3, ..conditions() };
+        let few = Conditions {
+            max_output: 3,
+            ..conditions()
+        };
         let error = shell("echo four", &few).await.unwrap_err();
-        assert!(matches!(error, JobError::TooLarge { what: "stdout", len: 5, max: 3 }), "{error:?}");
+        assert!(
+            matches!(
+                error,
+                JobError::TooLarge {
+                    what: "stdout",
+                    len: 5,
+                    max: 3
+                }
+            ),
+            "{error:?}"
+        );
     }
 
     #[tokio::test]
     async fn time_ends() {
-        let short = Conditions { lifetime: Some(Duration::from_millis(1)), ..conditions() };
-        assert!(matches!(shell("sleep 60", &short).await, Err(JobError::OutOfTime(_))));
+        let short = Conditions {
+            lifetime: Some(Duration::from_millis(1)),
+            ..conditions()
+        };
+        assert!(matches!(
+            shell("sleep 60", &short).await,
+            Err(JobError::OutOfTime(_))
+        ));
     }
 
     #[tokio::test]
     async fn a_missing_program_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("none");
-        let plan = Plan { program: &program, args: &[], folder: folder.path(), product: &program };
-        let error = run(&plan, &conditions(), std::future::pending()).await.unwrap_err();
+        let plan = Plan {
+            program: &program,
+            args: &[],
+            folder: folder.path(),
+            product: &program,
+        };
+        let error = run(&plan, &conditions(), std::future::pending())
+            .await
+            .unwrap_err();
         assert!(matches!(error, JobError::Start { .. }), "{error:?}");
     }
 }

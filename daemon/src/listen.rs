@@ -22,7 +22,10 @@ pub(crate) enum ListenError {
     #[error("no address for {0:?}; give --listen an address of this machine")]
     NoAddress(String),
     #[error("could not listen on {address}")]
-    Bind { address: SocketAddr, source: io::Error },
+    Bind {
+        address: SocketAddr,
+        source: io::Error,
+    },
 }
 
 /// Listens on `port` of `listen`, or of all addresses of both families. With `defer`, connections that sent nothing
@@ -30,13 +33,20 @@ pub(crate) enum ListenError {
 ///
 /// # Errors
 /// The port is taken or forbidden, or the address is not this machine's.
-pub(crate) fn bind(listen: Option<&str>, port: u16, defer: bool) -> Result<TcpListener, ListenError> {
+pub(crate) fn bind(
+    listen: Option<&str>,
+    port: u16,
+    defer: bool,
+) -> Result<TcpListener, ListenError> {
     let error = |address| move |source| ListenError::Bind { address, source };
     let Some(host) = listen else {
         let all = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         return match open(all, defer) {
             // No IPv6 here.
-            Err(why) if why.raw_os_error() == Some(libc::EAFNOSUPPORT) || why.kind() == io::ErrorKind::AddrNotAvailable => {
+            Err(why)
+                if why.raw_os_error() == Some(libc::EAFNOSUPPORT)
+                    || why.kind() == io::ErrorKind::AddrNotAvailable =>
+            {
                 let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
                 open(all, defer).map_err(error(all))
             }
@@ -47,12 +57,19 @@ pub(crate) fn bind(listen: Option<&str>, port: u16, defer: bool) -> Result<TcpLi
         Ok(ip) => Some(ip),
         Err(_) => resolve::addresses(host).and_then(|found| found.first().copied()),
     };
-    let address = SocketAddr::from((ip.ok_or_else(|| ListenError::NoAddress(host.to_owned()))?, port));
+    let address = SocketAddr::from((
+        ip.ok_or_else(|| ListenError::NoAddress(host.to_owned()))?,
+        port,
+    ));
     open(address, defer).map_err(error(address))
 }
 
 fn open(address: SocketAddr, defer: bool) -> io::Result<TcpListener> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = net::socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -74,9 +91,18 @@ pub(crate) async fn accept(listener: &tokio::net::TcpListener) -> (TcpStream, So
     let mut short = false;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, SocketAddr::new(peer.ip().to_canonical(), peer.port())),
+            Ok((stream, peer)) => {
+                return (
+                    stream,
+                    SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+                );
+            }
             // The peer left between connecting and now.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+                ) => {}
             Err(error) => {
                 if !short {
                     log::warning!("could not accept a connection: {error}; trying again");
@@ -110,7 +136,13 @@ mod tests {
 
     #[test]
     fn an_address_of_nobody_is_an_error() {
-        assert!(matches!(bind(Some("192.0.2.1"), 0, true), Err(ListenError::Bind { .. })));
-        assert!(matches!(bind(Some("300.1.1.1"), 0, true), Err(ListenError::NoAddress(_))));
+        assert!(matches!(
+            bind(Some("192.0.2.1"), 0, true),
+            Err(ListenError::Bind { .. })
+        ));
+        assert!(matches!(
+            bind(Some("300.1.1.1"), 0, true),
+            Err(ListenError::NoAddress(_))
+        ));
     }
 }

@@ -12,6 +12,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::options::LogTo;
 
+macro_rules! error { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Error, format_args!($($part)*)) } }
+macro_rules! warning { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Warning, format_args!($($part)*)) } }
+macro_rules! notice { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Notice, format_args!($($part)*)) } }
+macro_rules! info { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Info, format_args!($($part)*)) } }
+macro_rules! debug { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Debug, format_args!($($part)*)) } }
+pub(crate) use {debug, error, info, notice, warning};
+
 /// How much a line matters, syslog's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -45,7 +52,10 @@ const NAMES: &[(&str, Level)] = &[
 
 impl Level {
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        NAMES.iter().find(|(known, _)| *known == name).map(|(_, level)| *level)
+        NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, level)| *level)
     }
 
     fn prefix(self) -> &'static str {
@@ -76,26 +86,36 @@ const DAEMON: u8 = 3 << 3;
 
 /// Sends lines of `level` and graver to `to` from now on. Before it is called, lines go to standard error.
 ///
-/// # Errors
-/// The log file cannot be opened.
-pub(crate) fn open(to: &LogTo, level: Level) -> io::Result<()> {
+/// A file that cannot be opened is an error on standard error, and syslog is used instead: as with stock, a daemon
+/// without a log serves all the same.
+pub(crate) fn open(to: &LogTo, level: Level) {
     let sink = match to {
         LogTo::Stderr => Sink::Stderr,
-        LogTo::File(path) => Sink::File(OpenOptions::new().append(true).create(true).open(path)?),
-        LogTo::Syslog => syslog().unwrap_or(Sink::Nowhere),
+        LogTo::File(path) => match OpenOptions::new().append(true).create(true).open(path) {
+            Ok(file) => Sink::File(file),
+            Err(error) => {
+                error!(
+                    "failed to open log file {}: {error}; logging to syslog",
+                    path.display()
+                );
+                syslog()
+            }
+        },
+        LogTo::Syslog => syslog(),
     };
     LEVEL.store(level as u8, Ordering::Relaxed);
     // A second call keeps the first sink; there is none in this program.
     let _ = SINK.set(sink);
-    Ok(())
 }
 
-fn syslog() -> io::Result<Sink> {
-    let socket = UnixDatagram::unbound()?;
-    socket.connect("/dev/log")?;
-    // A stuck syslog must not hold up compiles; its lines are lost then.
-    socket.set_nonblocking(true)?;
-    Ok(Sink::Syslog(socket))
+fn syslog() -> Sink {
+    let connected = UnixDatagram::unbound().and_then(|socket| {
+        socket.connect("/dev/log")?;
+        // A stuck syslog must not hold up compiles; its lines are lost then.
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    });
+    connected.map_or(Sink::Nowhere, Sink::Syslog)
 }
 
 /// Whether a line of `level` is written at all.
@@ -113,10 +133,14 @@ pub(crate) fn write(level: Level, message: fmt::Arguments<'_>) {
     let prefix = level.prefix();
     // A line that cannot be written has nowhere to be reported.
     let _ = match SINK.get() {
-        Some(Sink::File(file)) => (&*file).write_all(format!("distccd[{pid}] {prefix}{text}\n").as_bytes()),
+        Some(Sink::File(file)) => {
+            (&*file).write_all(format!("distccd[{pid}] {prefix}{text}\n").as_bytes())
+        }
         Some(Sink::Syslog(socket)) => {
             let rank = DAEMON | level as u8;
-            socket.send(format!("<{rank}>distccd[{pid}]: {prefix}{text}").as_bytes()).map(drop)
+            socket
+                .send(format!("<{rank}>distccd[{pid}]: {prefix}{text}").as_bytes())
+                .map(drop)
         }
         Some(Sink::Nowhere) => Ok(()),
         Some(Sink::Stderr) | None => {
@@ -143,13 +167,6 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-macro_rules! error { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Error, format_args!($($part)*)) } }
-macro_rules! warning { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Warning, format_args!($($part)*)) } }
-macro_rules! notice { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Notice, format_args!($($part)*)) } }
-macro_rules! info { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Info, format_args!($($part)*)) } }
-macro_rules! debug { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Debug, format_args!($($part)*)) } }
-pub(crate) use {debug, error, info, notice, warning};
-
 /// An error and what it came from, on one line.
 pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
 
@@ -171,7 +188,10 @@ mod tests {
 
     #[test]
     fn control_bytes_cannot_forge_lines() {
-        assert_eq!(Escaped("gcc\nroot: x\u{1b}[2J\u{85}ä").to_string(), "gcc\\x0aroot: x\\x1b[2J\\x85ä");
+        assert_eq!(
+            Escaped("gcc\nroot: x\u{1b}[2J\u{85}ä").to_string(),
+            "gcc\\x0aroot: x\\x1b[2J\\x85ä"
+        );
         assert_eq!(Escaped("").to_string(), "");
     }
 

@@ -27,6 +27,7 @@ mod resolve;
 mod scratch;
 mod server;
 mod stats;
+mod stopgap;
 mod user;
 
 use std::io::{IsTerminal, Write};
@@ -64,7 +65,10 @@ enum DaemonError {
     #[error(transparent)]
     User(#[from] UserError),
     #[error("could not {what}")]
-    System { what: String, source: std::io::Error },
+    System {
+        what: String,
+        source: std::io::Error,
+    },
 }
 
 impl DaemonError {
@@ -81,7 +85,10 @@ impl DaemonError {
 
 /// Says what could not be done.
 fn cannot(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> DaemonError {
-    move |source| DaemonError::System { what: what.into(), source }
+    move |source| DaemonError::System {
+        what: what.into(),
+        source,
+    }
 }
 
 fn main() -> ExitCode {
@@ -89,16 +96,29 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(Instead::Print(text)) => {
             let printed = std::io::stdout().write_all(text.as_bytes());
-            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            return if printed.is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
         }
         Err(Instead::Refuse(exit, why)) => {
-            let _ = writeln!(std::io::stderr(), "distccd: {}", why.trim_start_matches("error: ").trim_end());
+            let _ = writeln!(
+                std::io::stderr(),
+                "distccd: {}",
+                why.trim_start_matches("error: ").trim_end()
+            );
             return ExitCode::from(exit.code());
         }
     };
-    let inetd = options.mode == Mode::Inetd || (options.mode == Mode::ByStdin && inetd::stdin_is_socket());
+    let inetd =
+        options.mode == Mode::Inetd || (options.mode == Mode::ByStdin && inetd::stdin_is_socket());
     let environment = Environment::read();
-    let result = if inetd { serve_stdin(&options, &environment) } else { serve_port(&options, &environment) };
+    let result = if inetd {
+        serve_stdin(&options, &environment)
+    } else {
+        serve_port(&options, &environment)
+    };
     let exit = result.unwrap_or_else(|error| {
         log::error!("{}", Chain(&error));
         error.exit()
@@ -113,7 +133,10 @@ fn serve_port(options: &Options, environment: &Environment) -> Result<Exit, Daem
     let bind = |port| listen::bind(options.listen.as_deref(), port, defer);
     let listener = bind(options.port)?;
     // Statistics answer before anything is asked, so that connection may not wait for bytes.
-    let stats = options.stats_port.map(|port| listen::bind(options.listen.as_deref(), port.get(), false)).transpose()?;
+    let stats = options
+        .stats_port
+        .map(|port| listen::bind(options.listen.as_deref(), port.get(), false))
+        .transpose()?;
     let ready = if options.detach {
         match detach::detach().map_err(cannot("go to the background"))? {
             Detached::Parent(exit) => return Ok(exit),
@@ -159,9 +182,15 @@ fn start(
     compilers: Compilers,
     listener: &TcpListener,
 ) -> Result<Started, DaemonError> {
-    let port = listener.local_addr().map_err(cannot("learn the port"))?.port();
+    let port = listener
+        .local_addr()
+        .map_err(cannot("learn the port"))?
+        .port();
     let mut announcements = Vec::new();
-    for (file, line) in [(&options.pid_file, u64::from(std::process::id())), (&options.port_file, u64::from(port))] {
+    for (file, line) in [
+        (&options.pid_file, u64::from(std::process::id())),
+        (&options.port_file, u64::from(port)),
+    ] {
         if let Some(file) = file {
             let error = cannot(format!("write {}", file.display()));
             announcements.push(Announcement::write(file, line).map_err(error)?);
@@ -172,9 +201,22 @@ fn start(
     if options.allow.is_empty() && !options.allow_private {
         log::info!("only private networks are served; --allow names others");
     }
-    log::notice!("listening on {}, {} jobs at once", listener.local_addr().map_err(cannot("learn the port"))?, options.jobs);
-    log::info!("jobs are compiled in {}; compilers: {}", server.scratch.root().display(), server.compilers.names().join(" "));
-    Ok(Started { server, ends, lifetime: options.lifetime, announcements })
+    log::notice!(
+        "listening on {}, {} jobs at once",
+        listener.local_addr().map_err(cannot("learn the port"))?,
+        options.jobs
+    );
+    log::info!(
+        "jobs are compiled in {}; compilers: {}",
+        server.scratch.root().display(),
+        server.compilers.names().join(" ")
+    );
+    Ok(Started {
+        server,
+        ends,
+        lifetime: options.lifetime,
+        announcements,
+    })
 }
 
 /// Gives up root, opens the log and makes what connections share.
@@ -186,12 +228,15 @@ fn prepare(
 ) -> Result<Server, DaemonError> {
     user::discard_root(options.user.as_deref())?;
     let place = scratch::place(environment.tmpdir());
-    let scratch = Scratch::new(&place).map_err(cannot(format!("make a folder in {}", place.display())))?;
+    let scratch =
+        Scratch::new(&place).map_err(cannot(format!("make a folder in {}", place.display())))?;
     let to = match &options.log_to {
-        LogTo::File(file) => LogTo::File(std::path::absolute(file).map_err(cannot("find the log file"))?),
+        LogTo::File(file) => {
+            LogTo::File(std::path::absolute(file).map_err(cannot("find the log file"))?)
+        }
         other => other.clone(),
     };
-    log::open(&to, options.log_level).map_err(cannot(format!("open {to:?}")))?;
+    log::open(&to, options.log_level);
     std::env::set_current_dir(scratch.root()).map_err(cannot("enter the folder for jobs"))?;
     for note in &options.notes {
         log::warning!("{note}");
@@ -221,15 +266,29 @@ fn prepare(
 }
 
 impl Started {
-    fn serve(self, ready: Ready, listener: TcpListener, stats: Option<TcpListener>) -> Result<Exit, DaemonError> {
-        let Self { server, ends, lifetime, announcements } = self;
+    fn serve(
+        self,
+        ready: Ready,
+        listener: TcpListener,
+        stats: Option<TcpListener>,
+    ) -> Result<Exit, DaemonError> {
+        let Self {
+            server,
+            ends,
+            lifetime,
+            announcements,
+        } = self;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .map_err(cannot("start the threads that serve"))?;
         let result = runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).map_err(cannot("watch the port"))?;
-            let stats = stats.map(tokio::net::TcpListener::from_std).transpose().map_err(cannot("watch the port"))?;
+            let listener =
+                tokio::net::TcpListener::from_std(listener).map_err(cannot("watch the port"))?;
+            let stats = stats
+                .map(tokio::net::TcpListener::from_std)
+                .transpose()
+                .map_err(cannot("watch the port"))?;
             // Before the parent is told: a script may end the daemon at once.
             let wait = end_of_daemon(lifetime).map_err(cannot("wait for signals"))?;
             ready.tell(Exit::Ok);
@@ -296,7 +355,11 @@ fn serve_stdin(options: &Options, environment: &Environment) -> Result<Exit, Dae
         .build()
         .map_err(cannot("prepare to serve"))?;
     let result = runtime.block_on(async {
-        let inetd::Ends { reader, writer, watch } = inetd::ends().map_err(cannot("use standard input and output"))?;
+        let inetd::Ends {
+            reader,
+            writer,
+            watch,
+        } = inetd::ends().map_err(cannot("use standard input and output"))?;
         let wait = end_of_daemon(options.lifetime).map_err(cannot("wait for signals"))?;
         let peer = inetd::peer_name();
         let serving = connection::serve(&server, reader, writer, watch, &peer);

@@ -68,7 +68,12 @@ struct Words {
     #[arg(long, short = 'W', help_heading = "How to run")]
     wizard: bool,
     /// End after this many seconds (0: never)
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, help_heading = "How to run")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        help_heading = "How to run"
+    )]
     lifetime: u64,
     /// Write the process id here; removed at the end
     #[arg(long, short = 'P', value_name = "FILE", help_heading = "How to run")]
@@ -103,13 +108,30 @@ struct Words {
     #[arg(long, short = 'j', value_name = "N", help_heading = "Compiling")]
     jobs: Option<usize>,
     /// End a compile after this many seconds (0: never)
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, help_heading = "Compiling")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        help_heading = "Compiling"
+    )]
     job_lifetime: u64,
     /// Run compilers at this much lower priority
-    #[arg(long, short = 'N', value_name = "N", default_value_t = 5, allow_negative_numbers = true, help_heading = "Compiling")]
+    #[arg(
+        long,
+        short = 'N',
+        value_name = "N",
+        default_value_t = 5,
+        allow_negative_numbers = true,
+        help_heading = "Compiling"
+    )]
     nice: i32,
     /// Let the kernel end compilers sooner (or later) when memory runs out
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Compiling")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Compiling"
+    )]
     oom_score_adj: Option<i32>,
     /// Accept -specs=FILE when FILE is a regular file under this directory
     #[arg(long, value_name = "DIR", help_heading = "Compiling")]
@@ -125,7 +147,12 @@ struct Words {
     #[arg(long, help_heading = "Watching it")]
     log_stderr: bool,
     /// How much to log: emerg, alert, crit, error, warning, notice, info, debug
-    #[arg(long, value_name = "LEVEL", default_value = "notice", help_heading = "Watching it")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "notice",
+        help_heading = "Watching it"
+    )]
     log_level: String,
     /// Log everything
     #[arg(long, help_heading = "Watching it")]
@@ -134,7 +161,12 @@ struct Words {
     #[arg(long, help_heading = "Watching it")]
     stats: bool,
     /// Port of the statistics
-    #[arg(long, value_name = "PORT", default_value_t = 3633, help_heading = "Watching it")]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 3633,
+        help_heading = "Watching it"
+    )]
     stats_port: u16,
     /// Print the version
     #[arg(long, help_heading = "Watching it")]
@@ -223,25 +255,42 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Options,
     let words: Vec<OsString> = words.into_iter().collect();
     let name = program_name(words.first());
     let command = Words::command().name(name).bin_name(name);
-    let parsed = command.try_get_matches_from(words).and_then(|m| Words::from_arg_matches(&m));
+    let parsed = command
+        .try_get_matches_from(words)
+        .and_then(|m| Words::from_arg_matches(&m));
     match parsed {
         Ok(words) if words.version => Err(Instead::Print(version(name))),
-        Ok(words) => words.check().map_err(|why| Instead::Refuse(Exit::BadArguments, why)),
-        Err(error) if error.kind() == ErrorKind::DisplayHelp => Err(Instead::Print(error.render().to_string())),
-        Err(error) => Err(Instead::Refuse(Exit::BadArguments, error.render().to_string())),
+        Ok(words) => words
+            .check()
+            .map_err(|why| Instead::Refuse(Exit::BadArguments, why)),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            Err(Instead::Print(error.render().to_string()))
+        }
+        Err(error) => Err(Instead::Refuse(
+            Exit::BadArguments,
+            error.render().to_string(),
+        )),
     }
 }
 
 /// The name that we were called by: `distccd` when a link says so.
 fn program_name(called: Option<&OsString>) -> &'static str {
     let name = called.and_then(|word| std::path::Path::new(word).file_name());
-    if name.is_some_and(|name| name == "distccd") { "distccd" } else { "distcc-launchd" }
+    if name.is_some_and(|name| name == "distccd") {
+        "distccd"
+    } else {
+        "distcc-launchd"
+    }
 }
 
 /// Shaped as scripts written for stock match it (facts 9): `^distccd? [\w.-]+ [.\w-]+$`, then
 /// `^[ \t]+\(protocol.*\) \(default port 3632\)$`; whose program it is stands below.
 fn version(name: &str) -> String {
-    let (version, arch, os) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS);
+    let (version, arch, os) = (
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        std::env::consts::OS,
+    );
     format!(
         "{name} 3.4-launch.{version} {arch}-{os}\n  (protocols 1 and 2) (default port 3632)\n\
          distcc-launchd, the daemon of distcc-launch: serves clients of distcc 3.4 and its own\n"
@@ -250,7 +299,8 @@ fn version(name: &str) -> String {
 
 impl Words {
     fn check(self) -> Result<Options, String> {
-        if self.auth || self.blacklist.is_some() || self.whitelist.is_some() || self.show_principal {
+        if self.auth || self.blacklist.is_some() || self.whitelist.is_some() || self.show_principal
+        {
             return Err("GSSAPI is not part of this daemon: leave out --auth, --blacklist, --whitelist and \
                         --show-principal, and use ssh hosts or a private network"
                 .into());
@@ -261,7 +311,8 @@ impl Words {
         if self.port == 0 && self.port_file.is_none() {
             return Err("--port must be 1 to 65535 (0, any free port, needs --port-file)".into());
         }
-        let stats_port = NonZeroU16::new(self.stats_port).ok_or("--stats-port must be 1 to 65535")?;
+        let stats_port =
+            NonZeroU16::new(self.stats_port).ok_or("--stats-port must be 1 to 65535")?;
         let mut allow = Vec::new();
         for word in &self.allow {
             let rules = access::parse(word).map_err(|error| format!("--allow {word}: {error}"))?;
@@ -280,7 +331,9 @@ impl Words {
             .ok_or_else(|| format!("--log-level {}: no such level", self.log_level))?;
         let mut notes = Vec::new();
         if self.zeroconf {
-            notes.push("--zeroconf is accepted, but this version does not announce itself yet".to_owned());
+            notes.push(
+                "--zeroconf is accepted, but this version does not announce itself yet".to_owned(),
+            );
         }
         Ok(Options {
             mode: match () {
@@ -309,7 +362,11 @@ impl Words {
                 Some(file) => LogTo::File(file),
                 None => LogTo::Syslog,
             },
-            log_level: if self.verbose || self.wizard { Level::Debug } else { level },
+            log_level: if self.verbose || self.wizard {
+                Level::Debug
+            } else {
+                level
+            },
             stats_port: self.stats.then_some(stats_port),
             notes,
         })
@@ -325,7 +382,11 @@ mod tests {
     use super::*;
 
     fn words(line: &str) -> Result<Options, Instead> {
-        read(format!("distccd {line}").split_whitespace().map(OsString::from))
+        read(
+            format!("distccd {line}")
+                .split_whitespace()
+                .map(OsString::from),
+        )
     }
 
     fn refused(line: &str) -> bool {
@@ -399,7 +460,11 @@ mod tests {
             assert_eq!(parts.len(), 3);
             assert_eq!(parts[0], name);
             for part in &parts[1..] {
-                assert!(part.chars().all(|c| c.is_alphanumeric() || "._-".contains(c)), "{part}");
+                assert!(
+                    part.chars()
+                        .all(|c| c.is_alphanumeric() || "._-".contains(c)),
+                    "{part}"
+                );
             }
             assert!(second.starts_with("  (protocol") && second.ends_with(") (default port 3632)"));
         }

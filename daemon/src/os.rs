@@ -21,7 +21,10 @@ pub(crate) enum Forked {
 /// When other threads run: their locks would stay held in the child forever.
 pub(crate) fn fork() -> std::io::Result<Forked> {
     let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    assert_eq!(threads, 1, "the daemon goes to the background before any thread starts");
+    assert_eq!(
+        threads, 1,
+        "the daemon goes to the background before any thread starts"
+    );
     #[expect(unsafe_code, reason = "neither std nor rustix offers fork")]
     // Safety: no other thread exists (checked above), so the child's copy of every lock and allocator is consistent.
     match unsafe { libc::fork() } {
@@ -49,7 +52,11 @@ pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>) -> std::io::Result<()> {
             len,
         )
     };
-    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
 }
 
 /// Waits for `fd` to become readable, in the runtime that this is called in.
@@ -57,13 +64,19 @@ pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>) -> std::io::Result<()> {
 /// # Errors
 /// The kernel cannot watch such a descriptor.
 pub(crate) fn watch(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
-    #[expect(unsafe_code, reason = "AsyncFd trusts its owner to keep the descriptor open")]
+    #[expect(
+        unsafe_code,
+        reason = "AsyncFd trusts its owner to keep the descriptor open"
+    )]
     // Safety: an `OwnedFd` is open and stays the same description until it is dropped, which `AsyncFd` does last.
     let watched = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
     Ok(watched?)
 }
 
-#[expect(unsafe_code, reason = "declares a function of the C library, which is only named here, never called")]
+#[expect(
+    unsafe_code,
+    reason = "declares a function of the C library, which is only named here, never called"
+)]
 unsafe extern "C" {
     fn posix_spawn_file_actions_addchdir_np(
         actions: *mut libc::posix_spawn_file_actions_t,

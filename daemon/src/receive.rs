@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use protocol::{Limits, Progress, ProtocolError, Request, RequestDecoder, RequestHead, Token, Version};
+use protocol::{
+    Limits, Progress, ProtocolError, Request, RequestDecoder, RequestHead, Token, Version,
+};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
@@ -67,7 +69,11 @@ pub(crate) async fn receive(
         let read = tokio::time::timeout_at(deadline.0, reader.read(decoder.space()));
         let count = read.await.map_err(|_| ReceiveError::TooSlow)??;
         if count == 0 {
-            return if decoder.started() { Err(decoder.eof().into()) } else { Ok(Received::Nothing) };
+            return if decoder.started() {
+                Err(decoder.eof().into())
+            } else {
+                Ok(Received::Nothing)
+            };
         }
         if decoder.filled(count)? == Progress::Done {
             // Asked here too: a request that came in one read never stopped after its head.
@@ -143,7 +149,9 @@ mod tests {
     #[tokio::test]
     async fn a_whole_request_comes_back() {
         let bytes = request().encode().unwrap();
-        let Ok(Received::Request(came)) = receive_bytes(&bytes).await else { panic!("no request") };
+        let Ok(Received::Request(came)) = receive_bytes(&bytes).await else {
+            panic!("no request")
+        };
         assert_eq!(*came, request());
     }
 
@@ -152,14 +160,25 @@ mod tests {
         let bytes = request().encode().unwrap();
         assert!(matches!(receive_bytes(&[]).await, Ok(Received::Nothing)));
         for len in 1..bytes.len() {
-            assert!(matches!(receive_bytes(&bytes[..len]).await, Err(ReceiveError::Protocol(_))), "{len}");
+            assert!(
+                matches!(
+                    receive_bytes(&bytes[..len]).await,
+                    Err(ReceiveError::Protocol(_))
+                ),
+                "{len}"
+            );
         }
     }
 
     #[tokio::test]
     async fn pump_requests_are_refused_before_their_files() {
-        let head = protocol::request::encode_head(Version::Pump, Some(b"/w"), [&b"gcc"[..]].into_iter()).unwrap();
-        assert!(matches!(receive_bytes(&head).await, Err(ReceiveError::Pump)));
+        let head =
+            protocol::request::encode_head(Version::Pump, Some(b"/w"), [&b"gcc"[..]].into_iter())
+                .unwrap();
+        assert!(matches!(
+            receive_bytes(&head).await,
+            Err(ReceiveError::Pump)
+        ));
     }
 
     /// Sends `bytes` one by one, each after `gap`; tells how long the receiver bore it (in tokio's paused time).
@@ -186,7 +205,12 @@ mod tests {
     async fn silence_and_drips_end() {
         let bytes = request().encode().unwrap();
         let half = bytes.len() - 500;
-        for (bytes, gap) in [(vec![], 0), (b"DIST00".to_vec(), 0), (bytes.clone(), 1000), (bytes[..half].to_vec(), 1)] {
+        for (bytes, gap) in [
+            (vec![], 0),
+            (b"DIST00".to_vec(), 0),
+            (bytes.clone(), 1000),
+            (bytes[..half].to_vec(), 1),
+        ] {
             let (result, took) = drip(bytes, Duration::from_millis(gap)).await;
             assert!(matches!(result, Err(ReceiveError::TooSlow)), "{result:?}");
             assert!(took < Duration::from_secs(10), "{took:?}");
@@ -210,12 +234,18 @@ mod tests {
         let head = request().encode().unwrap()[..head].to_vec();
         let (result, took) = drip(head, Duration::ZERO).await;
         assert!(matches!(result, Err(ReceiveError::TooSlow)), "{result:?}");
-        assert!(took >= PAUSE && took < PAUSE + Duration::from_secs(1), "{took:?}");
+        assert!(
+            took >= PAUSE && took < PAUSE + Duration::from_secs(1),
+            "{took:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_line_is_served() {
-        let big = Request { source: Source::Preprocessed(Body::Plain(vec![b'x'; 1 << 20])), ..request() };
+        let big = Request {
+            source: Source::Preprocessed(Body::Plain(vec![b'x'; 1 << 20])),
+            ..request()
+        };
         let bytes = big.encode().unwrap();
         let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
         let sender = tokio::spawn(async move {

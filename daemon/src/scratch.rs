@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,11 +24,19 @@ pub(crate) fn place(tmpdir: Option<&OsStr>) -> PathBuf {
 }
 
 fn is_roomy_memory(folder: &Path) -> bool {
-    let Ok(about) = rustix::fs::statfs(folder) else { return false };
-    let free = about.f_bavail.saturating_mul(u64::try_from(about.f_bsize).unwrap_or(0));
+    let Ok(about) = rustix::fs::statfs(folder) else {
+        return false;
+    };
+    let free = about
+        .f_bavail
+        .saturating_mul(u64::try_from(about.f_bsize).unwrap_or(0));
     u64::try_from(about.f_type) == Ok(TMPFS_MAGIC)
         && free >= ENOUGH
-        && rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+        && rustix::fs::access(
+            folder,
+            rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+        )
+        .is_ok()
 }
 
 /// The daemon's own folder. Removed with everything in it when dropped.
@@ -43,8 +52,15 @@ impl Scratch {
     /// # Errors
     /// `place` does not exist or cannot be written to.
     pub(crate) fn new(place: &Path) -> io::Result<Self> {
-        let root = tempfile::Builder::new().prefix("distccd_").tempdir_in(place)?;
-        Ok(Self { root, next: AtomicU64::new(0) })
+        let private = std::fs::Permissions::from_mode(0o700);
+        let root = tempfile::Builder::new()
+            .prefix("distccd_")
+            .permissions(private)
+            .tempdir_in(place)?;
+        Ok(Self {
+            root,
+            next: AtomicU64::new(0),
+        })
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -57,7 +73,9 @@ impl Scratch {
     /// The file system is full, or somebody removed the root.
     pub(crate) fn job(&self) -> io::Result<JobFolder> {
         // Names need not be secret: nobody else can enter the root.
-        let path = self.root().join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
+        let path = self
+            .root()
+            .join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         std::fs::create_dir(&path)?;
         Ok(JobFolder { path })
     }
@@ -89,7 +107,10 @@ const MAX_NAME: usize = 255;
 /// The name that a client's source has in its job's folder: its own, as it can stand in names that the compiler makes
 /// from it, with the suffix that says what the text is now. `dir/x.c` becomes `x.i`.
 pub(crate) fn source_name(client: &OsStr, suffix: &str) -> OsString {
-    let stem = Path::new(client).file_stem().filter(|stem| usable(stem, suffix)).unwrap_or(OsStr::new("source"));
+    let stem = Path::new(client)
+        .file_stem()
+        .filter(|stem| usable(stem, suffix))
+        .unwrap_or(OsStr::new("source"));
     let mut name = stem.to_owned();
     name.push(".");
     name.push(suffix);
@@ -99,7 +120,9 @@ pub(crate) fn source_name(client: &OsStr, suffix: &str) -> OsString {
 /// A leading dash would be an option; a name must fit together with the longest suffix.
 fn usable(stem: &OsStr, suffix: &str) -> bool {
     let bytes = stem.as_encoded_bytes();
-    bytes.len() + 2 + suffix.len() <= MAX_NAME && !bytes.starts_with(b"-") && !bytes.starts_with(b"@")
+    bytes.len() + 2 + suffix.len() <= MAX_NAME
+        && !bytes.starts_with(b"-")
+        && !bytes.starts_with(b"@")
 }
 
 /// The name of the product beside that source, never the source's own.
@@ -117,7 +140,6 @@ pub(crate) fn product_name(source: &OsStr, suffix: &str) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn folders_are_private_and_go_away() {
@@ -125,7 +147,10 @@ mod tests {
         let scratch = Scratch::new(place.path()).unwrap();
         let (one, two) = (scratch.job().unwrap(), scratch.job().unwrap());
         assert_ne!(one.path(), two.path());
-        let mode = std::fs::metadata(scratch.root()).unwrap().permissions().mode();
+        let mode = std::fs::metadata(scratch.root())
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o700);
         std::fs::create_dir(one.path().join("sub")).unwrap();
         std::fs::write(one.path().join("sub/file"), "x").unwrap();

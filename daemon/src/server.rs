@@ -67,7 +67,10 @@ pub(crate) async fn run(server: Arc<Server>, listener: TcpListener, stats: Optio
         });
     }
     drop((listener, alive));
-    if tokio::time::timeout(LAST_MOMENTS, all_gone.recv()).await.is_err() {
+    if tokio::time::timeout(LAST_MOMENTS, all_gone.recv())
+        .await
+        .is_err()
+    {
         log::warning!("some connections did not end in time");
     }
 }

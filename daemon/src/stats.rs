@@ -61,7 +61,11 @@ const NAMES: [&str; 8] = [
 ];
 
 /// 1, 5 and 15 minutes.
-const SPANS: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(300), Duration::from_secs(900)];
+const SPANS: [Duration; 3] = [
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+    Duration::from_secs(900),
+];
 
 /// Finished compiles that are remembered for the averages: more than a big machine does in the longest span.
 const MAX_REMEMBERED: usize = 1 << 16;
@@ -105,11 +109,21 @@ impl Stats {
     pub(crate) fn compiled(&self, source: &str, compiler: &str, took: Duration) {
         let now = Instant::now();
         let mut compiles = self.compiles.lock().unwrap_or_else(PoisonError::into_inner);
-        if compiles.longest.as_ref().is_none_or(|longest| took > longest.took) {
-            compiles.longest = Some(Longest { source: one_word(source), compiler: one_word(compiler), took });
+        if compiles
+            .longest
+            .as_ref()
+            .is_none_or(|longest| took > longest.took)
+        {
+            compiles.longest = Some(Longest {
+                source: one_word(source),
+                compiler: one_word(compiler),
+                took,
+            });
         }
         let old = |ended: &Instant| now.duration_since(*ended) > SPANS[2];
-        while compiles.recent.front().is_some_and(|(ended, _)| old(ended)) || compiles.recent.len() >= MAX_REMEMBERED {
+        while compiles.recent.front().is_some_and(|(ended, _)| old(ended))
+            || compiles.recent.len() >= MAX_REMEMBERED
+        {
             compiles.recent.pop_front();
         }
         compiles.recent.push_back((now, took));
@@ -129,12 +143,24 @@ impl Stats {
         }
         let compiles = self.compiles.lock().unwrap_or_else(PoisonError::into_inner);
         let longest = compiles.longest.as_ref();
-        line("dcc_longest_job", &longest.map_or("none", |longest| &longest.source));
-        line("dcc_longest_job_compiler", &longest.map_or("none", |longest| &longest.compiler));
-        line("dcc_longest_job_time_msecs", &longest.map_or(-1, |longest| millis(longest.took)));
+        line(
+            "dcc_longest_job",
+            &longest.map_or("none", |longest| &longest.source),
+        );
+        line(
+            "dcc_longest_job_compiler",
+            &longest.map_or("none", |longest| &longest.compiler),
+        );
+        line(
+            "dcc_longest_job_time_msecs",
+            &longest.map_or(-1, |longest| millis(longest.took)),
+        );
         line("dcc_max_kids", &jobs);
         for (n, span) in SPANS.iter().enumerate() {
-            line(&format!("dcc_avg_kids{}", n + 1), &compiles.average_running(*span));
+            line(
+                &format!("dcc_avg_kids{}", n + 1),
+                &compiles.average_running(*span),
+            );
         }
         let machine = Machine::read();
         line("dcc_current_load", &machine.running);
@@ -142,7 +168,10 @@ impl Stats {
             line(&format!("dcc_load{}", n + 1), load);
         }
         for (n, span) in SPANS.iter().enumerate() {
-            line(&format!("dcc_num_compiles{}", n + 1), &compiles.within(*span).count());
+            line(
+                &format!("dcc_num_compiles{}", n + 1),
+                &compiles.within(*span).count(),
+            );
         }
         line("dcc_num_procstate_D", &machine.waiting_for_disk);
         line("dcc_max_RSS", &machine.largest_kib);
@@ -159,7 +188,10 @@ impl Stats {
 impl Compiles {
     fn within(&self, span: Duration) -> impl Iterator<Item = Duration> {
         let now = Instant::now();
-        self.recent.iter().filter(move |(ended, _)| now.duration_since(*ended) <= span).map(|(_, took)| *took)
+        self.recent
+            .iter()
+            .filter(move |(ended, _)| now.duration_since(*ended) <= span)
+            .map(|(_, took)| *took)
     }
 
     /// How many compilers ran at a time, rounded down as stock does.
@@ -175,7 +207,16 @@ fn millis(took: Duration) -> i64 {
 
 /// Names come from clients; on the page each is one word of a line.
 fn one_word(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() || c.is_whitespace() { '?' } else { c }).take(256).collect()
+    name.chars()
+        .map(|c| {
+            if c.is_control() || c.is_whitespace() {
+                '?'
+            } else {
+                c
+            }
+        })
+        .take(256)
+        .collect()
 }
 
 /// What the page says about the machine. Unknown numbers are -1, as in stock.
@@ -193,7 +234,9 @@ impl Machine {
         let loadavg = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let fields: Vec<&str> = loadavg.split_whitespace().collect();
         let load = |n: usize| fields.get(n).map_or("-1", |field| field).to_owned();
-        let running = fields.get(3).and_then(|field| field.split('/').next()?.parse().ok());
+        let running = fields
+            .get(3)
+            .and_then(|field| field.split('/').next()?.parse().ok());
         let mut machine = Self {
             running: running.unwrap_or(-1),
             loads: [load(0), load(1), load(2)],
@@ -207,16 +250,28 @@ impl Machine {
     }
 
     fn read_processes(&mut self) {
-        let Ok(entries) = fs::read_dir("/proc") else { return };
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return;
+        };
         let kib_a_page = i64::try_from(rustix::param::page_size() >> 10).unwrap_or(4);
         for entry in entries.flatten() {
-            if !entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit) {
+            if !entry
+                .file_name()
+                .as_encoded_bytes()
+                .iter()
+                .all(u8::is_ascii_digit)
+            {
                 continue;
             }
             // Fields of proc_pid_stat(5); the name stands in parentheses and may hold anything.
-            let Ok(stat) = fs::read(entry.path().join("stat")) else { continue };
+            let Ok(stat) = fs::read(entry.path().join("stat")) else {
+                continue;
+            };
             let stat = String::from_utf8_lossy(&stat);
-            let Some((name, rest)) = stat.find('(').zip(stat.rfind(')')).map(|(a, b)| (&stat[a..=b], &stat[b + 1..]))
+            let Some((name, rest)) = stat
+                .find('(')
+                .zip(stat.rfind(')'))
+                .map(|(a, b)| (&stat[a..=b], &stat[b + 1..]))
             else {
                 continue;
             };
@@ -224,7 +279,11 @@ impl Machine {
             if fields.next() == Some("D") {
                 self.waiting_for_disk += 1;
             }
-            let kib = fields.nth(20).and_then(|rss| rss.parse::<i64>().ok()).unwrap_or(0) * kib_a_page;
+            let kib = fields
+                .nth(20)
+                .and_then(|rss| rss.parse::<i64>().ok())
+                .unwrap_or(0)
+                * kib_a_page;
             if kib > self.largest_kib {
                 (self.largest_kib, self.largest_name) = (kib, one_word(name));
             }
@@ -234,13 +293,17 @@ impl Machine {
 
 fn free_memory_mib() -> Option<i64> {
     let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kib: i64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib >> 10)
 }
 
 fn free_mib(place: &Path) -> i64 {
-    let Ok(about) = rustix::fs::statvfs(place) else { return -1 };
+    let Ok(about) = rustix::fs::statvfs(place) else {
+        return -1;
+    };
     i64::try_from(about.f_bavail.saturating_mul(about.f_frsize) >> 20).unwrap_or(i64::MAX)
 }
 
@@ -287,7 +350,9 @@ mod tests {
     const RECORDED: &str = include_str!("../../tests/data/captures/stats-http.txt");
 
     fn names(page: &str) -> Vec<&str> {
-        page.lines().map(|line| line.split(' ').next().unwrap_or("")).collect()
+        page.lines()
+            .map(|line| line.split(' ').next().unwrap_or(""))
+            .collect()
     }
 
     #[test]
@@ -297,8 +362,13 @@ mod tests {
         // Newer than the recording: upstream has it after dcc_free_space.
         ours.retain(|name| *name != "dcc_free_mem");
         assert_eq!(ours, names(RECORDED));
-        assert_eq!(page.lines().take(6).collect::<Vec<_>>(), RECORDED.lines().take(6).collect::<Vec<_>>());
-        assert!(page.contains("dcc_max_kids 3\n") && page.contains("dcc_longest_job_time_msecs -1\n"));
+        assert_eq!(
+            page.lines().take(6).collect::<Vec<_>>(),
+            RECORDED.lines().take(6).collect::<Vec<_>>()
+        );
+        assert!(
+            page.contains("dcc_max_kids 3\n") && page.contains("dcc_longest_job_time_msecs -1\n")
+        );
     }
 
     #[test]
@@ -310,10 +380,20 @@ mod tests {
         stats.compiled("short.c", "gcc", Duration::from_millis(2));
         let page = stats.page(1, Path::new("/"));
         for line in [
-            "dcc_tcp_accept 1", "dcc_compile_ok 1", "dcc_other 0", "dcc_longest_job a?b?.c", "dcc_longest_job_compiler gcc",
-            "dcc_longest_job_time_msecs 12", "dcc_num_compiles1 2", "dcc_num_compiles3 2", "dcc_avg_kids1 0",
+            "dcc_tcp_accept 1",
+            "dcc_compile_ok 1",
+            "dcc_other 0",
+            "dcc_longest_job a?b?.c",
+            "dcc_longest_job_compiler gcc",
+            "dcc_longest_job_time_msecs 12",
+            "dcc_num_compiles1 2",
+            "dcc_num_compiles3 2",
+            "dcc_avg_kids1 0",
         ] {
-            assert!(page.lines().any(|found| found == line), "{line} is not in {page}");
+            assert!(
+                page.lines().any(|found| found == line),
+                "{line} is not in {page}"
+            );
         }
     }
 
@@ -324,6 +404,10 @@ mod tests {
             stats.compiled("a.c", "gcc", Duration::from_secs(1));
         }
         assert_eq!(stats.compiles.lock().unwrap().recent.len(), MAX_REMEMBERED);
-        assert!(stats.page(1, Path::new("/")).contains(&format!("dcc_avg_kids1 {}\n", MAX_REMEMBERED / 60)));
+        assert!(
+            stats
+                .page(1, Path::new("/"))
+                .contains(&format!("dcc_avg_kids1 {}\n", MAX_REMEMBERED / 60))
+        );
     }
 }

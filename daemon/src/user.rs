@@ -16,7 +16,11 @@ pub(crate) enum UserError {
     #[error("no user {0:?} in /etc/passwd; create it or give another --user")]
     Unknown(String),
     #[error("could not become user {name} (uid {uid})")]
-    Change { name: String, uid: u32, source: rustix::io::Errno },
+    Change {
+        name: String,
+        uid: u32,
+        source: rustix::io::Errno,
+    },
     #[error("--user {0:?} is root; give an ordinary user")]
     Root(String),
 }
@@ -31,7 +35,11 @@ pub(crate) fn discard_root(wanted: Option<&str>) -> Result<(), UserError> {
     if geteuid().is_root() {
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         let (name, uid, gid) = choose(wanted, &passwd)?;
-        let error = |source| UserError::Change { name: name.clone(), uid, source };
+        let error = |source| UserError::Change {
+            name: name.clone(),
+            uid,
+            source,
+        };
         set_thread_groups(&[]).map_err(error)?;
         set_thread_gid(Gid::from_raw(gid)).map_err(error)?;
         set_thread_uid(Uid::from_raw(uid)).map_err(error)?;
@@ -54,7 +62,11 @@ fn choose(wanted: Option<&str>, passwd: &str) -> Result<(String, u32, u32), User
             .find_map(|name| look_up(name, passwd).map(|(uid, gid)| ((*name).to_owned(), uid, gid)))
             .unwrap_or(("nobody".to_owned(), NOBODY, NOBODY)),
     };
-    if found.1 == 0 { Err(UserError::Root(found.0)) } else { Ok(found) }
+    if found.1 == 0 {
+        Err(UserError::Root(found.0))
+    } else {
+        Ok(found)
+    }
 }
 
 /// Uid and gid of `name`, which may be a number.
@@ -62,7 +74,12 @@ fn look_up(name: &str, passwd: &str) -> Option<(u32, u32)> {
     let by_number = name.parse::<u32>().ok();
     let entry = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
-        let (login, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        let (login, _, uid, gid) = (
+            fields.next()?,
+            fields.next()?,
+            fields.next()?,
+            fields.next()?,
+        );
         let ids = (uid.parse().ok()?, gid.parse().ok()?);
         (login == name || by_number == Some(ids.0)).then_some(ids)
     });
@@ -93,8 +110,14 @@ mod tests {
 
     #[test]
     fn root_is_no_choice() {
-        assert!(matches!(choose(Some("root"), PASSWD), Err(UserError::Root(_))));
+        assert!(matches!(
+            choose(Some("root"), PASSWD),
+            Err(UserError::Root(_))
+        ));
         assert!(matches!(choose(Some("0"), PASSWD), Err(UserError::Root(_))));
-        assert!(matches!(choose(Some("eve"), PASSWD), Err(UserError::Unknown(_))));
+        assert!(matches!(
+            choose(Some("eve"), PASSWD),
+            Err(UserError::Unknown(_))
+        ));
     }
 }

@@ -129,6 +129,56 @@ fn each_limit_takes_as_much_as_it_says_and_no_more() {
     }
 }
 
+/// Each body in turn is one byte longer than its limit.
+#[test]
+fn each_body_has_its_own_check() {
+    let limit_of = |tag| match tag {
+        tag::ARGV => Limit::ArgBytes,
+        tag::CDIR | tag::NAME | tag::LINK => Limit::Name,
+        tag::DOTI | tag::FILE => Limit::Source,
+        tag::SERR | tag::SOUT => Limit::Output,
+        tag::DOTO => Limit::Object,
+        tag::DOTD => Limit::Depfile,
+        _ => panic!("{} has no body", tag.escape_ascii()),
+    };
+    let mut bodies = 0;
+    let ten = field(*b"    ", b"0123456789")[4..].to_vec();
+    let eleven = field(*b"    ", b"0123456789!")[4..].to_vec();
+    for conversation in requests().into_iter().chain([outcome()]) {
+        for at in 4..conversation.len() - ten.len() + 1 {
+            if conversation[at..at + ten.len()] != ten {
+                continue;
+            }
+            bodies += 1;
+            let tag: [u8; 4] = conversation[at - 4..at].try_into().expect("four bytes");
+            let longer = [
+                &conversation[..at],
+                &eleven,
+                &conversation[at + ten.len()..],
+            ]
+            .concat();
+            let limit = limit_of(tag);
+            let verdict = |limits| match conversation.starts_with(b"DONE") {
+                true => decode(OutcomeDecoder::new(Version::Pump, limits), &longer).err(),
+                false => decode(RequestDecoder::new(limits), &longer).err(),
+            };
+            assert_eq!(verdict(only(limit, 11)), None);
+            let over = ProtocolError::OverLimit {
+                limit,
+                allowed: 10,
+                came: 11,
+            };
+            assert_eq!(
+                verdict(only(limit, 10)),
+                Some(over),
+                "{}",
+                tag.escape_ascii()
+            );
+        }
+    }
+    assert_eq!(bodies, 3 + 7 + 4);
+}
+
 #[test]
 fn include_talk_has_limits_too() {
     let word = b"0123456789";

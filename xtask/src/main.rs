@@ -4,6 +4,7 @@ mod bench;
 mod clean_up;
 mod demo;
 mod dist;
+mod farm;
 mod packages;
 mod test;
 mod workspace;

@@ -78,7 +78,7 @@ fn all_tests(bin: &Path, long: bool) -> Result<String> {
     command.args(["test", "--workspace", "--no-fail-fast"]);
     command.env("DISTCC_LAUNCH_BIN_DIR", bin);
     if long {
-        command.env("DISTCC_LAUNCH_LONG_TESTS", "1");
+        command.env("LONG", "1");
     }
     if io::stdout().is_terminal() {
         command

@@ -3,15 +3,14 @@
 //! The build runs twice at the same paths, since an object may contain them.  Everything told at the end is looked up in
 //! what the runs left: the objects, the launcher's journal, the daemons' logs and the kernel's account of processor time.
 
-mod farm;
 mod project;
 mod records;
 mod report;
 mod usage;
 
+use crate::farm::Farm;
 use crate::{clean_up, dist, packages, workspace};
 use anyhow::{Context as _, Result, bail};
-use farm::Farm;
 use project::{Project, Tree, Unit};
 use records::Places;
 use report::Report;

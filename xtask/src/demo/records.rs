@@ -1,7 +1,7 @@
 //! Where each unit was compiled, by the launcher's journal and, independently, by the daemons' logs.
 
-use super::farm::{Daemon, Farm};
 use super::project::Unit;
+use crate::farm::{Daemon, Farm};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};

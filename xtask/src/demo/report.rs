@@ -1,9 +1,9 @@
 //! What the demo found, as a table or as JSON.
 
-use super::farm::Farm;
 use super::project::Unit;
 use super::records::{Place, Places};
 use super::{Built, WANTED_REMOTE_PERCENT};
+use crate::farm::Farm;
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal as _};
 use std::path::Path;

@@ -14,12 +14,12 @@ const COMES_UP_WITHIN: Duration = Duration::from_secs(20);
 /// Should even our clean-up be killed, the daemons end by themselves.
 const LIFETIME_SECONDS: &str = "7200";
 
-pub(super) struct Farm {
+pub(crate) struct Farm {
     daemons: Vec<Daemon>,
     slots: usize,
 }
 
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     /// Ends with us.
     _group: Group,
     port: u16,
@@ -30,7 +30,7 @@ pub(super) struct Daemon {
 
 impl Farm {
     /// Starts two daemons of `program` with `slots` jobs each, and waits until they listen; their files go into `folder`.
-    pub(super) fn start(program: &Path, folder: &Path, slots: usize) -> Result<Farm> {
+    pub(crate) fn start(program: &Path, folder: &Path, slots: usize) -> Result<Farm> {
         // A daemon started as root gives its rights up, and still writes its log here.
         fs::set_permissions(folder, Permissions::from_mode(0o777))
             .context("could not open the temporary folder")?;
@@ -42,23 +42,23 @@ impl Farm {
         Ok(Farm { daemons, slots })
     }
 
-    pub(super) fn daemons(&self) -> &[Daemon] {
+    pub(crate) fn daemons(&self) -> &[Daemon] {
         &self.daemons
     }
 
-    pub(super) fn addresses(&self) -> Vec<String> {
+    pub(crate) fn addresses(&self) -> Vec<String> {
         self.daemons.iter().map(Daemon::address).collect()
     }
 
     /// The host list that names both.
-    pub(super) fn hosts(&self) -> String {
+    pub(crate) fn hosts(&self) -> String {
         let host =
             |daemon: &Daemon| format!("{}/{}{}", daemon.address(), self.slots, daemon.options);
         self.daemons.iter().map(host).collect::<Vec<_>>().join(" ")
     }
 
     /// Sets the environment in which a build uses these daemons and nothing else; stock wants `state` to exist.
-    pub(super) fn prepare(&self, build: &mut Command, state: &Path, journal: &Path) -> Result<()> {
+    pub(crate) fn prepare(&self, build: &mut Command, state: &Path, journal: &Path) -> Result<()> {
         fs::create_dir(state).with_context(|| format!("could not create {}", state.display()))?;
         build.env("DISTCC_HOSTS", self.hosts());
         build.env("DISTCC_DIR", state);
@@ -69,7 +69,7 @@ impl Farm {
     }
 
     /// The end of each log, for when a build went wrong.
-    pub(super) fn last_words(&self) -> String {
+    pub(crate) fn last_words(&self) -> String {
         let tail = |daemon: &Daemon| {
             let log = daemon.log();
             let lines: Vec<&str> = log.lines().collect();
@@ -141,11 +141,11 @@ impl Daemon {
         })
     }
 
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         read(&self.log)
     }
 }
