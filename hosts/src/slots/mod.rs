@@ -53,8 +53,8 @@ pub enum LocalPool {
 pub struct Patience<'a> {
     /// No waiting after this moment; `None` waits for ever.
     pub until: Option<Instant>,
-    /// Stop waiting? Asked when a signal came (`poll` returned `EINTR`), at least each 6 s in the queue, and at least each
-    /// 100 ms when it is this process's turn to watch the slots.
+    /// Stop waiting? Asked when a signal came (`poll` returned `EINTR`), at least each 6 s in the queue, and after each look
+    /// at the slots (1 to 6 ms) when it is this process's turn: it should cost little.
     pub give_up: &'a dyn Fn() -> bool,
 }
 
