@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
-use crate::stopgap::{self as remote, DaemonJob};
+use compiler::remote::{self, DaemonJob};
 use compiler::Product;
 use protocol::{Body, Limits, Outcome, Request, Source, Version, WaitStatus};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

@@ -28,7 +28,6 @@ mod resolve;
 mod scratch;
 mod server;
 mod stats;
-mod stopgap;
 mod user;
 
 use std::io::Write;

@@ -23,7 +23,7 @@ pub enum ProtocolError {
     #[error("asked in protocol version {}, answered in {answered}", asked.number())]
     VersionMismatch { asked: Version, answered: u32 },
     /// A length or a count that goes past what we take.
-    #[error("{came} is more than the {allowed} that are allowed: {limit}")]
+    #[error("{came} {limit}, where {allowed} are allowed")]
     OverLimit {
         limit: Limit,
         allowed: u64,
@@ -81,6 +81,59 @@ impl std::fmt::Display for During {
                 )
             }
             During::End => write!(f, "after the end"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_say_what_was_wrong_and_where() {
+        let head = During::Head {
+            expected: "DOTI",
+            got: 0,
+        };
+        let body = During::Body {
+            tag: *b"DOTO",
+            got: 7,
+            len: 90,
+        };
+        let cases = [
+            (
+                ProtocolError::Unexpected {
+                    expected: "FILE or LINK",
+                    came: *b"\x16\x03GE",
+                },
+                "expected FILE or LINK, got \"\\x16\\x03GE\"",
+            ),
+            (
+                ProtocolError::OverLimit {
+                    limit: Limit::Args,
+                    allowed: 65536,
+                    came: 65537,
+                },
+                "65537 words of a command, where 65536 are allowed",
+            ),
+            (
+                ProtocolError::Truncated { during: head },
+                "the peer stopped before DOTI",
+            ),
+            (
+                ProtocolError::Truncated { during: body },
+                "the peer stopped after 7 of the 90 bytes of DOTO",
+            ),
+            (
+                ProtocolError::ObjectOfFailure {
+                    status: WaitStatus::exited(1),
+                    len: 3,
+                },
+                "an object of 3 bytes comes with the status 0x100 of a failed compile",
+            ),
+        ];
+        for (error, message) in cases {
+            assert_eq!(error.to_string(), message);
         }
     }
 }

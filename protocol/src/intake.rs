@@ -258,8 +258,7 @@ impl<S: Script> Intake<S> {
     }
 
     /// Bytes of memory held for the body that is coming.
-    #[cfg(test)]
-    pub(crate) fn capacity(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.blob.as_ref().map_or(0, |blob| blob.bytes.capacity())
     }
 }
@@ -321,6 +320,11 @@ macro_rules! decoder_methods {
         /// Bytes that have come, trailing ones included.
         pub fn received(&self) -> u64 {
             self.intake.received()
+        }
+
+        /// Bytes of memory held for the body that is coming: at most twice what has come of it, or 64 KiB.
+        pub fn held(&self) -> usize {
+            self.intake.held()
         }
 
         /// Bytes that came after the end.  They are not kept.  A peer that sends them is broken, yet what came before

@@ -26,7 +26,7 @@ pub struct Limits {
     pub max_closure: u64,
     /// The object.
     pub max_object: u32,
-    /// What the compiler printed: `SERR` and `SOUT`, each.
+    /// What the compiler printed: `SERR` and `SOUT`, each.  Also a good `max` for unpacking them.
     pub max_output: u32,
     /// The depfile.
     pub max_depfile: u32,
@@ -53,8 +53,8 @@ pub const MAX_NAME: u32 = 4 << 10;
 pub const MAX_CLOSURE: u64 = 1 << 30;
 /// Objects with debug information reach hundreds of MiB.
 pub const MAX_OBJECT: u32 = 1 << 30;
-/// gcc stops long before, but templates make long messages.
-pub const MAX_OUTPUT: u32 = 64 << 20;
+/// Templates make long messages, but nobody reads this much.
+pub const MAX_OUTPUT: u32 = 16 << 20;
 /// `MAX_FILES` names of ordinary length.
 pub const MAX_DEPFILE: u32 = 16 << 20;
 

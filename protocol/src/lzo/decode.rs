@@ -1,176 +1,224 @@
-//! Unpacks.
+//! Unpacks, and believes nothing: not a length, not a distance, not that there is an end.
 
 use super::Error;
 
-struct In<'a> {
-    s: &'a [u8],
-    p: usize,
+/// Bytes that may be written beyond the content, so that short pieces are copied in one move.
+const SLACK: usize = 16;
+
+/// What the bytes just written were; a first byte below 16 means something else after each.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// Nothing yet, or a match without literals.
+    Match,
+    /// One to three literals.
+    FewLiterals,
+    ManyLiterals,
 }
-impl<'a> In<'a> {
-    #[inline(always)]
-    fn u8(&mut self) -> Result<usize, Error> {
-        let b = *self.s.get(self.p).ok_or(Error::Truncated)?;
-        self.p += 1;
-        Ok(b as usize)
-    }
-    #[inline(always)]
-    fn u16(&mut self) -> Result<usize, Error> {
-        let b = self.s.get(self.p..self.p + 2).ok_or(Error::Truncated)?;
-        self.p += 2;
-        Ok(u16::from_le_bytes([b[0], b[1]]) as usize)
-    }
-    #[inline]
-    fn ext(&mut self, base: usize) -> Result<usize, Error> {
-        let mut n = base;
-        loop {
-            let b = self.u8()?;
-            if b == 0 { n += 255 } else { return Ok(n + b) }
-        }
-    }
-}
-/// Decompress, growing the buffer as needed but never past `max`. No restart on overrun.
+
+/// Replaces `out` by the content of the block `src`.
+///
+/// Fails when the block is damaged, does not end where `src` does, or holds more than `max` bytes; `out` is empty then.
+/// Memory grows with what has been unpacked.
 pub fn decompress(src: &[u8], out: &mut Vec<u8>, max: usize) -> Result<(), Error> {
-    out.clear();
-    out.resize(
-        (src.len().saturating_mul(6))
-            .clamp(256, max.max(256))
-            .min(max)
-            + SLACK,
-        0,
-    );
-    let mut op = 0usize;
-    let mut r = In { s: src, p: 0 };
-    let mut state: usize; // 0..=3 trailing literals of last match, 4 after a literal run
-    #[inline(always)]
-    fn room(out: &mut Vec<u8>, op: usize, len: usize, max: usize) -> Result<(), Error> {
-        if op + len + SLACK > out.len() {
-            if op + len > max {
-                return Err(Error::TooLarge { max });
-            }
-            let want = (op + len).max(out.len() * 2).min(max) + SLACK;
-            out.resize(want, 0);
-        }
-        Ok(())
-    }
-    #[inline(always)]
-    fn lit(
-        r: &mut In,
-        out: &mut Vec<u8>,
-        op: &mut usize,
-        len: usize,
-        max: usize,
-    ) -> Result<(), Error> {
-        room(out, *op, len, max)?;
-        if len <= 16
-            && let Some(chunk) = r.s.get(r.p..r.p + 16)
-        {
-            // fixed-size copy: may write past op+len inside the slack
-            out[*op..*op + 16].copy_from_slice(chunk);
-        } else {
-            let s = r.s.get(r.p..r.p + len).ok_or(Error::Truncated)?;
-            out[*op..*op + len].copy_from_slice(s);
-        }
-        r.p += len;
-        *op += len;
-        Ok(())
-    }
-    #[inline(always)]
-    fn copy(
-        out: &mut Vec<u8>,
-        op: &mut usize,
-        dist: usize,
-        len: usize,
-        max: usize,
-    ) -> Result<(), Error> {
-        if dist > *op {
-            return Err(Error::BadDistance);
-        }
-        room(out, *op, len, max)?;
-        let m = *op - dist;
-        if dist >= 16 {
-            let mut k = 0;
-            if len <= 16 {
-                out.copy_within(m..m + 16, *op);
-            } else if dist >= len {
-                out.copy_within(m..m + len, *op);
-            } else {
-                while k < len {
-                    let c = dist.min(len - k);
-                    out.copy_within(m + k..m + k + c, *op + k);
-                    k += c;
-                }
-            }
-        } else if dist == 1 {
-            let b = out[m];
-            out[*op..*op + len].fill(b);
-        } else {
-            let (a, b) = out.split_at_mut(*op);
-            let pat = &a[m..];
-            for (k, d) in b[..len].iter_mut().enumerate() {
-                *d = pat[k % dist];
-            }
-        }
-        *op += len;
-        Ok(())
-    }
-    let first = *src.first().ok_or(Error::Truncated)? as usize;
-    if first > 17 {
-        r.p = 1;
-        let t = first - 17;
-        lit(&mut r, out, &mut op, t, max)?;
-        state = if t < 4 { t } else { 4 };
-    } else {
-        state = 0;
+    let input = Input { bytes: src, at: 0 };
+    let output = Output::new(std::mem::take(out), src.len(), max);
+    *out = run(input, output)?;
+    Ok(())
+}
+
+fn run(mut input: Input, mut output: Output) -> Result<Vec<u8>, Error> {
+    let mut after = After::Match;
+    if let Some(&first @ 18..) = input.bytes.first() {
+        input.at = 1;
+        after = output.literals(&mut input, usize::from(first) - 17)?;
     }
     loop {
-        let b = r.u8()?;
-        if b < 16 {
-            if state == 0 {
-                let t = if b == 0 { r.ext(18)? } else { b + 3 };
-                lit(&mut r, out, &mut op, t, max)?;
-                state = 4;
-                continue;
-            }
-            let h = r.u8()?;
-            let d = (h << 2) + (b >> 2);
-            if state == 4 {
-                copy(out, &mut op, d + 2049, 3, max)?;
-            } else {
-                copy(out, &mut op, d + 1, 2, max)?;
-            }
-            state = b & 3;
-        } else if b >= 64 {
-            let h = r.u8()?;
-            let dist = (h << 3) + ((b >> 2) & 7) + 1;
-            copy(out, &mut op, dist, (b >> 5) + 1, max)?;
-            state = b & 3;
-        } else if b >= 32 {
-            let len = if b & 31 == 0 {
-                r.ext(33)?
-            } else {
-                (b & 31) + 2
-            };
-            let w = r.u16()?;
-            copy(out, &mut op, (w >> 2) + 1, len, max)?;
-            state = w & 3;
-        } else {
-            let len = if b & 7 == 0 { r.ext(9)? } else { (b & 7) + 2 };
-            let w = r.u16()?;
-            let d = ((b & 8) << 11) + (w >> 2);
-            if d == 0 {
-                out.truncate(op);
-                return if r.p == src.len() {
-                    Ok(())
+        let first = usize::from(input.byte()?);
+        let follow = if first >= 64 {
+            let far = usize::from(input.byte()?) << 3 | first >> 2 & 7;
+            output.copy(far + 1, (first >> 5) + 1)?;
+            first & 3
+        } else if first >= 32 {
+            let length = input.length(first & 31, 33)?;
+            let pair = input.pair()?;
+            output.copy((pair >> 2) + 1, length)?;
+            pair & 3
+        } else if first >= 16 {
+            let length = input.length(first & 7, 9)?;
+            let pair = input.pair()?;
+            let far = (first & 8) << 11 | pair >> 2;
+            if far == 0 {
+                return if input.at == input.bytes.len() {
+                    Ok(output.finish())
                 } else {
                     Err(Error::TrailingData)
                 };
             }
-            copy(out, &mut op, d + 16384, len, max)?;
-            state = w & 3;
+            output.copy(far + 16384, length)?;
+            pair & 3
+        } else if after == After::Match {
+            let count = if first == 0 {
+                input.more(18)?
+            } else {
+                first + 3
+            };
+            after = output.literals(&mut input, count)?;
+            continue;
+        } else {
+            let far = usize::from(input.byte()?) << 2 | first >> 2;
+            match after {
+                After::ManyLiterals => output.copy(far + 2049, 3)?,
+                _ => output.copy(far + 1, 2)?,
+            }
+            first & 3
+        };
+        after = match follow {
+            0 => After::Match,
+            count => output.literals(&mut input, count)?,
+        };
+    }
+}
+
+/// The block and how much of it is used.
+struct Input<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl Input<'_> {
+    #[inline(always)]
+    fn byte(&mut self) -> Result<u8, Error> {
+        let byte = *self.bytes.get(self.at).ok_or(Error::Truncated)?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    #[inline(always)]
+    fn pair(&mut self) -> Result<usize, Error> {
+        let pair = self.bytes[self.at..]
+            .first_chunk()
+            .ok_or(Error::Truncated)?;
+        self.at += 2;
+        Ok(usize::from(u16::from_le_bytes(*pair)))
+    }
+
+    /// A match's length: in the first byte's `bits`, or else in bytes of its own.
+    #[inline(always)]
+    fn length(&mut self, bits: usize, base: usize) -> Result<usize, Error> {
+        if bits == 0 {
+            self.more(base)
+        } else {
+            Ok(bits + 2)
         }
-        if state != 0 {
-            lit(&mut r, out, &mut op, state, max)?;
+    }
+
+    /// `base` plus the number in the next bytes.
+    fn more(&mut self, base: usize) -> Result<usize, Error> {
+        let mut sum = base;
+        loop {
+            match self.byte()? {
+                0 => sum = sum.saturating_add(255),
+                last => return Ok(sum.saturating_add(usize::from(last))),
+            }
         }
     }
 }
-const SLACK: usize = 32;
+
+/// The content so far: `bytes[..len]`.  Of the rest at least `SLACK` bytes may be written at any time.
+struct Output {
+    bytes: Vec<u8>,
+    len: usize,
+    max: usize,
+}
+
+impl Output {
+    /// Uses the memory of `old`, or twice the block's length.
+    fn new(old: Vec<u8>, block: usize, max: usize) -> Output {
+        let likely = block.saturating_mul(2).min(max) + SLACK;
+        let mut bytes = old;
+        if bytes.capacity() < likely {
+            // Memory that comes zeroed from the system, and that no page of is there before it is used.
+            bytes = vec![0; likely];
+        } else {
+            bytes.resize(likely, 0);
+        }
+        Output { bytes, len: 0, max }
+    }
+
+    /// Makes room for `more` bytes and the slack beyond them.
+    #[inline(always)]
+    fn room(&mut self, more: usize) -> Result<(), Error> {
+        if more > self.bytes.len() - SLACK - self.len {
+            self.grow(more)
+        } else {
+            Ok(())
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, more: usize) -> Result<(), Error> {
+        if more > self.max - self.len {
+            return Err(Error::TooLarge { max: self.max });
+        }
+        let target = (self.len + more)
+            .max(self.len.saturating_mul(2))
+            .min(self.max)
+            + SLACK;
+        self.bytes.reserve_exact(target - self.bytes.len());
+        self.bytes.resize(target, 0);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn literals(&mut self, input: &mut Input, count: usize) -> Result<After, Error> {
+        let rest = &input.bytes[input.at..];
+        if count > rest.len() {
+            return Err(Error::Truncated);
+        }
+        self.room(count)?;
+        match rest.first_chunk::<SLACK>() {
+            Some(piece) if count <= SLACK => {
+                self.bytes[self.len..self.len + SLACK].copy_from_slice(piece)
+            }
+            _ => self.bytes[self.len..self.len + count].copy_from_slice(&rest[..count]),
+        }
+        self.len += count;
+        input.at += count;
+        Ok(if count < 4 {
+            After::FewLiterals
+        } else {
+            After::ManyLiterals
+        })
+    }
+
+    #[inline(always)]
+    fn copy(&mut self, distance: usize, length: usize) -> Result<(), Error> {
+        let from = self.len.checked_sub(distance).ok_or(Error::BadDistance)?;
+        self.room(length)?;
+        if distance >= SLACK && length <= SLACK {
+            self.bytes.copy_within(from..from + SLACK, self.len);
+        } else {
+            self.repeat(from, distance, length);
+        }
+        self.len += length;
+        Ok(())
+    }
+
+    /// Writes `length` bytes that repeat the last `distance` bytes.
+    fn repeat(&mut self, from: usize, distance: usize, length: usize) {
+        // What is written can be read again, so the piece that can be copied at once doubles each time.
+        let mut piece = distance;
+        let mut written = 0;
+        while written < length {
+            let now = piece.min(length - written);
+            self.bytes.copy_within(from..from + now, self.len + written);
+            written += now;
+            piece += now;
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.len);
+        self.bytes
+    }
+}

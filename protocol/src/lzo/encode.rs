@@ -1,152 +1,275 @@
-//! Packs.
+//! Packs, greedily: at each place the most recent place with the same four bytes is taken, as 1X-1 does.
+
+use super::END;
 
 const HASH_BITS: u32 = 13;
-const MAX_DIST: usize = 0xBFFF;
+/// As far back as a match can reach.
+const MAX_DISTANCE: usize = 0xbfff;
+/// A match is looked for by this many bytes, and is never shorter.
+const MIN_MATCH: usize = 4;
+/// After this many places without a match the search begins to leave out places, ever more of them.
+const PATIENCE: usize = 32;
+/// Literals up to this many are copied in one move of this size.
+const MOVE: usize = 16;
 
-#[inline]
-fn rd32(s: &[u8], i: usize) -> u32 {
-    u32::from_le_bytes(s[i..i + 4].try_into().expect("a slice of that length"))
-}
-#[inline]
-fn rd64(s: &[u8], i: usize) -> u64 {
-    u64::from_le_bytes(s[i..i + 8].try_into().expect("a slice of that length"))
-}
-#[inline]
-fn hash(v: u32) -> usize {
-    (v.wrapping_mul(0x9E37_79B1) >> (32 - HASH_BITS)) as usize
+/// Packs one block after the other, with a table that need not be cleared in between.
+pub struct Compressor {
+    /// For each hash, the last place with it: its index plus `base`, modulo 2³².  Stale places look too far away to
+    /// be used, and a place is never believed before its bytes are compared.
+    table: Box<[u32; 1 << HASH_BITS]>,
+    base: u32,
 }
 
-#[inline]
-fn ext(out: &mut Vec<u8>, mut n: usize) {
-    while n > 255 {
-        out.push(0);
-        n -= 255;
-    }
-    out.push(n as u8);
-}
-fn literals(out: &mut Vec<u8>, lit: &[u8]) {
-    let t = lit.len();
-    if t == 0 {
-        return;
-    }
-    if out.is_empty() && t <= 238 {
-        out.push(17 + t as u8);
-    } else if t <= 3 {
-        let k = out.len() - 2;
-        out[k] |= t as u8;
-    } else if t <= 18 {
-        out.push((t - 3) as u8);
-    } else {
-        out.push(0);
-        ext(out, t - 18);
-    }
-    out.extend_from_slice(lit);
-}
-#[inline]
-fn do_match(out: &mut Vec<u8>, len: usize, dist: usize) {
-    if len <= 8 && dist <= 2048 {
-        let d = dist - 1;
-        out.extend_from_slice(&[(((len - 1) << 5) | ((d & 7) << 2)) as u8, (d >> 3) as u8]);
-    } else if dist <= 16384 {
-        let d = ((dist - 1) << 2) as u16;
-        if len <= 33 {
-            out.push(32 | (len - 2) as u8)
-        } else {
-            out.push(32);
-            ext(out, len - 33)
-        }
-        out.extend_from_slice(&d.to_le_bytes());
-    } else {
-        let d = dist - 16384;
-        let h = ((d >> 14) << 3) as u8;
-        if len <= 9 {
-            out.push(16 | h | (len - 2) as u8)
-        } else {
-            out.push(16 | h);
-            ext(out, len - 9)
-        }
-        out.extend_from_slice(&(((d & 0x3fff) << 2) as u16).to_le_bytes());
-    }
-}
-/// Compresses with a table that is used again from call to call.
-pub struct Compressor {}
 impl Default for Compressor {
-    fn default() -> Self {
+    fn default() -> Compressor {
         Compressor::new()
     }
 }
+
 impl Compressor {
     pub fn new() -> Compressor {
-        Compressor {}
-    }
-    /// Replaces `out` by the block.
-    pub fn compress(&mut self, src: &[u8], out: &mut Vec<u8>) {
-        compress(src, out)
-    }
-}
-/// Replaces `out` by the block that holds `src`.
-pub fn compress(src: &[u8], out: &mut Vec<u8>) {
-    assert!(src.len() < u32::MAX as usize);
-    out.clear();
-    out.reserve(src.len() / 2 + 64);
-    let mut table = vec![0u32; 1 << HASH_BITS]; // position + 1
-    let n = src.len();
-    let mut anchor = 0usize;
-    if n >= 16 {
-        let limit = n - 12;
-        let mut i = if n > 4 { 1 } else { 0 };
-        table[hash(rd32(src, 0))] = 1;
-        'outer: loop {
-            let mut step = 1usize << 5;
-            let (mut m, mut v);
-            loop {
-                if i >= limit {
-                    break 'outer;
-                }
-                v = rd32(src, i);
-                let h = hash(v);
-                m = table[h] as usize;
-                table[h] = i as u32 + 1;
-                if m != 0 && i - (m - 1) <= MAX_DIST && rd32(src, m - 1) == v {
-                    break;
-                }
-                i += step >> 5;
-                step += 1;
-            }
-            let mut m = m - 1;
-            while i > anchor && m > 0 && src[i - 1] == src[m - 1] {
-                i -= 1;
-                m -= 1;
-            }
-            let mut len = 4;
-            // extend forward 8 bytes at a time
-            let a0 = i;
-            let b0 = m;
-            loop {
-                if a0 + len + 8 > n {
-                    while a0 + len < n && src[a0 + len] == src[b0 + len] {
-                        len += 1;
-                    }
-                    break;
-                }
-                let x = rd64(src, a0 + len) ^ rd64(src, b0 + len);
-                if x == 0 {
-                    len += 8
-                } else {
-                    len += (x.trailing_zeros() >> 3) as usize;
-                    break;
-                }
-            }
-            literals(out, &src[anchor..i]);
-            do_match(out, len, i - m);
-            i += len;
-            anchor = i;
-            if i >= limit {
-                break;
-            }
-            table[hash(rd32(src, i - 2))] = (i - 2) as u32 + 1;
+        let table = vec![0; 1 << HASH_BITS].into_boxed_slice();
+        Compressor {
+            table: table.try_into().expect("a table of that length"),
+            base: 0,
         }
     }
-    literals(out, &src[anchor..]);
-    out.extend_from_slice(&[17, 0, 0]);
+
+    /// Replaces `out` by a block that holds `src`.  The same `src` gives the same block, whatever was packed before.
+    pub fn compress(&mut self, src: &[u8], out: &mut Vec<u8>) {
+        let end = u32::try_from(src.len())
+            .ok()
+            .and_then(|len| self.base.checked_add(len));
+        if end.is_none() {
+            // Places would start over at 0, where stale ones would look near.
+            self.table.fill(0);
+            self.base = 0;
+        }
+        let mut output = Output::new(std::mem::take(out), src.len());
+        let packed = self.pack(src, &mut output);
+        output.literals(src, packed, src.len());
+        output.put(&END);
+        *out = output.finish();
+        self.base = end.unwrap_or(src.len() as u32);
+    }
+
+    /// Writes all but the literals at the end; returns where those begin.
+    fn pack(&mut self, src: &[u8], output: &mut Output) -> usize {
+        let mut anchor = 0;
+        let mut at = 0;
+        let mut misses = PATIENCE;
+        while let Some(word) = four_bytes(src, at) {
+            let slot = &mut self.table[hash(word)];
+            let place = self.base.wrapping_add(at as u32);
+            let distance = place.wrapping_sub(*slot) as usize;
+            *slot = place;
+            if distance.wrapping_sub(1) >= MAX_DISTANCE.min(at)
+                || four_bytes(src, at - distance) != Some(word)
+            {
+                at += misses / PATIENCE;
+                misses += 1;
+                continue;
+            }
+            let back = common_before(&src[anchor..at], &src[..at - distance]);
+            let length =
+                MIN_MATCH + common(&src[at + MIN_MATCH..], &src[at - distance + MIN_MATCH..]);
+            output.literals(src, anchor, at - back);
+            output.copy(length + back, distance);
+            at += length;
+            anchor = at;
+            misses = PATIENCE;
+            if let Some(word) = four_bytes(src, at - 2) {
+                self.table[hash(word)] = self.base.wrapping_add(at as u32 - 2);
+            }
+        }
+        anchor
+    }
+}
+
+/// Replaces `out` by a block that holds `src`.
+pub fn compress(src: &[u8], out: &mut Vec<u8>) {
+    Compressor::new().compress(src, out);
+}
+
+#[inline(always)]
+fn hash(word: u32) -> usize {
+    (word.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
+}
+
+#[inline(always)]
+fn four_bytes(src: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*src.get(at..)?.first_chunk()?))
+}
+
+/// How many bytes at the start of both are the same.
+#[inline(always)]
+fn common(a: &[u8], b: &[u8]) -> usize {
+    let mut same = 0;
+    while let (Some(x), Some(y)) = (
+        a.get(same..).and_then(|a| a.first_chunk()),
+        b.get(same..).and_then(|b| b.first_chunk()),
+    ) {
+        let differing = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+        if differing != 0 {
+            return same + differing.trailing_zeros() as usize / 8;
+        }
+        same += 8;
+    }
+    same + a[same..]
+        .iter()
+        .zip(&b[same..])
+        .take_while(|(x, y)| x == y)
+        .count()
+}
+
+/// How many bytes at the end of both are the same.
+#[inline(always)]
+fn common_before(a: &[u8], b: &[u8]) -> usize {
+    a.iter()
+        .rev()
+        .zip(b.iter().rev())
+        .take_while(|(x, y)| x == y)
+        .count()
+}
+
+/// The block so far: `bytes[..len]`.
+struct Output {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Output {
+    /// Uses the memory of `old`, or what the block of `content` bytes of text is likely to need.
+    fn new(old: Vec<u8>, content: usize) -> Output {
+        let likely = content / 3 + 64;
+        let mut bytes = old;
+        if bytes.capacity() < likely {
+            // Memory that comes zeroed from the system, and that no page of is there before it is used.
+            bytes = vec![0; likely];
+        }
+        Output { bytes, len: 0 }
+    }
+
+    /// Makes room for `more` bytes and one move beyond them.
+    #[inline(always)]
+    fn room(&mut self, more: usize) {
+        if self.bytes.len() - self.len < more + MOVE {
+            self.grow(more);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        let least = self.len + more + MOVE;
+        self.bytes.resize(least.max(self.bytes.len() * 2), 0);
+    }
+
+    #[inline(always)]
+    fn put(&mut self, bytes: &[u8]) {
+        self.room(bytes.len());
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Writes what goes beyond the length an instruction's first byte can tell; `more` is 1 or greater.
+    fn put_more(&mut self, more: usize) {
+        let zeros = (more - 1) / 255;
+        self.room(zeros + 1);
+        self.bytes[self.len..self.len + zeros].fill(0);
+        self.bytes[self.len + zeros] = (more - 255 * zeros) as u8;
+        self.len += zeros + 1;
+    }
+
+    /// Writes `src[from..to]` as literals.
+    #[inline(always)]
+    fn literals(&mut self, src: &[u8], from: usize, to: usize) {
+        let count = to - from;
+        match count {
+            0 => return,
+            1..=238 if self.len == 0 => self.put(&[17 + count as u8]),
+            // Told by the match before them.
+            1..=3 => self.bytes[self.len - 2] |= count as u8,
+            4..=18 => self.put(&[(count - 3) as u8]),
+            _ => {
+                self.put(&[0]);
+                self.put_more(count - 18);
+            }
+        }
+        self.room(count);
+        match src.get(from..from + MOVE) {
+            Some(piece) if count <= MOVE => {
+                self.bytes[self.len..self.len + MOVE].copy_from_slice(piece)
+            }
+            _ => self.bytes[self.len..self.len + count].copy_from_slice(&src[from..to]),
+        }
+        self.len += count;
+    }
+
+    /// Writes a match, in the shortest form that can tell it.
+    #[inline(always)]
+    fn copy(&mut self, length: usize, distance: usize) {
+        if length <= 8 && distance <= 2048 {
+            let far = distance - 1;
+            self.put(&[((length - 1) << 5 | (far & 7) << 2) as u8, (far >> 3) as u8]);
+            return;
+        }
+        let (first, longest, far) = if distance <= 16384 {
+            (32, 33, distance - 1)
+        } else {
+            let far = distance - 16384;
+            (16 | (far >> 14 << 3) as u8, 9, far & 0x3fff)
+        };
+        if length <= longest {
+            self.put(&[first | (length - 2) as u8]);
+        } else {
+            self.put(&[first]);
+            self.put_more(length - longest);
+        }
+        self.put(&((far << 2) as u16).to_le_bytes());
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.len);
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(src: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        compress(src, &mut out);
+        out
+    }
+
+    #[test]
+    fn short_content_is_one_run_of_literals() {
+        assert_eq!(packed(b""), END);
+        assert_eq!(packed(b"#define K 7\n"), b"\x1d#define K 7\n\x11\0\0");
+    }
+
+    #[test]
+    fn a_used_compressor_packs_as_a_new_one() {
+        let mut compressor = Compressor::new();
+        let text = b"the same words and the same words again, the same words".repeat(20);
+        for base in [0, 1, u32::MAX - 2000, u32::MAX - 1] {
+            compressor.base = base;
+            for src in [&text[..], &text[7..], &text[..900], &text[..]] {
+                let mut out = Vec::new();
+                compressor.compress(src, &mut out);
+                assert_eq!(out, packed(src), "from {base}");
+            }
+        }
+    }
+
+    #[test]
+    fn memory_follows_the_block_and_not_the_content() {
+        let zeros = vec![0; 10 << 20];
+        let mut out = Vec::new();
+        compress(&zeros, &mut out);
+        assert!(out.len() < zeros.len() / 200);
+        assert!(out.capacity() <= zeros.len() / 3 + 64);
+    }
 }

@@ -34,11 +34,6 @@ impl OutcomeDecoder {
     }
 
     decoder_methods!(Outcome);
-
-    #[cfg(test)]
-    pub(crate) fn capacity(&self) -> usize {
-        self.intake.capacity()
-    }
 }
 
 #[derive(Clone, Copy)]

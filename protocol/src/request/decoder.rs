@@ -39,11 +39,6 @@ impl RequestDecoder {
     pub fn head(&self) -> Option<&RequestHead> {
         self.intake.script.head.as_ref()
     }
-
-    #[cfg(test)]
-    pub(crate) fn capacity(&self) -> usize {
-        self.intake.capacity()
-    }
 }
 
 enum Place {
