@@ -180,15 +180,9 @@ impl Effects {
 
     /// The messages without the excerpts of the source that gcc prints where it can read it.
     pub fn stderr_but_excerpts(&self) -> String {
-        text(&self.stderr)
-            .lines()
-            .filter(|line| {
-                let number = line
-                    .trim_start()
-                    .trim_start_matches(|c: char| c.is_ascii_digit());
-                !(line.starts_with(' ') && number.starts_with(" |"))
-            })
-            .fold(String::new(), |all, line| all + line + "\n")
+        static EXCERPT: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"(?m)^ *[0-9]* \|.*\n?").expect("the pattern is good"));
+        text(&EXCERPT.replace_all(&self.stderr, &b""[..]))
     }
 }
 

@@ -25,11 +25,12 @@ pub fn script(path: &Path, text: &str) {
     );
 }
 
-/// An `ssh` that runs the remote command here.  Notes its own arguments, a line for each call, in `ssh.log` beside it.
+/// An `ssh` that runs the remote command here, with temporary files of its own.  Notes its own arguments, a line for each call, in `ssh.log` beside it.
 pub fn stand_in_ssh(folder: &Path) -> PathBuf {
     let path = folder.join("fake-ssh");
     let text = format!(
-        r#"echo "$*" >> {}/ssh.log
+        r#"echo "$*" >> {0}/ssh.log
+export TMPDIR={0}
 while :; do
     case "$1" in
         -l|-p|-o) shift 2 ;;
