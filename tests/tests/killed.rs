@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::Signal;
 use tests::{
-    Entry, Farm, LyingServer, Reply, Running, Space, script, side_by_side, snapshot, start, until,
+    Entry, Farm, LyingServer, Reply, Running, Space, fake_cc, side_by_side, snapshot, start, until,
 };
 
 const SOURCES: [(&str, &str); 2] = [
@@ -163,7 +163,7 @@ fn slow_preprocessor(space: &Space) -> String {
         "case \" $* \" in *' -E '*) sleep 1000 & echo $$ $! > {0}.tmp; mv {0}.tmp {0}; wait ;; esac\nexec /usr/bin/gcc \"$@\"",
         space.root().join("home/pids").display()
     );
-    script(&cc, &text);
+    fake_cc(&cc, &text);
     cc.display().to_string()
 }
 
@@ -206,7 +206,7 @@ fn a_signal_reaches_a_compiler_that_runs_here() {
     let space = Space::new(SOURCES).hosts("localhost");
     let cc = space.root().join("home/gcc");
     let pid = space.root().join("home/pid");
-    script(
+    fake_cc(
         &cc,
         &format!(
             "echo $$ > {0}.tmp; mv {0}.tmp {0}; exec sleep 1000",
@@ -214,7 +214,7 @@ fn a_signal_reaches_a_compiler_that_runs_here() {
         ),
     );
     space.renew();
-    for command in ["-c a.c", "-E a.c", "--version"] {
+    for command in ["-c a.c", "-E a.c", "a.c -o a"] {
         let _ = std::fs::remove_file(&pid);
         let mut running = start(&mut space.command(&format!("{} {command}", cc.display())));
         until("the compiler runs", || pid.exists());
@@ -232,9 +232,9 @@ fn a_signal_reaches_a_compiler_that_runs_here() {
 fn a_local_command_takes_the_launchers_place() {
     let space = Space::new(SOURCES).hosts("127.0.0.1:1");
     let cc = space.root().join("home/gcc");
-    script(&cc, "echo $$");
+    fake_cc(&cc, "echo $$");
     space.renew();
-    for command in ["-E a.c", "--version", "a.c -o a"] {
+    for command in ["-E a.c", "-S a.c -march=native", "a.c -o a"] {
         let running = start(&mut space.command(&format!("{} {command}", cc.display())));
         let pid = running.pid();
         assert_eq!(running.finish().out().trim(), pid.to_string(), "{command}");
@@ -251,7 +251,7 @@ fn signals_that_were_ignored_stay_ignored() {
         .assert_same_as_local()
         .assert_remote();
     let cc = space.root().join("home/gcc");
-    script(&cc, "grep -E 'SigBlk|SigIgn' /proc/self/status");
+    fake_cc(&cc, "grep -E 'SigBlk|SigIgn' /proc/self/status");
     for command in ["-E a.c", "-c a.c"] {
         space
             .shell(&format!("trap '' HUP; $L {} {command}", cc.display()))

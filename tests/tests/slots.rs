@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex};
 
-use tests::{Client, LyingServer, Reply, Running, Space, script, start, until};
+use tests::{Client, LyingServer, Reply, Running, Space, fake_cc, start, until};
 
 const SOURCE: [(&str, &str); 1] = [("a.c", "int answer(void) { return 42; }\n")];
 
@@ -184,7 +184,7 @@ fn counting_compiler(space: &Space) -> String {
         "cd {0} && : > running.$$ && ls running.* | wc -l >> counts\nwhile [ ! -e go ]; do sleep 0.01; done\nrm running.$$",
         home.display()
     );
-    script(&cc, &text);
+    fake_cc(&cc, &text);
     cc.display().to_string()
 }
 
