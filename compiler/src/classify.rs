@@ -34,6 +34,10 @@ pub const SEARCH_VARIABLES: &[&str] = &[
 ];
 
 /// Whether a command may be sent away.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and a box would cost an allocation"
+)]
 #[derive(Debug, Clone)]
 pub enum Verdict<'a> {
     Distribute(Job<'a>),
