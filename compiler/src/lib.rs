@@ -9,15 +9,19 @@
 
 pub mod classify;
 pub mod deps;
+mod draft;
 pub mod job;
 pub mod language;
 pub mod names;
 pub mod object;
+mod passed;
 pub mod reason;
 pub mod remote;
 pub mod response;
+pub mod table;
 pub mod target;
 pub mod text;
+pub mod words;
 
 pub use classify::{Surroundings, Verdict, classify};
 pub use deps::Depfile;

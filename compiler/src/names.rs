@@ -90,3 +90,73 @@ const SOURCES: &[&[u8]] = &[
     b"i", b"ii", b"c", b"cc", b"cpp", b"cxx", b"cp", b"c++", b"C", b"CPP", b"m", b"mm", b"M",
     b"mi", b"mii", b"s", b"S", b"sx",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(base: &str) -> Option<(Option<Family>, bool, Option<&str>, Option<&str>)> {
+        let text = |bytes| std::str::from_utf8(bytes).expect("tests use UTF-8");
+        guess(base.as_bytes()).map(|g| (g.family, g.cxx, g.triple.map(text), g.version.map(text)))
+    }
+
+    #[test]
+    fn names_of_compilers_are_read() {
+        let (gcc, clang) = (Some(Family::Gcc), Some(Family::Clang));
+        assert_eq!(said("gcc"), Some((gcc, false, None, None)));
+        assert_eq!(said("g++-12"), Some((gcc, true, None, Some("12"))));
+        assert_eq!(
+            said("x86_64-linux-gnu-gcc"),
+            Some((gcc, false, Some("x86_64-linux-gnu"), None))
+        );
+        assert_eq!(
+            said("x86_64-linux-gnu-g++-12"),
+            Some((gcc, true, Some("x86_64-linux-gnu"), Some("12")))
+        );
+        assert_eq!(said("gcc-4.8"), Some((gcc, false, None, Some("4.8"))));
+        assert_eq!(said("clang++-16"), Some((clang, true, None, Some("16"))));
+        assert_eq!(said("cc"), Some((None, false, None, None)));
+        assert_eq!(said("c++"), Some((None, true, None, None)));
+        assert_eq!(said("c99-gcc"), Some((gcc, false, None, None)));
+        assert_eq!(said("c89"), Some((None, false, None, None)));
+    }
+
+    #[test]
+    fn other_programs_are_not_compilers() {
+        for name in [
+            "",
+            "-",
+            "-gcc",
+            "ld",
+            "cpp",
+            "gcc-ar",
+            "clang-tidy",
+            "clang-cl",
+            "clang-format-16",
+            "rustc",
+            "gccgo",
+            "distcc",
+            "12",
+        ] {
+            assert_eq!(said(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn commands_without_a_compiler_are_seen() {
+        for word in [
+            "-c",
+            "--version",
+            "a.c",
+            "dir/b.cpp",
+            "x.o",
+            "@file.rsp",
+            "-",
+        ] {
+            assert!(is_implicit(word.as_bytes()), "{word}");
+        }
+        for word in ["gcc", "/usr/bin/gcc-4.8", "ccache", "make"] {
+            assert!(!is_implicit(word.as_bytes()), "{word}");
+        }
+    }
+}

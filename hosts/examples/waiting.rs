@@ -182,7 +182,9 @@ fn bench(waiters: u32, slots: u32) -> Result<()> {
             run.latencies.sort_unstable();
             let at =
                 |part: usize| run.latencies[(run.latencies.len() - 1) * part / 100] as f64 / 1e6;
-            let ideal = f64::from(jobs.div_ceil(slots)) * hold.as_secs_f64();
+            // The first slots come free one after the other within one `hold`.
+            let rounds = f64::from(jobs.div_ceil(slots)) + f64::from(slots - 1) / f64::from(slots);
+            let ideal = rounds * hold.as_secs_f64();
             println!(
                 "{way:5}  {jobs:4}  {:7}  {:9.2}  {:6.2}  {:8.2}  {:10.2}  {ideal:7.2}  {:11}",
                 hold.as_millis(),

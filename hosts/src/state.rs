@@ -234,3 +234,158 @@ fn read(path: PathBuf, now: SystemTime) -> Option<State> {
         Err(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn sample(phase: u32) -> Vec<u8> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/captures");
+        std::fs::read(folder.join(format!("binstate-sample-phase{phase}.bin"))).unwrap()
+    }
+
+    #[test]
+    fn stocks_files_are_read_and_written_again() {
+        for (phase, expected) in [(3, Phase::Preprocess), (5, Phase::Compile)] {
+            let bytes = sample(phase);
+            let state = State::decode(&bytes).unwrap();
+            assert_eq!(state.phase, expected);
+            assert!(state.pid > 0);
+            // What stock leaves behind the NUL of a name is zero in the samples, and so is the pointer at the end.
+            assert_eq!(state.encode().as_slice(), bytes);
+        }
+        let preprocess = State::decode(&sample(3)).unwrap();
+        assert_eq!(
+            (preprocess.host.as_slice(), preprocess.slot),
+            (b"localhost".as_slice(), 0)
+        );
+    }
+
+    #[test]
+    fn other_bytes_are_no_state() {
+        let good = sample(5);
+        for len in 0..good.len() {
+            assert_eq!(State::decode(&good[..len]), None);
+        }
+        assert_eq!(State::decode(&[good.as_slice(), b"x"].concat()), None);
+        for byte in 0..16 {
+            let mut bad = good.clone();
+            bad[byte] ^= 1;
+            assert_eq!(State::decode(&bad), None, "byte {byte}");
+        }
+        let mut unknown = good;
+        unknown[284..288].copy_from_slice(&77u32.to_ne_bytes());
+        assert_eq!(State::decode(&unknown).unwrap().phase, Phase::Compile);
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        let state = State {
+            pid: 7,
+            file: vec![b'f'; 300],
+            host: b"h\0x".to_vec(),
+            slot: 3,
+            phase: Phase::Send,
+        };
+        let read = State::decode(&state.encode()).unwrap();
+        assert_eq!(
+            read,
+            State {
+                file: vec![b'f'; 127],
+                host: b"h".to_vec(),
+                ..state
+            }
+        );
+    }
+
+    #[test]
+    fn phases_have_stocks_numbers() {
+        for (number, phase) in Phase::ALL.into_iter().enumerate() {
+            assert_eq!(phase as usize, number);
+        }
+    }
+
+    #[test]
+    fn a_monitor_shows_this_process_until_it_is_dropped() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::at(temp.path());
+        let mut monitor = Monitor::new(&folder);
+        assert!(
+            !folder.state().exists(),
+            "nothing is written before there is something to show"
+        );
+        monitor.note(Phase::Connect, b"a-long-name.c", "10.0.0.1", 2);
+        monitor.note(Phase::Send, b"a.c", "10.0.0.1", 2);
+        monitor.phase(Phase::Compile);
+        let expected = State {
+            pid: std::process::id(),
+            file: b"a.c".to_vec(),
+            host: b"10.0.0.1".to_vec(),
+            slot: 2,
+            phase: Phase::Compile,
+        };
+        assert_eq!(read_all(&folder, SystemTime::now()), [expected]);
+        drop(monitor);
+        assert_eq!(std::fs::read_dir(folder.state()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_monitor_that_cannot_write_is_silent() {
+        let mut monitor = Monitor::new(&Folder::at("/proc/no/such"));
+        monitor.note(Phase::Connect, b"a.c", "h", 0);
+        monitor.refresh();
+        assert!(monitor.off);
+    }
+
+    #[test]
+    fn what_is_old_or_dead_is_not_shown() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::at(temp.path());
+        std::fs::create_dir_all(folder.state()).unwrap();
+        let put = |name: &str, pid: u32, host: &str, slot: u32| {
+            let host = host.as_bytes().to_vec();
+            let state = State {
+                pid,
+                file: Vec::new(),
+                host,
+                slot,
+                phase: Phase::Compile,
+            };
+            std::fs::write(folder.state().join(name), state.encode()).unwrap();
+        };
+        let (own, init) = (std::process::id(), 1);
+        put("binstate_1", init, "b", 1);
+        put("binstate_2", own, "b", 0);
+        put("binstate_3", own, "a", 5);
+        put("binstate_4", 0x7fff_fff0, "a", 0);
+        put("other_5", own, "a", 0);
+        std::fs::write(folder.state().join("binstate_6"), "short").unwrap();
+        let now = SystemTime::now();
+        let shown = |now| {
+            let states = read_all(&folder, now).into_iter();
+            states
+                .map(|state| (String::from_utf8(state.host).unwrap(), state.slot))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(now),
+            [
+                ("a".to_owned(), 5),
+                ("b".to_owned(), 0),
+                ("b".to_owned(), 1)
+            ]
+        );
+        assert_eq!(shown(now + STALE * 2), []);
+        let left: Vec<_> = std::fs::read_dir(folder.state())
+            .unwrap()
+            .flatten()
+            .collect();
+        assert_eq!(
+            left.len(),
+            1,
+            "old files are removed, files of others are not"
+        );
+    }
+}

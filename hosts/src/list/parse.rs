@@ -265,3 +265,6 @@ fn number<N: std::str::FromStr>(word: &str) -> Option<N> {
         .ok()
         .filter(|_| word.bytes().all(|byte| byte.is_ascii_digit()))
 }
+
+#[cfg(test)]
+mod tests;
