@@ -6,8 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
-use compiler::remote::{self, DaemonJob};
 use compiler::Product;
+use compiler::remote::{self, DaemonJob};
 use protocol::{Body, Limits, Outcome, Request, Source, Version, WaitStatus};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -214,6 +214,8 @@ async fn send(writer: &mut (impl AsyncWrite + Unpin), reply: &Outcome) -> std::i
         }
     }
     send_bytes(writer, &pending).await?;
+    // A file's writer hands bytes to a thread, and its shutdown does not wait for them.
+    tokio::time::timeout(PATIENCE, writer.flush()).await??;
     tokio::time::timeout(PATIENCE, writer.shutdown()).await?
 }
 

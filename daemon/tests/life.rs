@@ -154,7 +154,7 @@ fn signals_leave_no_process_and_no_file() {
         let pids = compiler.pids();
         daemon.signal(signal);
         assert_eq!(daemon.wait().code(), Some(0));
-        assert!(!pids.iter().any(|pid| is_running(pid)));
+        assert_gone_within_a_second(&pids);
         assert!(read_to_end(&mut stream).is_empty());
         daemon.assert_nothing_left();
     }
@@ -179,7 +179,7 @@ fn lifetimes_end() {
     let outcome = decode(Version::Plain, &daemon.talk(&hanging_job()));
     assert_eq!(outcome.status.exit_code(), Some(118));
     assert!(text(outcome.stderr).contains("--job-lifetime"));
-    assert!(!compiler.pids().iter().any(|pid| is_running(pid)));
+    assert_gone_within_a_second(&compiler.pids());
     assert!(
         daemon
             .log()

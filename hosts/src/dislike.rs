@@ -3,10 +3,11 @@
 //! Knows no clock: the caller says what time it is.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, Timespec, Timestamps};
@@ -60,6 +61,7 @@ pub enum Try {
 #[derive(Debug)]
 pub struct ProbeGuard {
     _file: File,
+    _alive: Arc<()>,
 }
 
 /// What is remembered about hosts.
@@ -67,8 +69,8 @@ pub struct ProbeGuard {
 pub struct Dislikes {
     folder: Folder,
     period: Period,
-    /// Backoff files that were there when this process looked.
-    seen: RefCell<BTreeSet<PathBuf>>,
+    /// Backoff files that were there when this process looked, each with its own [`ProbeGuard`] while that lives.
+    seen: RefCell<BTreeMap<PathBuf, Weak<()>>>,
 }
 
 impl Dislikes {
@@ -81,15 +83,24 @@ impl Dislikes {
     }
 
     /// May `host` get a job at `now`? One `stat` where nothing is remembered. What cannot be read counts as nothing.
+    /// `Yes` also as long as a guard lives that these `Dislikes` gave out for the host.
     pub fn may_try(&self, host: &Host, now: SystemTime) -> Try {
         if self.period == Period::Fixed(Duration::ZERO) {
             return Try::Yes;
         }
         let path = self.backoff(host);
+        if self
+            .seen
+            .borrow()
+            .get(&path)
+            .is_some_and(|probe| probe.strong_count() > 0)
+        {
+            return Try::Yes;
+        }
         let Some(until) = self.until(&path, now) else {
             return Try::Yes;
         };
-        self.seen.borrow_mut().insert(path.clone());
+        self.seen.borrow_mut().entry(path.clone()).or_default();
         if until > now {
             return Try::No { until };
         }
@@ -116,7 +127,16 @@ impl Dislikes {
         match self.until(path, now) {
             None => Try::Yes,
             Some(until) if until > now => Try::No { until },
-            Some(_) => Try::YesAsProbe(ProbeGuard { _file: file }),
+            Some(_) => {
+                let alive = Arc::new(());
+                self.seen
+                    .borrow_mut()
+                    .insert(path.clone(), Arc::downgrade(&alive));
+                Try::YesAsProbe(ProbeGuard {
+                    _file: file,
+                    _alive: alive,
+                })
+            }
         }
     }
 
@@ -145,7 +165,7 @@ impl Dislikes {
         let path = self.backoff(host);
         if self.period == Period::Growing && self.until(&path, now).is_some_and(|until| until > now)
         {
-            self.seen.borrow_mut().insert(path);
+            self.seen.borrow_mut().entry(path).or_default();
             return Ok(());
         }
         let file = self.folder.open(&path)?;
@@ -164,7 +184,7 @@ impl Dislikes {
             path: path.clone(),
             source: source.into(),
         })?;
-        self.seen.borrow_mut().insert(path);
+        self.seen.borrow_mut().entry(path).or_default();
         Ok(())
     }
 
@@ -174,7 +194,7 @@ impl Dislikes {
             return;
         }
         let path = self.backoff(host);
-        if self.seen.borrow_mut().remove(&path) {
+        if self.seen.borrow_mut().remove(&path).is_some() {
             let _ = std::fs::remove_file(path);
         }
     }

@@ -87,6 +87,11 @@ fn one_at_a_time_tries_again() {
     let probe = one.may_try(&world.host, world.at(1.0));
     assert!(matches!(probe, Try::YesAsProbe(_)));
     assert!((world.until(&two, 1.0) - 1.5).abs() < 1e-6);
+    let own = one.may_try(&world.host, world.at(1.0));
+    assert!(
+        matches!(own, Try::Yes),
+        "its own probe does not bind a process: {own:?}"
+    );
     drop(probe);
     let probe = two.may_try(&world.host, world.at(1.0));
     assert!(matches!(probe, Try::YesAsProbe(_)));
