@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
 /// How long a part of a request may take that brings nothing.
-const PATIENCE: Duration = Duration::from_millis(4500);
+const PATIENCE: Duration = Duration::from_secs(6);
 /// The most patience that bytes can earn.
 const MAX_PATIENCE: Duration = Duration::from_secs(10);
 /// What earns a second.

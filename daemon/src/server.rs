@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::access::AccessList;
 use crate::compilers::Compilers;
-use crate::connection;
+use crate::connection::{self, Close};
 use crate::job::Conditions;
 use crate::listen;
 use crate::log;
@@ -80,5 +80,10 @@ async fn serve(server: &Server, mut stream: TcpStream, peer: SocketAddr) {
         log::debug!("{peer}: {error}");
     }
     let (reader, writer) = stream.split();
-    connection::serve(server, reader, writer, true, &peer.to_string()).await;
+    let close = connection::serve(server, reader, writer, true, &peer.to_string()).await;
+    if close == Close::Abort
+        && let Err(error) = stream.set_zero_linger()
+    {
+        log::debug!("{peer}: {error}");
+    }
 }
