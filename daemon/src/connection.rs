@@ -6,8 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
-use crate::stopgap::{self as remote, DaemonJob};
 use compiler::Product;
+use compiler::remote::{self, DaemonJob};
 use protocol::{Body, Limits, Outcome, Request, Source, Version, WaitStatus};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -59,12 +59,13 @@ pub(crate) async fn serve<R, W>(
     let version = request.version;
     let answer = compile(server, request, unwanted).await;
     let end = answer.end(peer);
+    // Before the answer: who has one also finds it in the log and the counters.
+    summary(server, peer, &end, start.elapsed(), Some(&label));
     if let Some(reply) = answer.reply(version)
         && let Err(error) = send(&mut writer, &reply).await
     {
         log::info!("{peer}: could not hand over the answer: {error}");
     }
-    summary(server, peer, &end, start.elapsed(), Some(&label));
 }
 
 /// How a connection ended, for the log and the counters.
@@ -213,6 +214,8 @@ async fn send(writer: &mut (impl AsyncWrite + Unpin), reply: &Outcome) -> std::i
         }
     }
     send_bytes(writer, &pending).await?;
+    // A file's writer hands bytes to a thread, and its shutdown does not wait for them.
+    tokio::time::timeout(PATIENCE, writer.flush()).await??;
     tokio::time::timeout(PATIENCE, writer.shutdown()).await?
 }
 

@@ -29,11 +29,12 @@ pub(crate) fn detach() -> io::Result<Detached> {
             drop(writer);
             let mut code = [0];
             let told = reader.read_exact(&mut code).is_ok();
-            Ok(Detached::Parent(if told && code[0] == Exit::Ok.code() {
-                Exit::Ok
+            let exit = if told {
+                Exit::from_code(code[0])
             } else {
-                refused(code[0])
-            }))
+                Exit::Failed
+            };
+            Ok(Detached::Parent(exit))
         }
         Forked::Child => {
             drop(reader);
@@ -41,13 +42,6 @@ pub(crate) fn detach() -> io::Result<Detached> {
             Ok(Detached::Daemon(Ready(Some(writer))))
         }
     }
-}
-
-fn refused(code: u8) -> Exit {
-    [Exit::BindFailed, Exit::ChangeUser]
-        .into_iter()
-        .find(|exit| exit.code() == code)
-        .unwrap_or(Exit::Failed)
 }
 
 impl Ready {

@@ -25,4 +25,17 @@ impl Exit {
     pub(crate) fn code(self) -> u8 {
         self as u8
     }
+
+    /// The exit of this code; [`Exit::Failed`] when it is none of ours.
+    pub(crate) fn from_code(code: u8) -> Self {
+        let all = [
+            Self::Ok,
+            Self::BadArguments,
+            Self::BindFailed,
+            Self::CompilerMissing,
+            Self::ChangeUser,
+        ];
+        let known = all.into_iter().find(|exit| exit.code() == code);
+        known.unwrap_or(Self::Failed)
+    }
 }

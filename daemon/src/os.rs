@@ -34,6 +34,42 @@ pub(crate) fn fork() -> std::io::Result<Forked> {
     }
 }
 
+/// Becomes another user with all threads, for good: real, effective and saved ids, and no groups but `gid`.
+///
+/// # Errors
+/// This is not root.
+pub(crate) fn become_user(uid: u32, gid: u32) -> std::io::Result<()> {
+    #[expect(
+        unsafe_code,
+        reason = "rustix changes one thread only; the C library changes all"
+    )]
+    // Safety: a list of no groups is never read.
+    let done = unsafe {
+        libc::setgroups(0, std::ptr::null()) == 0
+            && libc::setresgid(gid, gid, gid) == 0
+            && libc::setresuid(uid, uid, uid) == 0
+    };
+    if done {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
+}
+
+/// Keeps from compilers whatever descriptors this process was started with.
+pub(crate) fn close_inherited_on_exec() {
+    let flags = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
+    #[expect(unsafe_code, reason = "rustix does not have this call")]
+    // Safety: no descriptor is closed here; all stay valid for whoever owns them.
+    let result = unsafe { libc::close_range(3, libc::c_uint::MAX, flags) };
+    if result != 0 {
+        crate::log::debug!(
+            "inherited descriptors stay open: {}",
+            std::io::Error::last_os_error()
+        );
+    }
+}
+
 /// Leaves connections with the kernel until their first bytes are there (or it gives up waiting).
 ///
 /// # Errors

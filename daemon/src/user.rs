@@ -1,9 +1,8 @@
 //! Root becomes somebody else before a byte of the network is read.
 
-use rustix::process::{Gid, Uid, geteuid};
-use rustix::thread::{set_no_new_privs, set_thread_gid, set_thread_groups, set_thread_uid};
+use rustix::process::geteuid;
 
-use crate::log;
+use crate::{log, os};
 
 /// Who serves when `--user` says nothing, as stock has it.
 const USUAL: &[&str] = &["distccd", "distcc", "nobody"];
@@ -19,15 +18,20 @@ pub(crate) enum UserError {
     Change {
         name: String,
         uid: u32,
-        source: rustix::io::Errno,
+        source: std::io::Error,
     },
     #[error("--user {0:?} is root; give an ordinary user")]
     Root(String),
 }
 
-/// Becomes `wanted` or one of the usual users if this is root, and gives up gaining privileges in any case.
-///
-/// Works on the calling thread, so it must be called while there is only one.
+/// Nothing that this thread and those after it start can gain privileges: compilers are never set-uid.
+pub(crate) fn give_up_gaining() {
+    if let Err(error) = rustix::thread::set_no_new_privs(true) {
+        log::debug!("set-uid programs keep working: {error}");
+    }
+}
+
+/// Becomes `wanted` or one of the usual users if this is root, with all threads.
 ///
 /// # Errors
 /// The user does not exist, is root, or the system refuses.
@@ -35,19 +39,10 @@ pub(crate) fn discard_root(wanted: Option<&str>) -> Result<(), UserError> {
     if geteuid().is_root() {
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         let (name, uid, gid) = choose(wanted, &passwd)?;
-        let error = |source| UserError::Change {
-            name: name.clone(),
-            uid,
-            source,
-        };
-        set_thread_groups(&[]).map_err(error)?;
-        set_thread_gid(Gid::from_raw(gid)).map_err(error)?;
-        set_thread_uid(Uid::from_raw(uid)).map_err(error)?;
+        os::become_user(uid, gid).map_err(|source| UserError::Change { name, uid, source })?;
     } else if let Some(name) = wanted {
         log::warning!("--user {name} is ignored: only root can change users");
     }
-    // Compilers are never set-uid; what a job starts shall not be either.
-    let _ = set_no_new_privs(true);
     Ok(())
 }
 
