@@ -53,8 +53,8 @@ pub enum LocalPool {
 pub struct Patience<'a> {
     /// No waiting after this moment; `None` waits for ever.
     pub until: Option<Instant>,
-    /// Stop waiting? Asked when a signal came (`poll` returned `EINTR`), at least each 6 s in the queue, and at least each
-    /// 100 ms when it is this process's turn to watch the slots.
+    /// Stop waiting? Asked once before it begins, when a signal came (`poll` returned `EINTR`), and else each 3 to 6 s in
+    /// the queue and each 100 ms when it is this process's turn to watch the slots.
     pub give_up: &'a dyn Fn() -> bool,
 }
 
@@ -82,7 +82,11 @@ pub struct Slots {
 
 impl Patience<'_> {
     fn is_over(&self) -> bool {
-        (self.give_up)() || self.until.is_some_and(|until| Instant::now() >= until)
+        self.is_late() || (self.give_up)()
+    }
+
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 }
 

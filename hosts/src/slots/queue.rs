@@ -11,14 +11,14 @@
 //! signal or the end of its patience. Who finds nobody before him needs no thread.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::io::{PipeReader, pipe};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, flock};
 use rustix::io::Errno;
 
@@ -32,6 +32,9 @@ const LOOK: Duration = Duration::from_millis(3000);
 const LOOK_SPREAD_MS: u32 = 3000;
 /// After so many stopped holders nobody queues any more.
 const LANES: usize = 4;
+
+/// Bytes of stack for a thread that makes one system call.
+const STACK: usize = 64 << 10;
 
 /// A way to the slots.
 pub(super) struct Queue<'f> {
@@ -117,8 +120,6 @@ const FAILED: u8 = 3;
 /// What the process and its sleeping thread share.
 struct Bed {
     lane: Arc<File>,
-    /// Readable when the thread is done.
-    done: OwnedFd,
     state: AtomicU8,
 }
 
@@ -137,34 +138,31 @@ impl Bed {
                 result => break result.is_ok(),
             }
         };
-        if self.change(if locked { LOCKED } else { FAILED }) {
-            let _ = rustix::io::write(&self.done, &1u64.to_ne_bytes());
-        } else {
+        if !self.change(if locked { LOCKED } else { FAILED }) {
             let _ = flock(&self.lane, FlockOperation::Unlock);
         }
     }
 }
 
 fn sleep(lane: Arc<File>, patience: &Patience<'_>) -> Slept {
-    let Ok(done) = eventfd(0, EventfdFlags::CLOEXEC) else {
+    // The thread closes its end when it is done.
+    let Ok((done, end)) = pipe() else {
         return Slept::NoThread;
     };
-    let bed = Arc::new(Bed {
-        lane,
-        done,
-        state: AtomicU8::new(SLEEPING),
-    });
+    let state = AtomicU8::new(SLEEPING);
+    let bed = Arc::new(Bed { lane, state });
     let sleeper = Arc::clone(&bed);
-    let Ok(thread) = thread::Builder::new()
-        .stack_size(64 << 10)
-        .spawn(move || sleeper.sleep())
-    else {
+    let sleep = move || {
+        sleeper.sleep();
+        drop(end);
+    };
+    let Ok(thread) = thread::Builder::new().stack_size(STACK).spawn(sleep) else {
         return Slept::NoThread;
     };
     loop {
         let before = beat_of(&bed.lane);
         let end = Instant::now() + LOOK + spread();
-        match wait(&bed.done, end, patience) {
+        match wait(&done, end, patience) {
             Waited::OutOfPatience if bed.change(GIVEN_UP) => return Slept::OutOfPatience,
             Waited::Long if beat_of(&bed.lane) != before => continue,
             Waited::Long if bed.change(GIVEN_UP) => {
@@ -192,7 +190,7 @@ enum Waited {
     OutOfPatience,
 }
 
-fn wait(done: &OwnedFd, end: Instant, patience: &Patience<'_>) -> Waited {
+fn wait(done: &PipeReader, end: Instant, patience: &Patience<'_>) -> Waited {
     loop {
         let limit = patience.until.map_or(end, |until| until.min(end));
         let left = limit.saturating_duration_since(Instant::now());

@@ -98,16 +98,20 @@ impl Taken {
             let left = patience.until.map_or(pause, |until| {
                 until.saturating_duration_since(Instant::now())
             });
-            // Ends early on a signal.
-            let _ = poll(&mut [], Some(&timespec(left.min(pause))));
+            let signal = poll(&mut [], Some(&timespec(left.min(pause)))).is_err();
             if let Some(slot) = self.try_all()? {
                 return Ok(slot);
             }
-            if patience.is_over() {
+            if patience.is_late() {
                 return Err(NoSlot::Busy);
             }
-            if let Some(turn) = turn.filter(|_| beaten.elapsed() >= BEAT) {
-                turn.beat();
+            if signal || beaten.elapsed() >= BEAT {
+                if (patience.give_up)() {
+                    return Err(NoSlot::Busy);
+                }
+                if let Some(turn) = turn {
+                    turn.beat();
+                }
                 beaten = Instant::now();
             }
         }

@@ -257,7 +257,7 @@ fn patience_ends_by_the_clock_and_by_the_caller() {
     let asked = Cell::new(0);
     let give_up = || {
         asked.set(asked.get() + 1);
-        asked.get() > 10
+        asked.get() > 3
     };
     let first = take(
         temp.path(),
