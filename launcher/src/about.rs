@@ -14,7 +14,6 @@ use std::process::{Command, Stdio};
 use compiler::{Family, names};
 
 use crate::find::{self, Inode, Program};
-use crate::settings::LEVEL;
 
 /// A compiler that we know how to read the commands of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +85,7 @@ fn answer(program: &Program, question: &str) -> Option<Vec<u8>> {
         .arg(question)
         .stdin(Stdio::null())
         .stderr(Stdio::null());
-    command.env("LC_ALL", "C").env(LEVEL, "1");
+    command.env("LC_ALL", "C");
     let output = command.output().ok()?;
     output.status.success().then_some(output.stdout)
 }

@@ -77,12 +77,7 @@ impl Dispatch<'_> {
             self.cpp_slot = take_local(settings, self.command.say, LocalPool::Cpp, Some(self.list));
         }
         let dependencies_output = settings.dependencies_output.as_deref();
-        let source = Source::start(
-            self.job,
-            self.command.program,
-            settings.level,
-            dependencies_output,
-        );
+        let source = Source::start(self.job, self.command.program, dependencies_output);
         self.source = Some(source.map_err(|error| self.no_source(&error))?);
         Ok(())
     }

@@ -14,7 +14,7 @@ use hosts::{Folder, HostList, LocalPool, NoSlot, Patience, Slot, Slots};
 use crate::find::Program;
 use crate::journal::{End, Entry};
 use crate::say::Say;
-use crate::settings::{LEVEL, Settings};
+use crate::settings::Settings;
 
 /// Why a command that could have been sent is compiled here; the codes stand in the journal beside the compiler's own reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +104,6 @@ impl Here<'_> {
         let error = Command::new(&self.program.path)
             .arg0(&self.program.argv0)
             .args(self.args)
-            .env(LEVEL, (self.settings.level + 1).to_string())
             .exec();
         cannot_run(self.say, self.program.path.as_os_str(), &error)
     }

@@ -2,6 +2,7 @@
 //!
 //! How it was called decides what it is: by its own name a prefix (`distcc-launch gcc -c a.c`) or one of its sub-commands; by
 //! a name with `distcc` in it a drop-in for the stock client; by any other name the compiler of that name (masquerade).
+#![cfg_attr(not(test), no_main)]
 
 mod about;
 mod accept;
@@ -26,7 +27,6 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::process::ExitCode;
 
 use compiler::names;
 
@@ -41,9 +41,15 @@ const MOST_LEVELS: u32 = 5;
 const EXIT_BAD_ARGUMENTS: i32 = 101;
 const EXIT_RECURSION: i32 = 111;
 
-fn main() -> ExitCode {
-    let code = start(env::args_os().collect());
-    ExitCode::from(u8::try_from(code).unwrap_or(100))
+/// Where `os::main` goes on; gives the exit code.
+fn enter() -> i32 {
+    start(env::args_os().collect())
+}
+
+/// The test harness brings its own way in.
+#[cfg(test)]
+fn main() {
+    std::process::exit(enter());
 }
 
 /// What the name that we were called by makes of us.
@@ -129,6 +135,7 @@ fn launch(settings: &Settings, say: &Say, word: &OsStr, args: Vec<OsString>) -> 
     let Some(program) = find::compiler(word, &settings.path, Inode::ours()) else {
         return here::cannot_run(say, word, &io::Error::from_raw_os_error(libc::ENOENT));
     };
+    os::set_variable(settings::LEVEL, &(settings.level + 1).to_string());
     if settings.level > 0 {
         // The launcher above holds the slot and writes the journal.
         let here = Here {

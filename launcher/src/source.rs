@@ -16,7 +16,6 @@ use rustix::io::FdFlags;
 
 use crate::find::Program;
 use crate::os::{self, Ending};
-use crate::settings::LEVEL;
 
 /// What went wrong before anything was sent.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +58,6 @@ impl Source {
     pub(crate) fn start(
         job: &Job<'_>,
         program: &Program,
-        level: u32,
         dependencies_output: Option<&OsStr>,
     ) -> Result<Source, SourceError> {
         let Some(mut args) = job.preprocess_args() else {
@@ -99,7 +97,6 @@ impl Source {
         command
             .arg0(&program.argv0)
             .args(args)
-            .env(LEVEL, (level + 1).to_string())
             .stdin(Stdio::null())
             .stdout(OwnedFd::from(out.0))
             .stderr(OwnedFd::from(out.1))
