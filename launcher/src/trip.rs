@@ -39,7 +39,10 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
     }
     let (list, folder) = match places(command) {
         Ok(places) => places,
-        Err(why) => return fall_back(command, job, entry, why, None),
+        Err(why) if command.settings.fallback => {
+            return fall_back(command, job, entry, why, None);
+        }
+        Err(why) => return refuse(command, job, &mut entry, why),
     };
     os::undo_on_signals();
     let dispatch = Dispatch {
@@ -123,6 +126,21 @@ fn fall_back(
     }
     entry.fell_back = why.fell_back();
     command.here().run(entry, why.code(), Work::Compile, slot)
+}
+
+/// The job may not run here, and there is nothing that came back: says so and gives the exit code.
+fn refuse(command: &Command<'_>, job: &Job<'_>, entry: &mut Entry, why: Why) -> i32 {
+    command.say.error(format_args!(
+        "failed to distribute {} ({}), and DISTCC_FALLBACK=0 forbids running it here",
+        job.source().display(),
+        why.code()
+    ));
+    entry.reason = Some(why.code());
+    entry.fell_back = false;
+    if let Some(path) = command.settings.journal_path() {
+        entry.write(&path, End::Status(EXIT_NO_HOSTS));
+    }
+    EXIT_NO_HOSTS
 }
 
 struct Trip<'a> {
