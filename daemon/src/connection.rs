@@ -50,8 +50,10 @@ where
 {
     let start = Instant::now();
     server.stats.count(Event::Accepted);
+    let place = server.crowd.enter();
     let received = tokio::select! {
         received = receive::receive(&mut reader, Limits::for_daemon(), server.io_timeout) => received,
+        () = place.sent_away() => Err(ReceiveError::TooMany),
         () = server.ending() => return Close::Orderly,
     };
     let request = match received {
@@ -65,6 +67,7 @@ where
             return Close::Orderly;
         }
     };
+    place.complete();
     let label = Label::of(&request);
     let unwanted = async {
         tokio::select! {
@@ -376,7 +379,9 @@ impl Label {
 fn report_broken(server: &Server, peer: &str, error: &ReceiveError, start: Instant) {
     let (ended, exit) = match error {
         ReceiveError::Protocol(_) | ReceiveError::Pump => (Ended::BadRequest, Exit::Protocol),
-        ReceiveError::Io(_) | ReceiveError::TooSlow => (Ended::Disconnected, Exit::Io),
+        ReceiveError::Io(_) | ReceiveError::TooSlow | ReceiveError::TooMany => {
+            (Ended::Disconnected, Exit::Io)
+        }
     };
     log::info!("{peer}: {}", Chain(error));
     summary(

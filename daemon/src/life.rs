@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::access::AccessList;
 use crate::compilers::Compilers;
+use crate::crowd::{self, Crowd};
 use crate::detach::{self, Announcement, Detached, Ready};
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -206,6 +207,7 @@ fn prepare(
         scratch,
         slots: Semaphore::new(options.jobs),
         jobs: options.jobs,
+        crowd: Crowd::new(crowd::room(options.jobs)),
         stats: Stats::default(),
         io_timeout: settled.io_timeout,
         ends,
