@@ -67,7 +67,7 @@ pub fn classify<'a>(
 ) -> Verdict<'a> {
     let words = words::read(family, args);
     let draft = Draft::of(family, cxx, &words);
-    match weigh(family, &words, draft, args, about) {
+    match weigh(family, cxx, &words, draft, args, about) {
         Ok(job) => Verdict::Distribute(Job { words, ..job }),
         Err(reason) => Verdict::RunHere(reason),
     }
@@ -75,6 +75,7 @@ pub fn classify<'a>(
 
 fn weigh<'a>(
     family: Family,
+    cxx: bool,
     words: &[Word<'a>],
     draft: Draft<'a>,
     args: &'a [OsString],
@@ -114,6 +115,7 @@ fn weigh<'a>(
     };
     Ok(Job {
         family,
+        cxx,
         args,
         cwd: about.cwd,
         words: Vec::new(),

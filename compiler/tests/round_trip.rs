@@ -297,7 +297,7 @@ fn check_facts(job: &Job<'_>, got: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), St
         Err(object::ObjectError::Bitcode) if !job.expects_elf() => return Ok(()),
         Err(error) => return Err(error.to_string()),
     };
-    if job.expects_ident() != !facts.comments.is_empty() {
+    if job.expects_ident() == facts.comments.is_empty() {
         return Err(format!(
             "expects_ident is {}, comments {:?}",
             job.expects_ident(),

@@ -316,7 +316,7 @@ mod tests {
             for row in table.rows() {
                 for tail in ["", "x", "=", "=a/b", "-", "\u{ff}", "no-such"] {
                     for cut in 0..=row.name.len() {
-                        let word = [row.name[..cut].as_bytes(), tail.as_bytes()].concat();
+                        let word = [&row.name.as_bytes()[..cut], tail.as_bytes()].concat();
                         let walked = table
                             .rows()
                             .iter()
