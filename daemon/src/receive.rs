@@ -37,6 +37,8 @@ pub(crate) enum ReceiveError {
     Io(#[from] std::io::Error),
     #[error("the request came too slowly")]
     TooSlow,
+    #[error("there were too many connections, and this one was the longest incomplete")]
+    TooMany,
 }
 
 /// A point in time that moves on with each byte.
