@@ -1,2 +1,116 @@
-//! The daemon: listen, admit, receive, compile, answer.
-fn main() {}
+//! distcc-launchd: compiles what distcc clients send.
+//!
+//! ```text
+//! words, environment ─▶ compilers ─▶ port bound ─▶ background ─▶ ordinary user ─▶ accept … end
+//! options, environment  compilers    listen        detach        user             server
+//!
+//! connection: receive ─▶ check ─▶ slot ─▶ compile ─▶ answer ─▶ noted
+//!             protocol   compiler server  job        protocol  log, stats
+//! ```
+//!
+//! `docs/security.md` says what stops whom.
+
+mod access;
+mod compilers;
+mod connection;
+mod detach;
+mod environment;
+mod exit;
+mod inetd;
+mod job;
+mod life;
+mod listen;
+mod log;
+mod options;
+mod os;
+mod receive;
+mod resolve;
+mod scratch;
+mod server;
+mod stats;
+mod user;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use compilers::CompilersError;
+use environment::{Environment, EnvironmentError};
+use exit::Exit;
+use listen::ListenError;
+use log::Chain;
+use options::{Instead, Mode};
+use user::UserError;
+
+/// Why the daemon did not start, or did not go on.
+#[derive(Debug, thiserror::Error)]
+enum DaemonError {
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    #[error(transparent)]
+    Compilers(#[from] CompilersError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    User(#[from] UserError),
+    #[error("could not {what}")]
+    System {
+        what: String,
+        source: std::io::Error,
+    },
+}
+
+impl DaemonError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Environment(_) => Exit::BadArguments,
+            Self::Compilers(_) => Exit::CompilerMissing,
+            Self::Listen(_) => Exit::BindFailed,
+            Self::User(_) => Exit::ChangeUser,
+            Self::System { .. } => Exit::Failed,
+        }
+    }
+}
+
+/// Says what could not be done.
+fn cannot(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> DaemonError {
+    move |source| DaemonError::System {
+        what: what.into(),
+        source,
+    }
+}
+
+fn main() -> ExitCode {
+    let options = match options::read(std::env::args_os()) {
+        Ok(options) => options,
+        Err(Instead::Print(text)) => {
+            let printed = std::io::stdout().write_all(text.as_bytes());
+            return if printed.is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+        Err(Instead::Refuse(exit, why)) => {
+            let _ = writeln!(
+                std::io::stderr(),
+                "distccd: {}",
+                why.trim_start_matches("error: ").trim_end()
+            );
+            return ExitCode::from(exit.code());
+        }
+    };
+    os::close_inherited_on_exec();
+    let inetd =
+        options.mode == Mode::Inetd || (options.mode == Mode::ByStdin && inetd::stdin_is_socket());
+    let environment = Environment::read();
+    let result = if inetd {
+        life::serve_stdin(&options, &environment)
+    } else {
+        life::serve_port(&options, &environment)
+    };
+    let exit = result.unwrap_or_else(|error| {
+        log::error!("{}", Chain(&error));
+        error.exit()
+    });
+    ExitCode::from(exit.code())
+}

@@ -1,0 +1,110 @@
+//! What preprocessed text says that the command does not: bytes in, facts out.
+
+use crate::{Job, Reason};
+use memchr::memmem;
+use std::os::unix::ffi::OsStrExt;
+
+/// The reason to compile here that a preprocessed (or assembler) text holds: inline assembler that reads files
+/// (`.incbin`, `.include`), or a precompiled header that the preprocessor left in (`#pragma GCC pch_preprocess`).
+///
+/// A false alarm costs one local compile. Wants the whole text at once.
+pub fn ties_here(text: &[u8]) -> Option<Reason> {
+    // Both directives share four letters, so one walk over the text finds either.
+    let tied = memmem::find_iter(text, b".inc").any(|at| {
+        let rest = &text[at + 4..];
+        let after_blanks = |rest: &[u8]| rest.trim_ascii_start().first().copied();
+        match (rest.strip_prefix(b"bin"), rest.strip_prefix(b"lude")) {
+            (Some(rest), _) => rest.first().is_none_or(|b| !b.is_ascii_alphanumeric()),
+            // A member of this name is C; a name in quotes after it is not.
+            (_, Some(rest)) => matches!(after_blanks(rest), Some(b'"' | b'\\')),
+            _ => false,
+        }
+    });
+    if tied {
+        return Some(Reason::SourceReadsFiles);
+    }
+    memmem::find(text, b"#pragma GCC pch_preprocess").map(|_| Reason::PrecompiledHeader)
+}
+
+/// What to put before a source that is sent as it is ([`Job::preprocess_args`] is `None`), so that the object and messages name the source
+/// and not the server's temporary file: a line marker, unless the text opens with one.
+pub fn head(job: &Job<'_>, text: &[u8]) -> Option<Vec<u8>> {
+    if job.language().is_assembler() || opens_with_marker(text) {
+        return None;
+    }
+    let mut head = b"# 1 \"".to_vec();
+    for &byte in job.source().as_bytes() {
+        match byte {
+            b'"' | b'\\' => head.extend([b'\\', byte]),
+            b'\n' => head.extend(b"\\n"),
+            _ => head.push(byte),
+        }
+    }
+    head.extend(b"\"\n");
+    Some(head)
+}
+
+/// `# 1 "…"` or `#line 1 "…"` on the first line.
+fn opens_with_marker(text: &[u8]) -> bool {
+    let rest = text
+        .strip_prefix(b"#line ")
+        .or_else(|| text.strip_prefix(b"# "));
+    rest.and_then(|rest| rest.first())
+        .is_some_and(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Family, Surroundings, Verdict, classify};
+    use std::ffi::{OsStr, OsString};
+
+    #[test]
+    fn assembler_that_reads_files_is_found() {
+        assert_eq!(
+            ties_here(b"asm(\".incbin \\\"data.bin\\\"\");"),
+            Some(Reason::SourceReadsFiles)
+        );
+        assert_eq!(
+            ties_here(b"\t.include\t\"frag.inc\"\n"),
+            Some(Reason::SourceReadsFiles)
+        );
+        assert_eq!(
+            ties_here(b"#pragma GCC pch_preprocess \"a.gch\"\n"),
+            Some(Reason::PrecompiledHeader)
+        );
+    }
+
+    #[test]
+    fn ordinary_text_is_left_alone() {
+        assert_eq!(
+            ties_here(b"s.include = 1; t.incbinary(); u.inc++; v.incl"),
+            None
+        );
+        assert_eq!(ties_here(b".inc"), None);
+        assert_eq!(ties_here(b""), None);
+    }
+
+    #[test]
+    fn a_source_without_markers_gets_one() {
+        let args = ["-c", "a\"b.i"].map(OsString::from);
+        let Verdict::Distribute(job) = classify(
+            Family::Gcc,
+            false,
+            &args,
+            &Surroundings::new(OsStr::new("/")),
+        ) else {
+            panic!("a preprocessed source can be sent");
+        };
+        assert_eq!(
+            head(&job, b"int x;\n"),
+            Some(b"# 1 \"a\\\"b.i\"\n".to_vec())
+        );
+        assert_eq!(head(&job, b"# 1 \"x.c\"\n"), None);
+        assert_eq!(head(&job, b"#line 4 \"x.c\"\n"), None);
+        assert_eq!(
+            head(&job, b"# define X\n"),
+            Some(b"# 1 \"a\\\"b.i\"\n".to_vec())
+        );
+    }
+}

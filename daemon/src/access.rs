@@ -1,0 +1,221 @@
+//! Who may talk to the daemon: networks, newest first, and nothing else.
+//!
+//! Stock's rules (facts 7.3), except that its 3.4 is open to everyone when nothing is said; here the private networks
+//! are the default. Knows nothing of sockets: it compares addresses.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// One network whose members are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rule {
+    address: IpAddr,
+    bits: u8,
+}
+
+/// Why a rule cannot be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RuleError {
+    #[error("{0:?} is neither an address nor a name that resolves; write IP or IP/BITS")]
+    NoAddress(String),
+    #[error("/{0:?} is not 0 to {1}")]
+    BadBits(String, u8),
+}
+
+/// The networks of one `--allow` word; a name stands for every address it has.
+///
+/// # Errors
+/// Neither an address nor a name with one, or more bits than the address has.
+pub(crate) fn parse(word: &str) -> Result<Vec<Rule>, RuleError> {
+    let (host, bits) = match word.rsplit_once('/') {
+        Some((host, bits)) => (host, Some(bits)),
+        None => (word, None),
+    };
+    let addresses = match parse_address(host) {
+        Some(address) => vec![address],
+        None => crate::resolve::addresses(host).unwrap_or_default(),
+    };
+    if addresses.is_empty() {
+        return Err(RuleError::NoAddress(host.to_owned()));
+    }
+    addresses
+        .into_iter()
+        .map(|address| Rule::new(address, bits))
+        .collect()
+}
+
+fn parse_address(host: &str) -> Option<IpAddr> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host);
+    IpAddr::from_str(bare).ok()
+}
+
+impl Rule {
+    fn new(address: IpAddr, bits: Option<&str>) -> Result<Self, RuleError> {
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            None => most,
+            Some(text) => match text.parse::<u8>() {
+                Ok(bits) if bits <= most && text.bytes().all(|byte| byte.is_ascii_digit()) => bits,
+                _ => return Err(RuleError::BadBits(text.to_owned(), most)),
+            },
+        };
+        Ok(Self { address, bits })
+    }
+
+    const fn v4(a: u8, b: u8, bits: u8) -> Self {
+        Self {
+            address: IpAddr::V4(Ipv4Addr::new(a, b, 0, 0)),
+            bits,
+        }
+    }
+
+    const fn v6(first: u16, last: u16, bits: u8) -> Self {
+        Self {
+            address: IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, last)),
+            bits,
+        }
+    }
+
+    fn holds(&self, peer: IpAddr) -> bool {
+        match (self.address, peer) {
+            // Everyone is everyone, of both families.
+            _ if self.bits == 0 => true,
+            (IpAddr::V4(rule), IpAddr::V4(peer)) => {
+                let off = 32 - u32::from(self.bits);
+                (rule.to_bits() ^ peer.to_bits()) >> off == 0
+            }
+            (IpAddr::V6(rule), IpAddr::V6(peer)) => {
+                let off = 128 - u32::from(self.bits);
+                (rule.to_bits() ^ peer.to_bits()) >> off == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The networks that no router on the Internet carries (RFC 1918, RFC 4193, loopback and link-local IPv6).
+const PRIVATE: &[Rule] = &[
+    Rule::v4(192, 168, 16),
+    Rule::v4(10, 0, 8),
+    Rule::v4(172, 16, 12),
+    Rule::v4(127, 0, 8),
+    Rule::v6(0xfe80, 0, 10),
+    Rule::v6(0xfc00, 0, 7),
+    Rule::v6(0, 1, 128),
+];
+
+/// Everyone who is served.
+#[derive(Debug, Clone)]
+pub(crate) struct AccessList {
+    rules: Vec<Rule>,
+}
+
+impl AccessList {
+    /// `allow` as typed, oldest first; the private networks as well when asked for or when nothing was said.
+    pub(crate) fn new(allow: &[Rule], private: bool) -> Self {
+        let mut rules: Vec<Rule> = allow.iter().rev().copied().collect();
+        if private || allow.is_empty() {
+            rules.extend_from_slice(PRIVATE);
+        }
+        Self { rules }
+    }
+
+    /// Whether `peer` is served. IPv4 in IPv6 clothes is compared as IPv4.
+    pub(crate) fn allows(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.rules.iter().any(|rule| rule.holds(peer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(words: &[&str]) -> AccessList {
+        let rules: Vec<Rule> = words.iter().flat_map(|word| parse(word).unwrap()).collect();
+        AccessList::new(&rules, false)
+    }
+
+    fn allows(list: &AccessList, peer: &str) -> bool {
+        list.allows(peer.parse().unwrap())
+    }
+
+    #[test]
+    fn private_networks_are_the_default() {
+        let list = list(&[]);
+        for peer in [
+            "192.168.7.1",
+            "10.200.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "127.0.0.1",
+            "::1",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(allows(&list, peer), "{peer}");
+        }
+        for peer in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "192.169.0.1",
+            "169.254.1.1",
+            "2001:db8::1",
+            "::2",
+            "::ffff:8.8.8.8",
+        ] {
+            assert!(!allows(&list, peer), "{peer}");
+        }
+    }
+
+    #[test]
+    fn a_rule_replaces_the_default() {
+        let list = list(&["192.0.2.0/25"]);
+        assert!(allows(&list, "192.0.2.127"));
+        assert!(!allows(&list, "192.0.2.128"));
+        assert!(!allows(&list, "127.0.0.1"));
+    }
+
+    #[test]
+    fn private_can_be_added() {
+        let rules = parse("192.0.2.1").unwrap();
+        let list = AccessList::new(&rules, true);
+        assert!(allows(&list, "127.0.0.1") && allows(&list, "192.0.2.1"));
+    }
+
+    #[test]
+    fn zero_bits_allow_everyone() {
+        for word in ["0.0.0.0/0", "::/0"] {
+            let list = list(&[word]);
+            assert!(
+                allows(&list, "8.8.8.8") && allows(&list, "2001:db8::1"),
+                "{word}"
+            );
+        }
+    }
+
+    #[test]
+    fn odd_bits_and_single_addresses() {
+        assert!(allows(&list(&["10.1.2.3"]), "10.1.2.3"));
+        assert!(!allows(&list(&["10.1.2.3"]), "10.1.2.2"));
+        assert!(allows(&list(&["10.1.2.3/31"]), "10.1.2.2"));
+        assert!(allows(&list(&["[2001:db8::]/33"]), "2001:db8:7fff::1"));
+        assert!(!allows(&list(&["2001:db8::/33"]), "2001:db8:8000::1"));
+        assert!(allows(&list(&["128.0.0.0/1"]), "255.1.1.1"));
+    }
+
+    #[test]
+    fn bad_rules_say_what_is_wrong() {
+        assert!(matches!(parse("10.0.0.0/33"), Err(RuleError::BadBits(..))));
+        assert!(matches!(parse("10.0.0.0/-1"), Err(RuleError::BadBits(..))));
+        assert!(matches!(parse("10.0.0.0/+1"), Err(RuleError::BadBits(..))));
+        assert!(matches!(parse("10.0.0.0/"), Err(RuleError::BadBits(..))));
+        assert!(matches!(parse("::1/129"), Err(RuleError::BadBits(..))));
+        assert!(matches!(parse("300.1.1.1"), Err(RuleError::NoAddress(_))));
+        assert!(matches!(parse(""), Err(RuleError::NoAddress(_))));
+    }
+}

@@ -1,0 +1,469 @@
+//! The compilers that clients may name: found once at start, nothing else is ever run.
+//!
+//! A client's word is only a key. It is looked up as a bare name, as `/usr/bin/NAME` or `/bin/NAME`, or as the exact
+//! path of a compiler that was found. Links that lead back to a distcc client are passed over: the compiler behind
+//! them is meant. `DISTCC_CMDLIST` replaces the list, `--enable-tcp-insecure` widens it to every program.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use compiler::Family;
+use compiler::names;
+
+use crate::log;
+
+/// A program that compiles, and how its words are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Compiler {
+    /// Absolute, and by the name that was asked for: a driver looks at its own name.
+    pub(crate) path: PathBuf,
+    pub(crate) family: Family,
+    pub(crate) cxx: bool,
+}
+
+/// Why there is nothing to compile with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CompilersError {
+    #[error("no compiler found in {}; install one or set DISTCCD_PATH", path.display())]
+    None { path: OsString },
+    #[error("could not read DISTCC_CMDLIST {}; nothing would be allowed", path.display())]
+    List {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("DISTCC_CMDLIST {} names no absolute path; nothing would be allowed", path.display())]
+    EmptyList { path: PathBuf },
+}
+
+/// Where compilers are looked for, from options and environment.
+#[derive(Debug, Clone)]
+pub(crate) struct Search {
+    /// `DISTCCD_PATH`, else `PATH`.
+    pub(crate) path: OsString,
+    /// `DISTCC_CMDLIST`, and how many trailing parts of a path its lines are compared by.
+    pub(crate) list: Option<(PathBuf, usize)>,
+    /// `--enable-tcp-insecure`.
+    pub(crate) any_program: bool,
+}
+
+/// The list of allowed compilers.
+#[derive(Debug)]
+pub(crate) struct Compilers {
+    by_name: HashMap<OsString, Compiler>,
+    by_path: HashMap<PathBuf, Compiler>,
+    /// With a command list: its lines by their last parts.
+    listed: Option<(HashMap<Vec<u8>, Compiler>, usize)>,
+    /// With `--enable-tcp-insecure`: where any other word is looked for.
+    anything_on: Option<OsString>,
+    itself: Itself,
+}
+
+impl Compilers {
+    /// Looks through the folders of `search`.
+    ///
+    /// # Errors
+    /// Nothing was found, or the command list is unreadable: such a daemon could only refuse.
+    pub(crate) fn find(search: &Search) -> Result<Self, CompilersError> {
+        let mut found = Self {
+            by_name: HashMap::new(),
+            by_path: HashMap::new(),
+            listed: None,
+            anything_on: None,
+            itself: Itself::new(&search.path),
+        };
+        if let Some((file, parts)) = &search.list {
+            found.listed = Some((read_list(file, *parts)?, *parts));
+            return Ok(found);
+        }
+        for folder in std::env::split_paths(&search.path).filter(|folder| folder.is_absolute()) {
+            found.add_folder(&folder);
+        }
+        if search.any_program {
+            found.anything_on = Some(search.path.clone());
+        } else if found.by_name.is_empty() {
+            return Err(CompilersError::None {
+                path: search.path.clone(),
+            });
+        }
+        Ok(found)
+    }
+
+    fn add_folder(&mut self, folder: &Path) {
+        let Ok(entries) = fs::read_dir(folder) else {
+            return;
+        };
+        for name in entries.flatten().map(|entry| entry.file_name()) {
+            if names::guess(name.as_bytes()).is_none() {
+                continue;
+            }
+            let path = folder.join(&name);
+            if let Some(real) = self.itself.program_behind(&path) {
+                let compiler = describe(path.clone(), &real);
+                self.by_name.entry(name).or_insert_with(|| compiler.clone());
+                self.by_path.entry(path).or_insert(compiler);
+            }
+        }
+    }
+
+    /// The compiler that a client's word names; `None` when it is not on the list.
+    pub(crate) fn named(&self, word: &OsStr) -> Option<Compiler> {
+        if let Some((listed, parts)) = &self.listed {
+            return listed.get(last_parts(word.as_bytes(), *parts)).cloned();
+        }
+        let path = Path::new(word);
+        if let Some(known) = self.by_path.get(path) {
+            return Some(known.clone());
+        }
+        let name = ["/usr/bin/", "/bin/"]
+            .iter()
+            .find_map(|folder| word.as_bytes().strip_prefix(folder.as_bytes()))
+            .unwrap_or(word.as_bytes());
+        if let Some(known) = self.by_name.get(OsStr::from_bytes(name)) {
+            return Some(known.clone());
+        }
+        self.any_program(word)
+    }
+
+    /// What `--enable-tcp-insecure` adds: any word that the shell would find.
+    fn any_program(&self, word: &OsStr) -> Option<Compiler> {
+        let folders = self.anything_on.as_ref()?;
+        let path = Path::new(word);
+        if word.is_empty() || word.as_bytes().contains(&0) {
+            return None;
+        }
+        if path.is_absolute()
+            && let Some(real) = self.itself.program_behind(path)
+        {
+            return Some(describe(path.to_owned(), &real));
+        }
+        // As stock: a path that is not there is tried by its last part.
+        let name = path.file_name()?;
+        std::env::split_paths(folders)
+            .filter(|folder| folder.is_absolute())
+            .find_map(|folder| {
+                let path = folder.join(name);
+                let real = self.itself.program_behind(&path)?;
+                Some(describe(path, &real))
+            })
+    }
+
+    /// How many names clients can use, for the log.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = match &self.listed {
+            Some((listed, _)) => listed
+                .values()
+                .map(|compiler| compiler.path.display().to_string())
+                .collect(),
+            None => self
+                .by_name
+                .values()
+                .map(|compiler| compiler.path.display().to_string())
+                .collect(),
+        };
+        names.sort();
+        names
+    }
+}
+
+/// Reads what a name says; `cc` says only through the program behind it which family it is.
+fn describe(path: PathBuf, real: &Path) -> Compiler {
+    let guess = |path: &Path| {
+        path.file_name()
+            .and_then(|name| names::guess(name.as_bytes()).map(|g| (g.family, g.cxx)))
+    };
+    let own = guess(&path);
+    let family = own
+        .and_then(|(family, _)| family)
+        .or_else(|| guess(real).and_then(|(family, _)| family));
+    Compiler {
+        family: family.unwrap_or(Family::Gcc),
+        cxx: own.is_some_and(|(_, cxx)| cxx),
+        path,
+    }
+}
+
+fn read_list(file: &Path, parts: usize) -> Result<HashMap<Vec<u8>, Compiler>, CompilersError> {
+    let text = fs::read(file).map_err(|source| CompilersError::List {
+        path: file.to_owned(),
+        source,
+    })?;
+    let mut listed = HashMap::new();
+    for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
+        let path = PathBuf::from(OsString::from_vec(line.to_vec()));
+        if !path.is_absolute() {
+            if !line.is_empty() && !line.starts_with(b"#") {
+                log::warning!(
+                    "DISTCC_CMDLIST: passed over {}: not an absolute path",
+                    path.display()
+                );
+            }
+            continue;
+        }
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        listed
+            .entry(last_parts(line, parts).to_vec())
+            .or_insert_with(|| describe(path.clone(), &real));
+    }
+    if listed.is_empty() {
+        return Err(CompilersError::EmptyList {
+            path: file.to_owned(),
+        });
+    }
+    Ok(listed)
+}
+
+/// The last `parts` components of a path; all of it when it has fewer.
+fn last_parts(path: &[u8], parts: usize) -> &[u8] {
+    let slashes = path
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, byte)| **byte == b'/')
+        .map(|(at, _)| at);
+    match slashes.take(parts.max(1)).nth(parts.max(1) - 1) {
+        Some(slash) => &path[slash + 1..],
+        None => path,
+    }
+}
+
+/// The programs that would send a job away again: a distcc client under whatever name.
+#[derive(Debug)]
+struct Itself {
+    /// Device and inode, so that hard links and copies of links are known too.
+    files: Vec<(u64, u64)>,
+}
+
+impl Itself {
+    fn new(path: &OsStr) -> Self {
+        let mut files = Vec::new();
+        let beside = std::env::current_exe()
+            .ok()
+            .and_then(|exe| exe.parent().map(Path::to_owned));
+        for folder in std::env::split_paths(path).chain(beside) {
+            for name in ["distcc", "distcc-launch", "distcc-launchd", "distccd"] {
+                if let Ok(about) = fs::metadata(folder.join(name)) {
+                    files.push((about.dev(), about.ino()));
+                }
+            }
+        }
+        files.sort_unstable();
+        files.dedup();
+        Self { files }
+    }
+
+    /// The executable file that `path` leads to, unless it leads back to a distcc client.
+    fn program_behind(&self, path: &Path) -> Option<PathBuf> {
+        let about = fs::metadata(path).ok()?;
+        let executable = about.is_file() && about.mode() & 0o111 != 0;
+        if !executable
+            || self
+                .files
+                .binary_search(&(about.dev(), about.ino()))
+                .is_ok()
+        {
+            return None;
+        }
+        let real = path.canonicalize().ok()?;
+        let name = real.file_name()?.as_bytes();
+        (!name.starts_with(b"distcc")).then_some(real)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn program(&self, name: &str) -> PathBuf {
+            let path = self.path(name);
+            fs::write(&path, "#!/bin/sh\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        }
+
+        fn search(&self) -> Search {
+            Search {
+                path: self.0.path().into(),
+                list: None,
+                any_program: false,
+            }
+        }
+    }
+
+    fn path_of(compilers: &Compilers, word: &str) -> Option<PathBuf> {
+        compilers
+            .named(OsStr::new(word))
+            .map(|compiler| compiler.path)
+    }
+
+    #[test]
+    fn only_compilers_are_named() {
+        let folder = Folder::new();
+        let gcc = folder.program("gcc-12");
+        folder.program("sh");
+        fs::write(folder.path("g++"), "not executable").unwrap();
+        let compilers = Compilers::find(&folder.search()).unwrap();
+        let whole = gcc.to_str().unwrap();
+        for word in ["gcc-12", "/usr/bin/gcc-12", "/bin/gcc-12", whole] {
+            assert_eq!(path_of(&compilers, word), Some(gcc.clone()), "{word}");
+        }
+        for word in [
+            "sh",
+            "/bin/sh",
+            "g++",
+            "",
+            ".",
+            "/",
+            "..",
+            "../gcc-12",
+            "/usr/bin/../bin/gcc-12",
+            "/opt/gcc-12",
+            "gcc-12 ",
+            "gcc-12\n",
+            "./gcc-12",
+            "/usr/bin//gcc-12",
+            "distcc",
+        ] {
+            assert_eq!(path_of(&compilers, word), None, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn masquerade_links_are_passed_over() {
+        let (links, real) = (Folder::new(), Folder::new());
+        let client = links.program("distcc");
+        symlink(&client, links.path("gcc")).unwrap();
+        fs::hard_link(&client, links.path("clang")).unwrap();
+        let gcc = real.program("gcc");
+        let path = std::env::join_paths([links.0.path(), real.0.path()]).unwrap();
+        let compilers = Compilers::find(&Search {
+            path,
+            list: None,
+            any_program: true,
+        })
+        .unwrap();
+        assert_eq!(path_of(&compilers, "gcc"), Some(gcc));
+        assert_eq!(path_of(&compilers, "clang"), None);
+        assert_eq!(path_of(&compilers, client.to_str().unwrap()), None);
+        assert_eq!(path_of(&compilers, "distcc"), None);
+    }
+
+    #[test]
+    fn cc_is_of_the_family_it_leads_to() {
+        let folder = Folder::new();
+        symlink(folder.program("clang-16"), folder.path("cc")).unwrap();
+        symlink(
+            folder.program("x86_64-linux-gnu-g++-12"),
+            folder.path("c++"),
+        )
+        .unwrap();
+        let compilers = Compilers::find(&folder.search()).unwrap();
+        let cc = compilers.named(OsStr::new("cc")).unwrap();
+        let cxx = compilers.named(OsStr::new("c++")).unwrap();
+        assert_eq!((cc.family, cc.cxx), (Family::Clang, false));
+        assert_eq!((cxx.family, cxx.cxx), (Family::Gcc, true));
+        assert_eq!(cc.path, folder.path("cc"));
+    }
+
+    #[test]
+    fn no_compiler_is_an_error() {
+        let folder = Folder::new();
+        folder.program("true");
+        assert!(matches!(
+            Compilers::find(&folder.search()),
+            Err(CompilersError::None { .. })
+        ));
+    }
+
+    #[test]
+    fn insecure_widens_to_any_program() {
+        let folder = Folder::new();
+        let tool = folder.program("tool");
+        let compilers = Compilers::find(&Search {
+            any_program: true,
+            ..folder.search()
+        })
+        .unwrap();
+        for word in ["tool", tool.to_str().unwrap(), "/nowhere/tool"] {
+            assert_eq!(path_of(&compilers, word), Some(tool.clone()), "{word}");
+        }
+        for word in ["nosuch", "", "/", "too\0l"] {
+            assert_eq!(path_of(&compilers, word), None, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_list_replaces_the_list() {
+        let folder = Folder::new();
+        folder.program("gcc");
+        let list = folder.path("list");
+        fs::write(
+            &list,
+            "# ours\n/opt/a/bin/gcc\n/opt/b/bin/cross-gcc\nrelative\n",
+        )
+        .unwrap();
+        let one = Compilers::find(&Search {
+            list: Some((list.clone(), 1)),
+            ..folder.search()
+        })
+        .unwrap();
+        assert_eq!(path_of(&one, "gcc"), Some("/opt/a/bin/gcc".into()));
+        assert_eq!(
+            path_of(&one, "/x/cross-gcc"),
+            Some("/opt/b/bin/cross-gcc".into())
+        );
+        assert_eq!(path_of(&one, "clang"), None);
+        let two = Compilers::find(&Search {
+            list: Some((list, 2)),
+            ..folder.search()
+        })
+        .unwrap();
+        assert_eq!(path_of(&two, "/x/bin/gcc"), Some("/opt/a/bin/gcc".into()));
+        assert_eq!(path_of(&two, "gcc"), None);
+    }
+
+    #[test]
+    fn an_unreadable_command_list_allows_nothing() {
+        let folder = Folder::new();
+        folder.program("gcc");
+        let search = |file: PathBuf| Search {
+            list: Some((file, 1)),
+            any_program: true,
+            ..folder.search()
+        };
+        assert!(matches!(
+            Compilers::find(&search(folder.path("none"))),
+            Err(CompilersError::List { .. })
+        ));
+        fs::write(folder.path("empty"), "\n").unwrap();
+        assert!(matches!(
+            Compilers::find(&search(folder.path("empty"))),
+            Err(CompilersError::EmptyList { .. })
+        ));
+    }
+
+    #[test]
+    fn last_parts_counts_from_the_end() {
+        assert_eq!(last_parts(b"/a/b/c", 1), b"c");
+        assert_eq!(last_parts(b"/a/b/c", 2), b"b/c");
+        assert_eq!(last_parts(b"/a/b/c", 3), b"a/b/c");
+        assert_eq!(last_parts(b"/a/b/c", 9), b"/a/b/c");
+        assert_eq!(last_parts(b"c", 1), b"c");
+        assert_eq!(last_parts(b"c", 0), b"c");
+    }
+}

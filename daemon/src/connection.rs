@@ -1,0 +1,396 @@
+//! One connection from its first byte to its last: read the request, check it, wait for a slot, compile, answer.
+//!
+//! A slot is held only while a compiler runs: slow peers cannot take one. A peer that goes away takes its job with it.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+use std::time::{Duration, Instant};
+
+use compiler::Product;
+use compiler::remote::{self, DaemonJob};
+use protocol::{Body, Limits, Outcome, Request, Source, Version, WaitStatus};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::compilers::Compiler;
+use crate::exit::Exit;
+use crate::job::{self, Finished, JobError, Plan};
+use crate::log::{self, Chain};
+use crate::receive::{self, ReceiveError, Received};
+use crate::scratch::{product_name, source_name};
+use crate::server::Server;
+use crate::stats::{Ended, Event};
+
+/// How long a peer may take nothing of its answer.
+const PATIENCE: Duration = Duration::from_millis(4500);
+/// Bytes of an answer that are handed over in one piece.
+const CHUNK: usize = 256 << 10;
+/// Bytes after a request that are thrown away before a peer counts as broken.
+const MAX_TRAILING: u64 = 1 << 20;
+
+/// Serves one connection to its end. Every way out closes it.
+pub(crate) async fn serve<R, W>(
+    server: &Server,
+    mut reader: R,
+    mut writer: W,
+    watch: bool,
+    peer: &str,
+) where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let start = Instant::now();
+    server.stats.count(Event::Accepted);
+    let received = tokio::select! {
+        received = receive::receive(&mut reader, Limits::for_daemon(), server.io_timeout) => received,
+        () = server.ending() => return,
+    };
+    let request = match received {
+        Ok(Received::Request(request)) => *request,
+        Ok(Received::Nothing) => return log::debug!("{peer} connected and left"),
+        Err(error) => return report_broken(server, peer, &error, start),
+    };
+    let label = Label::of(&request);
+    let unwanted = async {
+        tokio::select! {
+            () = gone(&mut reader, watch) => {}
+            () = server.ending() => {}
+        }
+    };
+    let version = request.version;
+    let answer = compile(server, request, unwanted).await;
+    let end = answer.end(peer);
+    // Before the answer: who has one also finds it in the log and the counters.
+    summary(server, peer, &end, start.elapsed(), Some(&label));
+    if let Some(reply) = answer.reply(version)
+        && let Err(error) = send(&mut writer, &reply).await
+    {
+        log::info!("{peer}: could not hand over the answer: {error}");
+    }
+}
+
+/// How a connection ended, for the log and the counters.
+struct End {
+    ended: Ended,
+    status: WaitStatus,
+    exit: Exit,
+}
+
+/// What became of a whole request.
+enum Answer {
+    Finished(Finished),
+    /// Not run: the sentence goes to the client.
+    Refused(String),
+    /// Run, without anything to show for it.
+    Failed(JobError),
+    /// Nobody is left to answer.
+    Unwanted,
+    /// The source could not be unpacked: a broken peer.
+    Broken(protocol::ProtocolError),
+}
+
+async fn compile(server: &Server, request: Request, unwanted: impl Future<Output = ()>) -> Answer {
+    let Request {
+        argv,
+        source: Source::Preprocessed(body),
+        ..
+    } = request
+    else {
+        return Answer::Refused("pump mode is not served yet".into());
+    };
+    let argv: Vec<OsString> = argv.into_iter().map(OsString::from_vec).collect();
+    let (compiler, job) = match check(server, &argv) {
+        Ok(checked) => checked,
+        Err(sentence) => return Answer::Refused(sentence),
+    };
+    tokio::pin!(unwanted);
+    let slot = tokio::select! {
+        slot = server.slots.acquire() => slot,
+        () = &mut unwanted => return Answer::Unwanted,
+    };
+    // The semaphore is never closed; were it, nobody would wait for an answer.
+    let Ok(_slot) = slot else {
+        return Answer::Unwanted;
+    };
+    let max = Limits::for_daemon().unpacked(body.wire().len());
+    let text = match body.unpack(max) {
+        Ok(text) => text,
+        Err(error) => return Answer::Broken(error),
+    };
+    match run(server, &compiler, &job, &argv[1..], text, unwanted).await {
+        Ok(finished) => Answer::Finished(finished),
+        Err(JobError::Unwanted) => Answer::Unwanted,
+        Err(error) => Answer::Failed(error),
+    }
+}
+
+/// May this be run here? The refusal is a sentence for the client.
+fn check(server: &Server, argv: &[OsString]) -> Result<(Compiler, DaemonJob), String> {
+    let (name, args) = argv.split_first().ok_or("the command has no words")?;
+    let compiler = server.compilers.named(name).ok_or_else(|| {
+        format!(
+            "no compiler {} on this host, or not an allowed one",
+            name.display()
+        )
+    })?;
+    let job = remote::check(compiler.family, compiler.cxx, args)
+        .map_err(|refusal| refusal.to_string())?;
+    if let Some(word) = job.unknown.and_then(|at| args.get(at)) {
+        return Err(format!(
+            "unknown option {}, which could read or write files of this host",
+            word.display()
+        ));
+    }
+    Ok((compiler, job))
+}
+
+async fn run(
+    server: &Server,
+    compiler: &Compiler,
+    job: &DaemonJob,
+    args: &[OsString],
+    text: Vec<u8>,
+    unwanted: impl Future<Output = ()>,
+) -> Result<Finished, JobError> {
+    let folder = server.scratch.job().map_err(|source| JobError::Start {
+        program: "a job's folder".into(),
+        source,
+    })?;
+    let client = args
+        .get(job.source)
+        .map_or(OsStr::new(""), OsString::as_os_str);
+    let source = source_name(client, job.language.preprocessed_suffix());
+    let product = product_name(
+        &source,
+        if job.product == Product::Assembly {
+            "s"
+        } else {
+            "o"
+        },
+    );
+    std::fs::write(folder.path().join(&source), &text).map_err(|error| JobError::Start {
+        program: "the job: could not write its source".into(),
+        source: error,
+    })?;
+    // The compile may take long; the text is on its way to the compiler now.
+    drop(text);
+    let plan = Plan {
+        program: &compiler.path,
+        args: &job.args_for(args, &source, &product),
+        folder: folder.path(),
+        product: &folder.path().join(&product),
+    };
+    job::run(&plan, &server.conditions, unwanted).await
+}
+
+/// Ends when the peer has gone. Bytes that should not be there are thrown away, so that they cannot hide its going;
+/// too many of them count as gone.
+async fn gone(reader: &mut (impl AsyncRead + Unpin), watch: bool) {
+    if !watch {
+        return std::future::pending().await;
+    }
+    let mut trailing = 0;
+    let mut waste = [0; 4096];
+    loop {
+        match reader.read(&mut waste).await {
+            Ok(0) | Err(_) => return,
+            Ok(count) => trailing += count as u64,
+        }
+        if trailing > MAX_TRAILING {
+            return;
+        }
+    }
+}
+
+async fn send(writer: &mut (impl AsyncWrite + Unpin), reply: &Outcome) -> std::io::Result<()> {
+    let parts = reply.parts().map_err(std::io::Error::other)?;
+    // Heads and small bodies go out as one packet; a large body is not copied for it.
+    let mut pending = Vec::new();
+    for part in parts {
+        if part.len() >= CHUNK {
+            send_bytes(writer, &std::mem::take(&mut pending)).await?;
+            send_bytes(writer, &part).await?;
+        } else {
+            pending.extend_from_slice(&part);
+        }
+    }
+    send_bytes(writer, &pending).await?;
+    // A file's writer hands bytes to a thread, and its shutdown does not wait for them.
+    tokio::time::timeout(PATIENCE, writer.flush()).await??;
+    tokio::time::timeout(PATIENCE, writer.shutdown()).await?
+}
+
+async fn send_bytes(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
+    for chunk in bytes.chunks(CHUNK) {
+        tokio::time::timeout(PATIENCE, writer.write_all(chunk)).await??;
+    }
+    Ok(())
+}
+
+impl Answer {
+    /// What goes over the wire; nothing when nobody is there or the peer is broken.
+    fn reply(self, version: Version) -> Option<Outcome> {
+        let own = |exit: Exit, sentence: String| {
+            let text = format!("distcc-launchd: {sentence}\n");
+            outcome(
+                version,
+                WaitStatus::exited(exit.code()),
+                text.into_bytes(),
+                Vec::new(),
+                Vec::new(),
+            )
+        };
+        Some(match self {
+            Self::Finished(Finished {
+                status,
+                stderr,
+                stdout,
+                product,
+            }) => outcome(version, status, stderr, stdout, product),
+            Self::Refused(sentence) => own(Exit::Failed, format!("refused: {sentence}")),
+            Self::Failed(error) => own(error.exit(), Chain(&error).to_string()),
+            Self::Unwanted | Self::Broken(_) => return None,
+        })
+    }
+
+    /// Tells the log what is not in the summary.
+    fn end(&self, peer: &str) -> End {
+        let end = |ended, exit| End {
+            ended,
+            status: WaitStatus::SUCCESS,
+            exit,
+        };
+        match self {
+            Self::Finished(Finished { status, .. }) => {
+                let ended = if status.success() {
+                    Ended::Compiled
+                } else {
+                    Ended::CompileError
+                };
+                End {
+                    ended,
+                    status: *status,
+                    exit: Exit::Ok,
+                }
+            }
+            Self::Refused(sentence) => {
+                log::warning!("{peer}: refused: {sentence}");
+                end(Ended::Other, Exit::Failed)
+            }
+            Self::Failed(error) => {
+                log::error!("{peer}: {}", Chain(error));
+                let ended = if matches!(error, JobError::OutOfTime(_)) {
+                    Ended::TimedOut
+                } else {
+                    Ended::Other
+                };
+                end(ended, error.exit())
+            }
+            Self::Unwanted => end(Ended::Disconnected, Exit::Io),
+            Self::Broken(error) => {
+                log::info!("{peer}: {}", Chain(error));
+                end(Ended::BadRequest, Exit::Protocol)
+            }
+        }
+    }
+}
+
+fn outcome(
+    version: Version,
+    status: WaitStatus,
+    stderr: Vec<u8>,
+    stdout: Vec<u8>,
+    object: Vec<u8>,
+) -> Outcome {
+    let [stderr, stdout, object] =
+        [stderr, stdout, object].map(|content| Body::pack(version, content));
+    Outcome {
+        version,
+        status,
+        stderr,
+        stdout,
+        object,
+        depfile: None,
+    }
+}
+
+impl JobError {
+    /// The code that stands for it in the status, as stock has it.
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Start { .. } => Exit::CompilerMissing,
+            Self::OutOfTime(_) => Exit::Timeout,
+            Self::Unwanted => Exit::Io,
+            Self::Read { .. } | Self::TooLarge { .. } => Exit::Failed,
+        }
+    }
+}
+
+/// What a job is called in the log: compiler and source as the client wrote them.
+struct Label {
+    compiler: String,
+    source: String,
+}
+
+impl Label {
+    fn of(request: &Request) -> Self {
+        let word = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let source = request
+            .argv
+            .iter()
+            .skip(1)
+            .find(|word| compiler::names::looks_like_source(word));
+        Self {
+            compiler: request
+                .argv
+                .first()
+                .map_or_else(String::new, |name| word(name)),
+            source: source.map_or_else(String::new, |name| word(name)),
+        }
+    }
+}
+
+fn report_broken(server: &Server, peer: &str, error: &ReceiveError, start: Instant) {
+    let (ended, exit) = match error {
+        ReceiveError::Protocol(_) | ReceiveError::Pump => (Ended::BadRequest, Exit::Protocol),
+        ReceiveError::Io(_) | ReceiveError::TooSlow => (Ended::Disconnected, Exit::Io),
+    };
+    log::info!("{peer}: {}", Chain(error));
+    summary(
+        server,
+        peer,
+        &End {
+            ended,
+            status: WaitStatus::SUCCESS,
+            exit,
+        },
+        start.elapsed(),
+        None,
+    );
+}
+
+/// The line that log scrapers of stock read (facts 7.6), and the counters.
+fn summary(server: &Server, peer: &str, end: &End, took: Duration, label: Option<&Label>) {
+    let End {
+        ended,
+        status,
+        exit,
+    } = end;
+    server.stats.count(Event::Ended(*ended));
+    let label = label.filter(|_| matches!(ended, Ended::Compiled | Ended::CompileError));
+    if let Some(label) = label {
+        server.stats.compiled(&label.source, &label.compiler, took);
+    }
+    log::notice!(
+        "(dcc_job_summary) client: {peer} {} exit:{} sig:{} core:{} ret:{} time:{}ms{}",
+        ended.name(),
+        status.exit_code().unwrap_or(0),
+        status.signal().unwrap_or(0),
+        u8::from(status.core_dumped()),
+        exit.code(),
+        took.as_millis(),
+        label.map_or_else(String::new, |label| format!(
+            " {} {}",
+            label.compiler, label.source
+        )),
+    );
+}

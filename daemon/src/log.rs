@@ -1,0 +1,214 @@
+//! Log lines in stock's shape (facts 7.6), to a file, standard error or syslog; control bytes are escaped, so that a
+//! client's words cannot forge lines or steer terminals.
+//!
+//! One line a call, written in one piece. Never standard output: with `--inetd` that is the client.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::options::LogTo;
+
+macro_rules! error { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Error, format_args!($($part)*)) } }
+macro_rules! warning { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Warning, format_args!($($part)*)) } }
+macro_rules! notice { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Notice, format_args!($($part)*)) } }
+macro_rules! info { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Info, format_args!($($part)*)) } }
+macro_rules! debug { ($($part:tt)*) => { $crate::log::write($crate::log::Level::Debug, format_args!($($part)*)) } }
+pub(crate) use {debug, error, info, notice, warning};
+
+/// How much a line matters, syslog's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Level {
+    Emergency,
+    Alert,
+    Critical,
+    Error,
+    Warning,
+    Notice,
+    Info,
+    Debug,
+}
+
+const NAMES: &[(&str, Level)] = &[
+    ("emerg", Level::Emergency),
+    ("emergency", Level::Emergency),
+    ("panic", Level::Emergency),
+    ("alert", Level::Alert),
+    ("crit", Level::Critical),
+    ("critical", Level::Critical),
+    ("err", Level::Error),
+    ("error", Level::Error),
+    ("warn", Level::Warning),
+    ("warning", Level::Warning),
+    ("note", Level::Notice),
+    ("notice", Level::Notice),
+    ("info", Level::Info),
+    ("debug", Level::Debug),
+];
+
+impl Level {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, level)| *level)
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Emergency => "EMERGENCY! ",
+            Self::Alert => "ALERT! ",
+            Self::Critical => "CRITICAL! ",
+            Self::Error => "ERROR: ",
+            Self::Warning => "Warning: ",
+            Self::Notice | Self::Info | Self::Debug => "",
+        }
+    }
+}
+
+enum Sink {
+    Stderr,
+    File(File),
+    Syslog(UnixDatagram),
+    /// No syslog answers: nothing to write to.
+    Nowhere,
+}
+
+static SINK: OnceLock<Sink> = OnceLock::new();
+static LEVEL: AtomicU8 = AtomicU8::new(Level::Notice as u8);
+
+/// Facility "daemon" of syslog.
+const DAEMON: u8 = 3 << 3;
+
+/// Sends lines of `level` and graver to `to` from now on. Before it is called, lines go to standard error.
+///
+/// A file that cannot be opened is an error on standard error, and syslog is used instead: as with stock, a daemon
+/// without a log serves all the same.
+pub(crate) fn open(to: &LogTo, level: Level) {
+    let sink = match to {
+        LogTo::Stderr => Sink::Stderr,
+        LogTo::File(path) => match OpenOptions::new().append(true).create(true).open(path) {
+            Ok(file) => Sink::File(file),
+            Err(error) => {
+                error!(
+                    "failed to open log file {}: {error}; logging to syslog",
+                    path.display()
+                );
+                syslog()
+            }
+        },
+        LogTo::Syslog => syslog(),
+    };
+    LEVEL.store(level as u8, Ordering::Relaxed);
+    // A second call keeps the first sink; there is none in this program.
+    let _ = SINK.set(sink);
+}
+
+fn syslog() -> Sink {
+    let connected = UnixDatagram::unbound().and_then(|socket| {
+        socket.connect("/dev/log")?;
+        // A stuck syslog must not hold up compiles; its lines are lost then.
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    });
+    connected.map_or(Sink::Nowhere, Sink::Syslog)
+}
+
+/// Whether a line of `level` is written at all.
+pub(crate) fn wants(level: Level) -> bool {
+    level as u8 <= LEVEL.load(Ordering::Relaxed)
+}
+
+/// Writes one line. The macros of this module call it.
+pub(crate) fn write(level: Level, message: fmt::Arguments<'_>) {
+    if !wants(level) {
+        return;
+    }
+    let text = Escaped(&message.to_string()).to_string();
+    let pid = std::process::id();
+    let prefix = level.prefix();
+    // A line that cannot be written has nowhere to be reported.
+    let _ = match SINK.get() {
+        Some(Sink::File(file)) => {
+            (&*file).write_all(format!("distccd[{pid}] {prefix}{text}\n").as_bytes())
+        }
+        Some(Sink::Syslog(socket)) => {
+            let rank = DAEMON | level as u8;
+            socket
+                .send(format!("<{rank}>distccd[{pid}]: {prefix}{text}").as_bytes())
+                .map(drop)
+        }
+        Some(Sink::Nowhere) => Ok(()),
+        Some(Sink::Stderr) | None => {
+            io::stderr().write_all(format!("distccd[{pid}] {prefix}{text}\n").as_bytes())
+        }
+    };
+}
+
+/// Text with control characters written as `\xNN`.
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(char::is_control) {
+            match part.chars().next_back() {
+                Some(last) if last.is_control() => {
+                    out.write_str(&part[..part.len() - last.len_utf8()])?;
+                    write!(out, "\\x{:02x}", u32::from(last))?;
+                }
+                _ => out.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An error and what it came from, on one line.
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(out, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_bytes_cannot_forge_lines() {
+        assert_eq!(
+            Escaped("gcc\nroot: x\u{1b}[2J\u{85}ä").to_string(),
+            "gcc\\x0aroot: x\\x1b[2J\\x85ä"
+        );
+        assert_eq!(Escaped("").to_string(), "");
+    }
+
+    #[test]
+    fn levels_have_their_usual_names() {
+        assert_eq!(Level::from_name("warn"), Some(Level::Warning));
+        assert_eq!(Level::from_name("debug"), Some(Level::Debug));
+        assert_eq!(Level::from_name("loud"), None);
+        assert!(Level::Error < Level::Notice);
+    }
+
+    #[test]
+    fn a_chain_is_one_line() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] io::Error);
+        let error = Outer(io::Error::other("inner"));
+        assert_eq!(Chain(&error).to_string(), "outer: inner");
+    }
+}

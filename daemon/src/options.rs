@@ -1,0 +1,472 @@
+//! What the command line asks for.
+//!
+//! Stock distccd's options with stock's meaning and exit codes (facts 7.1), so that a link named `distccd` is a
+//! drop-in: `--opt VALUE` or `--opt=VALUE`, no abbreviations, words that are no options are ignored, the last of a
+//! repeated option wins. Knows nothing of sockets, users or files: it only reads words.
+
+use std::ffi::OsString;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
+
+use crate::access::{self, Rule};
+use crate::exit::Exit;
+use crate::log::Level;
+
+const ABOUT: &str = "\
+Compiles what distcc clients send: distcc-launch and stock distcc, plain and ,lzo hosts.
+
+Takes the options of stock distccd. Compilers are found once at start in DISTCCD_PATH or PATH; a client names one of
+them and cannot name anything else. Without --allow only private networks are served.";
+
+const EXAMPLES: &str = "\
+Examples:
+  distcc-launchd --daemon --allow 10.0.0.0/8         serve a network in the background
+  distcc-launchd --no-detach --log-stderr -j 8       try it in a terminal, eight compiles at once
+  distcc-launchd --listen 127.0.0.1 --port 0 --port-file port --daemon
+                                                     for scripts: any free port, written to a file
+
+Environment:
+  DISTCCD_PATH          where compilers are looked for, and their PATH (default: PATH)
+  DISTCC_CMDLIST        file of allowed compilers, one absolute path per line
+  DISTCC_CMDLIST_NUMWORDS  how many trailing parts of a path must match (default: 1)
+  DISTCC_IO_TIMEOUT     seconds to wait for a client whose preprocessor is running (default: 300)
+  DISTCC_TCP_DEFER_ACCEPT  0: wake for connections that sent nothing yet
+  TMPDIR                where jobs are compiled (default: /dev/shm where it is memory, else /tmp)
+
+Exit: 0, or 101 bad options, 102 cannot listen, 110 no compiler found, 112 cannot change user, 100 anything else.";
+
+/// Words of the command line, as typed.
+#[derive(Debug, Parser)]
+#[command(
+    about = ABOUT,
+    after_help = EXAMPLES,
+    args_override_self = true,
+    disable_version_flag = true,
+    max_term_width = 110
+)]
+struct Words {
+    /// Listen for connections (the default unless standard input is a socket)
+    #[arg(long, help_heading = "How to run")]
+    daemon: bool,
+    /// Serve one job on standard input and output, as inetd and ssh start it
+    #[arg(long, help_heading = "How to run")]
+    inetd: bool,
+    /// Stay in the foreground
+    #[arg(long, help_heading = "How to run")]
+    no_detach: bool,
+    /// Serve one job at a time
+    #[arg(long, help_heading = "How to run")]
+    no_fork: bool,
+    /// Accepted for old scripts; does nothing
+    #[arg(long, hide = true)]
+    no_fifo: bool,
+    /// For debugging: --daemon --no-detach --no-fork --log-stderr --verbose
+    #[arg(long, short = 'W', help_heading = "How to run")]
+    wizard: bool,
+    /// End after this many seconds (0: never)
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        help_heading = "How to run"
+    )]
+    lifetime: u64,
+    /// Write the process id here; removed at the end
+    #[arg(long, short = 'P', value_name = "FILE", help_heading = "How to run")]
+    pid_file: Option<PathBuf>,
+    /// Write the port here once it is bound; allows --port 0 (any free port)
+    #[arg(long, value_name = "FILE", help_heading = "How to run")]
+    port_file: Option<PathBuf>,
+    /// When started as root, become this user (default: distccd, distcc or nobody)
+    #[arg(long, value_name = "NAME", help_heading = "How to run")]
+    user: Option<String>,
+
+    /// Port to listen on
+    #[arg(long, short = 'p', value_name = "PORT", default_value_t = protocol_port(), help_heading = "Whom to serve")]
+    port: u16,
+    /// Address to listen on (default: all)
+    #[arg(long, value_name = "ADDRESS", help_heading = "Whom to serve")]
+    listen: Option<String>,
+    /// Serve clients of this address or network; may be repeated
+    #[arg(long, short = 'a', value_name = "IP[/BITS]", action = ArgAction::Append, help_heading = "Whom to serve")]
+    allow: Vec<String>,
+    /// Serve private networks (the default without --allow)
+    #[arg(long, help_heading = "Whom to serve")]
+    allow_private: bool,
+    /// Let clients run any program on PATH, not only compilers. For trusted networks
+    #[arg(long, alias = "make-me-a-botnet", help_heading = "Whom to serve")]
+    enable_tcp_insecure: bool,
+    /// Announce this daemon by multicast DNS (comes in a later version)
+    #[arg(long, help_heading = "Whom to serve")]
+    zeroconf: bool,
+
+    /// Compiles at once (default: processors + 2)
+    #[arg(long, short = 'j', value_name = "N", help_heading = "Compiling")]
+    jobs: Option<usize>,
+    /// End a compile after this many seconds (0: never)
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        help_heading = "Compiling"
+    )]
+    job_lifetime: u64,
+    /// Run compilers at this much lower priority
+    #[arg(
+        long,
+        short = 'N',
+        value_name = "N",
+        default_value_t = 5,
+        allow_negative_numbers = true,
+        help_heading = "Compiling"
+    )]
+    nice: i32,
+    /// Let the kernel end compilers sooner (or later) when memory runs out
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Compiling"
+    )]
+    oom_score_adj: Option<i32>,
+    /// Accept -specs=FILE when FILE is a regular file under this directory
+    #[arg(long, value_name = "DIR", help_heading = "Compiling")]
+    sysroot: Option<PathBuf>,
+    /// Leave this environment variable to compilers; may be repeated
+    #[arg(long, value_name = "NAME", action = ArgAction::Append, help_heading = "Compiling")]
+    pass_env: Vec<OsString>,
+
+    /// Log to this file (default: syslog)
+    #[arg(long, value_name = "FILE", help_heading = "Watching it")]
+    log_file: Option<PathBuf>,
+    /// Log to standard error
+    #[arg(long, help_heading = "Watching it")]
+    log_stderr: bool,
+    /// How much to log: emerg, alert, crit, error, warning, notice, info, debug
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "notice",
+        help_heading = "Watching it"
+    )]
+    log_level: String,
+    /// Log everything
+    #[arg(long, help_heading = "Watching it")]
+    verbose: bool,
+    /// Serve statistics over HTTP
+    #[arg(long, help_heading = "Watching it")]
+    stats: bool,
+    /// Port of the statistics
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 3633,
+        help_heading = "Watching it"
+    )]
+    stats_port: u16,
+    /// Print the version
+    #[arg(long, help_heading = "Watching it")]
+    version: bool,
+
+    /// Needs GSSAPI, which this program leaves out
+    #[arg(long, hide = true)]
+    auth: bool,
+    #[arg(long, hide = true)]
+    blacklist: Option<OsString>,
+    #[arg(long, hide = true)]
+    whitelist: Option<OsString>,
+    #[arg(long, hide = true)]
+    show_principal: bool,
+
+    #[arg(hide = true)]
+    ignored: Vec<OsString>,
+}
+
+const fn protocol_port() -> u16 {
+    3632
+}
+
+/// How the daemon gets its connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Listens on a port.
+    Listen,
+    /// One job on standard input and output.
+    Inetd,
+    /// Inetd when standard input is a socket, else listening.
+    ByStdin,
+}
+
+/// Where log lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LogTo {
+    File(PathBuf),
+    Stderr,
+    Syslog,
+}
+
+/// What the command line asked for, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) mode: Mode,
+    pub(crate) detach: bool,
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) pid_file: Option<PathBuf>,
+    pub(crate) port_file: Option<PathBuf>,
+    pub(crate) user: Option<String>,
+    /// 0 only together with `port_file`.
+    pub(crate) port: u16,
+    pub(crate) listen: Option<String>,
+    /// Oldest first, as typed. Empty: nothing was said.
+    pub(crate) allow: Vec<Rule>,
+    pub(crate) allow_private: bool,
+    pub(crate) any_program: bool,
+    pub(crate) jobs: usize,
+    pub(crate) job_lifetime: Option<Duration>,
+    pub(crate) nice: i32,
+    pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) sysroot: Option<PathBuf>,
+    pub(crate) pass_env: Vec<OsString>,
+    pub(crate) log_to: LogTo,
+    pub(crate) log_level: Level,
+    pub(crate) stats_port: Option<NonZeroU16>,
+    /// Things to tell once the log is open.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What to do instead of serving.
+#[derive(Debug)]
+pub(crate) enum Instead {
+    /// Print this on standard output and end with 0.
+    Print(String),
+    /// Print this on standard error and end with the code.
+    Refuse(Exit, String),
+}
+
+/// Reads the command line, the program's name first.
+///
+/// # Errors
+/// Help and version are to be printed; anything wrong ends with 101 as in stock.
+pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Options, Instead> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let name = program_name(words.first());
+    let command = Words::command().name(name).bin_name(name);
+    let parsed = command
+        .try_get_matches_from(words)
+        .and_then(|m| Words::from_arg_matches(&m));
+    match parsed {
+        Ok(words) if words.version => Err(Instead::Print(version(name))),
+        Ok(words) => words
+            .check()
+            .map_err(|why| Instead::Refuse(Exit::BadArguments, why)),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            Err(Instead::Print(error.render().to_string()))
+        }
+        Err(error) => Err(Instead::Refuse(
+            Exit::BadArguments,
+            error.render().to_string(),
+        )),
+    }
+}
+
+/// The name that we were called by: `distccd` when a link says so.
+fn program_name(called: Option<&OsString>) -> &'static str {
+    let name = called.and_then(|word| std::path::Path::new(word).file_name());
+    if name.is_some_and(|name| name == "distccd") {
+        "distccd"
+    } else {
+        "distcc-launchd"
+    }
+}
+
+/// Shaped as scripts written for stock match it (facts 9): `^distccd? [\w.-]+ [.\w-]+$`, then
+/// `^[ \t]+\(protocol.*\) \(default port 3632\)$`; whose program it is stands below.
+fn version(name: &str) -> String {
+    let (version, arch, os) = (
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        std::env::consts::OS,
+    );
+    format!(
+        "{name} 3.4-launch.{version} {arch}-{os}\n  (protocols 1 and 2) (default port 3632)\n\
+         distcc-launchd, the daemon of distcc-launch: serves clients of distcc 3.4 and its own\n"
+    )
+}
+
+impl Words {
+    fn check(self) -> Result<Options, String> {
+        if self.auth || self.blacklist.is_some() || self.whitelist.is_some() || self.show_principal
+        {
+            return Err("GSSAPI is not part of this daemon: leave out --auth, --blacklist, --whitelist and \
+                        --show-principal, and use ssh hosts or a private network"
+                .into());
+        }
+        if self.daemon && self.inetd {
+            return Err("--daemon and --inetd exclude each other".into());
+        }
+        if self.port == 0 && self.port_file.is_none() {
+            return Err("--port must be 1 to 65535 (0, any free port, needs --port-file)".into());
+        }
+        let stats_port =
+            NonZeroU16::new(self.stats_port).ok_or("--stats-port must be 1 to 65535")?;
+        let mut allow = Vec::new();
+        for word in &self.allow {
+            let rules = access::parse(word).map_err(|error| format!("--allow {word}: {error}"))?;
+            allow.extend(rules);
+        }
+        let jobs = match self.jobs {
+            _ if self.no_fork || self.wizard => 1,
+            Some(0) => return Err("--jobs must be at least 1".into()),
+            Some(jobs) => jobs,
+            None => std::thread::available_parallelism().map_or(1, |n| n.get()) + 2,
+        };
+        if jobs > tokio::sync::Semaphore::MAX_PERMITS {
+            return Err("--jobs is out of range".into());
+        }
+        let level = Level::from_name(&self.log_level)
+            .ok_or_else(|| format!("--log-level {}: no such level", self.log_level))?;
+        let mut notes = Vec::new();
+        if self.zeroconf {
+            notes.push(
+                "--zeroconf is accepted, but this version does not announce itself yet".to_owned(),
+            );
+        }
+        Ok(Options {
+            mode: match () {
+                () if self.inetd => Mode::Inetd,
+                () if self.daemon || self.wizard => Mode::Listen,
+                () => Mode::ByStdin,
+            },
+            detach: !(self.no_detach || self.wizard),
+            lifetime: seconds(self.lifetime),
+            pid_file: self.pid_file,
+            port_file: self.port_file,
+            user: self.user,
+            port: self.port,
+            listen: self.listen,
+            allow,
+            allow_private: self.allow_private,
+            any_program: self.enable_tcp_insecure,
+            jobs,
+            job_lifetime: seconds(self.job_lifetime),
+            nice: self.nice,
+            oom_score_adj: self.oom_score_adj,
+            sysroot: self.sysroot,
+            pass_env: self.pass_env,
+            log_to: match self.log_file {
+                _ if self.log_stderr || self.wizard => LogTo::Stderr,
+                Some(file) => LogTo::File(file),
+                None => LogTo::Syslog,
+            },
+            log_level: if self.verbose || self.wizard {
+                Level::Debug
+            } else {
+                level
+            },
+            stats_port: self.stats.then_some(stats_port),
+            notes,
+        })
+    }
+}
+
+fn seconds(n: u64) -> Option<Duration> {
+    (n > 0).then(|| Duration::from_secs(n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Result<Options, Instead> {
+        read(
+            format!("distccd {line}")
+                .split_whitespace()
+                .map(OsString::from),
+        )
+    }
+
+    fn refused(line: &str) -> bool {
+        matches!(words(line), Err(Instead::Refuse(Exit::BadArguments, _)))
+    }
+
+    #[test]
+    fn values_come_either_way() {
+        let options = words("--jobs=3 --port 4000 -a127.0.0.1 -N 7 --log-file=x -P y").unwrap();
+        assert_eq!((options.jobs, options.port, options.nice), (3, 4000, 7));
+        assert_eq!(options.log_to, LogTo::File("x".into()));
+        assert_eq!(options.pid_file, Some("y".into()));
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_option_wins() {
+        assert_eq!(words("--port 1 --port 2 -j 1 -j 2").unwrap().port, 2);
+    }
+
+    #[test]
+    fn words_that_are_no_options_are_ignored() {
+        assert_eq!(words("gcc hello.c --port 5").unwrap().port, 5);
+    }
+
+    #[test]
+    fn bad_words_end_with_101() {
+        for line in [
+            "--bogus-option",
+            "gcc -c hello.c --bogus-option",
+            "--port 80000",
+            "--port 0",
+            "--port x",
+            "--jobs 0",
+            "--jobs",
+            "--allow 10.0.0.0/33",
+            "--allow 300.1.1.1/8",
+            "--log-level loud",
+            "--dae",
+            "--daemon --inetd",
+            "--auth",
+            "--whitelist f",
+        ] {
+            assert!(refused(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn port_0_is_for_those_who_ask_where() {
+        assert_eq!(words("--port 0 --port-file f").unwrap().port, 0);
+    }
+
+    #[test]
+    fn every_option_of_stock_is_taken() {
+        let line = "--daemon --no-detach --no-fork --no-fifo --port 3632 --listen ::1 --allow 10/8 --allow-private \
+                    --jobs 4 --job-lifetime 5 --lifetime 6 --nice -1 --oom-score-adj -5 --pid-file p --user u \
+                    --log-stderr --log-level info --verbose --stats --stats-port 9 --zeroconf --enable-tcp-insecure \
+                    --make-me-a-botnet --sysroot d";
+        let line = line.replace("10/8", "10.0.0.0/8");
+        let options = words(&line).unwrap();
+        assert!(options.any_program && options.allow_private && !options.detach);
+        assert_eq!(options.jobs, 1);
+        assert_eq!(options.notes.len(), 1);
+    }
+
+    #[test]
+    fn version_reads_as_scripts_expect() {
+        for name in ["distccd", "distcc-launchd"] {
+            let text = version(name);
+            let (first, second) = (text.lines().next().unwrap(), text.lines().nth(1).unwrap());
+            let parts: Vec<_> = first.split(' ').collect();
+            assert_eq!(parts.len(), 3);
+            assert_eq!(parts[0], name);
+            for part in &parts[1..] {
+                assert!(
+                    part.chars()
+                        .all(|c| c.is_alphanumeric() || "._-".contains(c)),
+                    "{part}"
+                );
+            }
+            assert!(second.starts_with("  (protocol") && second.ends_with(") (default port 3632)"));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The few things that need `unsafe`: a fork, a socket option that rustix lacks, watching a descriptor, and a word to
+//! the linker.
+
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Which side of a fork this is.
+pub(crate) enum Forked {
+    Parent,
+    Child,
+}
+
+/// Copies this process.
+///
+/// # Errors
+/// The system has no room for another process.
+///
+/// # Panics
+/// When other threads run: their locks would stay held in the child forever.
+pub(crate) fn fork() -> std::io::Result<Forked> {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    assert_eq!(
+        threads, 1,
+        "the daemon goes to the background before any thread starts"
+    );
+    #[expect(unsafe_code, reason = "neither std nor rustix offers fork")]
+    // Safety: no other thread exists (checked above), so the child's copy of every lock and allocator is consistent.
+    match unsafe { libc::fork() } {
+        -1 => Err(std::io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        _ => Ok(Forked::Parent),
+    }
+}
+
+/// Becomes another user with all threads, for good: real, effective and saved ids, and no groups but `gid`.
+///
+/// # Errors
+/// This is not root.
+pub(crate) fn become_user(uid: u32, gid: u32) -> std::io::Result<()> {
+    #[expect(
+        unsafe_code,
+        reason = "rustix changes one thread only; the C library changes all"
+    )]
+    // Safety: a list of no groups is never read.
+    let done = unsafe {
+        libc::setgroups(0, std::ptr::null()) == 0
+            && libc::setresgid(gid, gid, gid) == 0
+            && libc::setresuid(uid, uid, uid) == 0
+    };
+    if done {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
+}
+
+/// Keeps from compilers whatever descriptors this process was started with.
+pub(crate) fn close_inherited_on_exec() {
+    let flags = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
+    #[expect(unsafe_code, reason = "rustix does not have this call")]
+    // Safety: no descriptor is closed here; all stay valid for whoever owns them.
+    let result = unsafe { libc::close_range(3, libc::c_uint::MAX, flags) };
+    if result != 0 {
+        crate::log::debug!(
+            "inherited descriptors stay open: {}",
+            std::io::Error::last_os_error()
+        );
+    }
+}
+
+/// Leaves connections with the kernel until their first bytes are there (or it gives up waiting).
+///
+/// # Errors
+/// The socket is not a TCP socket, or the system does not know the option.
+pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>) -> std::io::Result<()> {
+    let seconds: libc::c_int = 1;
+    let len = size_of_val(&seconds) as libc::socklen_t;
+    #[expect(unsafe_code, reason = "rustix does not have this option")]
+    // Safety: the pointer and the length are those of `seconds`, which outlives the call; the descriptor is open.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const seconds).cast(),
+            len,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
+}
+
+/// Waits for `fd` to become readable, in the runtime that this is called in.
+///
+/// # Errors
+/// The kernel cannot watch such a descriptor.
+pub(crate) fn watch(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    #[expect(
+        unsafe_code,
+        reason = "AsyncFd trusts its owner to keep the descriptor open"
+    )]
+    // Safety: an `OwnedFd` is open and stays the same description until it is dropped, which `AsyncFd` does last.
+    let watched = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    Ok(watched?)
+}
+
+#[expect(
+    unsafe_code,
+    reason = "declares a function of the C library, which is only named here, never called"
+)]
+unsafe extern "C" {
+    fn posix_spawn_file_actions_addchdir_np(
+        actions: *mut libc::posix_spawn_file_actions_t,
+        path: *const libc::c_char,
+    ) -> libc::c_int;
+}
+
+/// std starts a process in another directory by posix_spawn only if this function is linked in, which it asks by a
+/// weak symbol; a static C library leaves it out unless somebody names it. Without it each compile would copy the
+/// whole daemon (fork).
+#[used]
+static KEEP_ADDCHDIR: unsafe extern "C" fn(
+    *mut libc::posix_spawn_file_actions_t,
+    *const libc::c_char,
+) -> libc::c_int = posix_spawn_file_actions_addchdir_np;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_function_that_spares_a_fork_is_linked() {
+        assert!(super::KEEP_ADDCHDIR as usize != 0);
+    }
+}

@@ -1,0 +1,190 @@
+//! Folders for jobs: one private root for the daemon, one folder in it for each job, gone when the job is.
+//!
+//! In memory where the system has a file system for that, since creating files is most of what a small job costs
+//! (facts performance.md 4); under TMPDIR when the environment names one.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Free bytes that a file system in memory must have to be preferred.
+const ENOUGH: u64 = 512 << 20;
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+const SHM: &str = "/dev/shm";
+
+/// Where job folders are made: `tmpdir` if set, else memory, else `/tmp`.
+pub(crate) fn place(tmpdir: Option<&OsStr>) -> PathBuf {
+    match tmpdir {
+        Some(folder) if !folder.is_empty() => PathBuf::from(folder),
+        _ if is_roomy_memory(Path::new(SHM)) => PathBuf::from(SHM),
+        _ => PathBuf::from("/tmp"),
+    }
+}
+
+fn is_roomy_memory(folder: &Path) -> bool {
+    let Ok(about) = rustix::fs::statfs(folder) else {
+        return false;
+    };
+    let free = about
+        .f_bavail
+        .saturating_mul(u64::try_from(about.f_bsize).unwrap_or(0));
+    u64::try_from(about.f_type) == Ok(TMPFS_MAGIC)
+        && free >= ENOUGH
+        && rustix::fs::access(
+            folder,
+            rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+        )
+        .is_ok()
+}
+
+/// The daemon's own folder. Removed with everything in it when dropped.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    root: tempfile::TempDir,
+    next: AtomicU64,
+}
+
+impl Scratch {
+    /// Makes a folder that only this user can enter.
+    ///
+    /// # Errors
+    /// `place` does not exist or cannot be written to.
+    pub(crate) fn new(place: &Path) -> io::Result<Self> {
+        let private = std::fs::Permissions::from_mode(0o700);
+        let root = tempfile::Builder::new()
+            .prefix("distccd_")
+            .permissions(private)
+            .tempdir_in(place)?;
+        Ok(Self {
+            root,
+            next: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// An empty folder for one job.
+    ///
+    /// # Errors
+    /// The file system is full, or somebody removed the root.
+    pub(crate) fn job(&self) -> io::Result<JobFolder> {
+        // Names need not be secret: nobody else can enter the root.
+        let path = self
+            .root()
+            .join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
+        std::fs::create_dir(&path)?;
+        Ok(JobFolder { path })
+    }
+}
+
+/// One job's folder. Removed with everything in it when dropped.
+#[derive(Debug)]
+pub(crate) struct JobFolder {
+    path: PathBuf,
+}
+
+impl JobFolder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for JobFolder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+            crate::log::warning!("could not remove {}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Longest name of a file on every file system that we know.
+const MAX_NAME: usize = 255;
+
+/// The name that a client's source has in its job's folder: its own, as it can stand in names that the compiler makes
+/// from it, with the suffix that says what the text is now. `dir/x.c` becomes `x.i`.
+pub(crate) fn source_name(client: &OsStr, suffix: &str) -> OsString {
+    let stem = Path::new(client)
+        .file_stem()
+        .filter(|stem| usable(stem, suffix))
+        .unwrap_or(OsStr::new("source"));
+    let mut name = stem.to_owned();
+    name.push(".");
+    name.push(suffix);
+    name
+}
+
+/// A leading dash would be an option; a name must fit together with the longest suffix.
+fn usable(stem: &OsStr, suffix: &str) -> bool {
+    let bytes = stem.as_encoded_bytes();
+    bytes.len() + 2 + suffix.len() <= MAX_NAME
+        && !bytes.starts_with(b"-")
+        && !bytes.starts_with(b"@")
+}
+
+/// The name of the product beside that source, never the source's own.
+pub(crate) fn product_name(source: &OsStr, suffix: &str) -> OsString {
+    let mut name = Path::new(source).with_extension(suffix).into_os_string();
+    if name == source {
+        name = OsString::from(format!("out.{suffix}"));
+        if name == source {
+            name = OsString::from(format!("product.{suffix}"));
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_private_and_go_away() {
+        let place = tempfile::tempdir().unwrap();
+        let scratch = Scratch::new(place.path()).unwrap();
+        let (one, two) = (scratch.job().unwrap(), scratch.job().unwrap());
+        assert_ne!(one.path(), two.path());
+        let mode = std::fs::metadata(scratch.root())
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
+        std::fs::create_dir(one.path().join("sub")).unwrap();
+        std::fs::write(one.path().join("sub/file"), "x").unwrap();
+        let gone = one.path().to_owned();
+        drop(one);
+        assert!(!gone.exists() && two.path().exists());
+        drop((two, scratch));
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_source_keeps_its_base_name() {
+        let name = |client: &str| source_name(OsStr::new(client), "i").into_string().unwrap();
+        assert_eq!(name("hello.c"), "hello.i");
+        assert_eq!(name("/a/b/x.tar.c"), "x.tar.i");
+        assert_eq!(name("x.i"), "x.i");
+        assert_eq!(name(".."), "source.i");
+        assert_eq!(name("/"), "source.i");
+        assert_eq!(name(""), "source.i");
+        assert_eq!(name("-evil.c"), "source.i");
+        assert_eq!(name(&format!("{}.c", "n".repeat(300))), "source.i");
+        assert_eq!(name(&format!("{}.c", "n".repeat(252))).len(), 254);
+    }
+
+    #[test]
+    fn a_product_is_never_the_source() {
+        assert_eq!(product_name(OsStr::new("a.i"), "o"), "a.o");
+        assert_eq!(product_name(OsStr::new("a.s"), "s"), "out.s");
+        assert_eq!(product_name(OsStr::new("out.s"), "s"), "product.s");
+    }
+
+    #[test]
+    fn a_named_place_is_taken() {
+        assert_eq!(place(Some(OsStr::new("/var/tmp"))), Path::new("/var/tmp"));
+        assert_ne!(place(Some(OsStr::new(""))), Path::new(""));
+    }
+}
