@@ -145,6 +145,11 @@ impl Daemon {
         format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)
     }
 
+    /// As in the host list, from the comma on.
+    pub(crate) fn options(&self) -> &'static str {
+        self.options
+    }
+
     pub(crate) fn log(&self) -> String {
         read(&self.log)
     }
