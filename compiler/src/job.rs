@@ -172,6 +172,12 @@ impl<'a> Job<'a> {
         found
     }
 
+    /// Does the product carry columns of the source, which preprocessing with a plain `-E` changes: debug information, or sanitizers that
+    /// tell where?
+    pub fn writes_columns(&self) -> bool {
+        self.draft.debug || self.draft.columns
+    }
+
     /// Does the product carry debug information?
     pub fn writes_debug(&self) -> bool {
         self.draft.debug
