@@ -98,7 +98,7 @@ impl Dispatch<'_> {
         let text = self.text()?;
         link.send_source(Body::pack(version, text).wire())?;
         monitor.phase(Phase::Compile);
-        Ok(link.receive(version)?)
+        Ok(link.receive(version, &mut || monitor.refresh())?)
     }
 
     /// The source's text as it travels.

@@ -19,6 +19,8 @@ use crate::settings::Settings;
 /// Why a command that could have been sent is compiled here; the codes stand in the journal beside the compiler's own reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
+    /// The source is a pipe, a device or missing.
+    NoFile,
     NoHosts,
     BadHostList,
     NoFolder,
@@ -40,6 +42,7 @@ impl Why {
     /// The stable code that the journal holds.
     pub(crate) fn code(self) -> &'static str {
         match self {
+            Why::NoFile => "source-is-no-file",
             Why::NoHosts => "no-hosts",
             Why::BadHostList => "bad-host-list",
             Why::NoFolder => "no-folder",

@@ -60,7 +60,7 @@ impl Source {
         program: &Program,
         dependencies_output: Option<&OsStr>,
     ) -> Result<Source, SourceError> {
-        let Some(mut args) = job.preprocess_args() else {
+        if !job.language().wants_preprocessor() {
             let text = File::open(job.source()).map_err(SourceError::Read)?;
             return Ok(Source {
                 state: State::Done,
@@ -68,28 +68,24 @@ impl Source {
                 said: None,
                 depfile: None,
             });
-        };
+        }
         let text = memory("text").map_err(SourceError::Read)?;
         let said = memory("messages").map_err(SourceError::Read)?;
-        let mut command = Command::new(&program.path);
         let depfile = match job.depfile() {
+            Some(wanted) => Some((inherited("depfile").map_err(SourceError::Read)?, wanted)),
             None => None,
-            Some(wanted) => {
-                let file = memory("depfile").map_err(SourceError::Read)?;
-                rustix::io::fcntl_setfd(&file, FdFlags::empty())
-                    .map_err(|error| SourceError::Read(error.into()))?;
-                let name = format!("/proc/self/fd/{}", file.as_raw_fd());
-                if wanted.appended {
-                    command.env(
-                        "DEPENDENCIES_OUTPUT",
-                        redirected(dependencies_output.unwrap_or_default(), &name),
-                    );
-                } else {
-                    redirect(&mut args, &wanted.path, &name);
-                }
-                Some(file)
-            }
         };
+        let mut command = Command::new(&program.path);
+        let args = match &depfile {
+            None => job.preprocess_args(),
+            Some((file, wanted)) if wanted.appended => {
+                let value = redirected(dependencies_output.unwrap_or_default(), &name_of(file));
+                command.env("DEPENDENCIES_OUTPUT", value);
+                job.preprocess_args()
+            }
+            Some((file, _)) => job.preprocess_args_with(name_of(file).as_ref()),
+        }
+        .unwrap_or_default();
         let out = text
             .try_clone()
             .and_then(|out| Ok((out, said.try_clone()?)))
@@ -113,7 +109,7 @@ impl Source {
             },
             text,
             said: Some(said),
-            depfile,
+            depfile: depfile.map(|(file, _)| file),
         })
     }
 
@@ -185,14 +181,15 @@ fn memory(name: &str) -> io::Result<File> {
     )?))
 }
 
-/// Turns the last `-MF path` of `args` into `-MF name`.
-fn redirect(args: &mut [OsString], path: &OsStr, name: &str) {
-    for at in (1..args.len()).rev() {
-        if args[at - 1] == "-MF" && args[at] == path {
-            args[at] = name.into();
-            return;
-        }
-    }
+/// A file in memory that a child can open by [`name_of`].
+fn inherited(name: &str) -> io::Result<File> {
+    let file = memory(name)?;
+    rustix::io::fcntl_setfd(&file, FdFlags::empty())?;
+    Ok(file)
+}
+
+fn name_of(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// The value of DEPENDENCIES_OUTPUT, a file and perhaps a target, with the file replaced.
@@ -211,14 +208,6 @@ mod tests {
 
     #[test]
     fn the_dependency_file_goes_to_memory_first() {
-        let mut args: Vec<OsString> = ["-MF", "x.d", "-DMF=-MF", "-MF", "x.d", "x.d"]
-            .map(OsString::from)
-            .to_vec();
-        redirect(&mut args, OsStr::new("x.d"), "/proc/self/fd/9");
-        assert_eq!(
-            args,
-            ["-MF", "x.d", "-DMF=-MF", "-MF", "/proc/self/fd/9", "x.d"]
-        );
         assert_eq!(redirected(OsStr::new("x.d a.o b"), "N"), "N a.o b");
         assert_eq!(redirected(OsStr::new("x.d"), "N"), "N");
     }

@@ -31,6 +31,12 @@ enum Arrival {
 
 /// Sends `job` to the hosts of the list, or becomes the local compiler.  Gives the exit code.
 pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry: Entry) -> i32 {
+    // A pipe can be read once; a compile that starts over needs a file.  One that is missing is the compiler's to complain of.
+    let regular = rustix::fs::stat(job.source())
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
+    if !regular {
+        return fall_back(command, job, entry, Why::NoFile, None);
+    }
     let (list, folder) = match places(command) {
         Ok(places) => places,
         Err(why) => return fall_back(command, job, entry, why, None),
@@ -105,6 +111,7 @@ fn fall_back(
         .last()
         .map_or("a host", |attempt| &attempt.host);
     match why {
+        Why::NoFile => say.info(format_args!("{source} is no regular file; compiling here")),
         Why::LocalhostListed => say.info(format_args!("compile {source} on localhost")),
         Why::FailedThere => say.info(format_args!(
             "compile {source} on {host} failed; compiling it here to be sure"

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hosts::list::{Host, Transport};
 use protocol::{Limits, Outcome, OutcomeDecoder, Progress, ProtocolError, Version, token};
@@ -19,6 +19,9 @@ use crate::settings::Settings;
 
 /// The longest wait for one address of a host to answer at all.  One lost SYN is sent again after 1 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The longest single wait for a reply, so that whoever watches this job sees it is alive.
+const PULSE: Duration = Duration::from_secs(30);
 
 /// Why a host gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +86,8 @@ impl WireError {
 pub(crate) struct Link {
     stream: Stream,
     host: String,
+    /// The longest silence.
+    io_timeout: Duration,
     /// Bytes sent and received so far.
     pub sent: u64,
     pub received: u64,
@@ -128,6 +133,7 @@ impl Link {
         Ok(Link {
             stream,
             host: name,
+            io_timeout: settings.io_timeout,
             sent: 0,
             received: 0,
         })
@@ -143,44 +149,57 @@ impl Link {
         self.send_parts(&[&token::head(&token::tag::DOTI, body.len())?, body])
     }
 
-    /// Waits for the whole reply.
-    pub(crate) fn receive(&mut self, version: Version) -> Result<Outcome, WireError> {
+    /// Waits for the whole reply; calls `waiting` each half minute that brings nothing.
+    pub(crate) fn receive(
+        &mut self,
+        version: Version,
+        waiting: &mut dyn FnMut(),
+    ) -> Result<Outcome, WireError> {
         let mut decoder = OutcomeDecoder::new(version, Limits::for_launcher());
+        let mut heard = Instant::now();
         loop {
-            let space = decoder.space();
-            let read = match &mut self.stream {
-                Stream::Tcp(stream) => stream.read(space),
-                Stream::Program { stream, .. } => stream.read(space),
-            };
-            let count = match read {
-                Ok(0) if decoder.started() => break Err(self.broken(decoder.eof())),
-                Ok(0) => {
-                    break Err(WireError::Closed {
-                        host: self.host.clone(),
-                    });
-                }
+            let count = match self.read(decoder.space()) {
+                Ok(0) if decoder.started() => return Err(self.broken(decoder.eof())),
+                Ok(0) => return Err(self.closed()),
                 Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error)
-                    if error.kind() == io::ErrorKind::ConnectionReset && !decoder.started() =>
-                {
-                    break Err(WireError::Closed {
-                        host: self.host.clone(),
-                    });
-                }
-                Err(source) => {
-                    break Err(WireError::Receive {
-                        host: self.host.clone(),
-                        source,
-                    });
-                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => continue,
+                    io::ErrorKind::WouldBlock if heard.elapsed() < self.io_timeout => {
+                        waiting();
+                        continue;
+                    }
+                    io::ErrorKind::ConnectionReset if !decoder.started() => {
+                        return Err(self.closed());
+                    }
+                    _ => {
+                        let host = self.host.clone();
+                        return Err(WireError::Receive {
+                            host,
+                            source: error,
+                        });
+                    }
+                },
             };
+            heard = Instant::now();
             self.received += count as u64;
             match decoder.filled(count) {
                 Ok(Progress::Done) => return decoder.finish().map_err(|error| self.broken(error)),
                 Ok(Progress::More) => {}
-                Err(error) => break Err(self.broken(error)),
+                Err(error) => return Err(self.broken(error)),
             }
+        }
+    }
+
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => stream.read(space),
+            Stream::Program { stream, .. } => stream.read(space),
+        }
+    }
+
+    fn closed(&self) -> WireError {
+        WireError::Closed {
+            host: self.host.clone(),
         }
     }
 
@@ -245,7 +264,7 @@ fn connect(
             CONNECT_TIMEOUT.min(settings.io_timeout),
         )?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(settings.io_timeout))?;
+        stream.set_read_timeout(Some(settings.io_timeout.min(PULSE)))?;
         stream.set_write_timeout(Some(settings.io_timeout))?;
         Ok(stream)
     };
@@ -311,7 +330,7 @@ fn transport(
     ]);
     ssh.stdin(Stdio::from(theirs.try_clone().map_err(failed)?))
         .stdout(Stdio::from(theirs));
-    ours.set_read_timeout(Some(settings.io_timeout))
+    ours.set_read_timeout(Some(settings.io_timeout.min(PULSE)))
         .map_err(failed)?;
     ours.set_write_timeout(Some(settings.io_timeout))
         .map_err(failed)?;
