@@ -4,6 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use compiler::Product;
@@ -27,28 +28,46 @@ const CHUNK: usize = 256 << 10;
 /// Bytes after a request that are thrown away before a peer counts as broken.
 const MAX_TRAILING: u64 = 1 << 20;
 
-/// Serves one connection to its end. Every way out closes it.
+/// How a connection is to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Close {
+    Orderly,
+    /// Its peer takes nothing: what it was not given yet shall not stay with the kernel.
+    Abort,
+}
+
+/// Serves one connection until it can be closed.
 pub(crate) async fn serve<R, W>(
     server: &Server,
     mut reader: R,
     mut writer: W,
     watch: bool,
     peer: &str,
-) where
+) -> Close
+where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
     let start = Instant::now();
     server.stats.count(Event::Accepted);
+    let place = server.crowd.enter();
     let received = tokio::select! {
         received = receive::receive(&mut reader, Limits::for_daemon(), server.io_timeout) => received,
-        () = server.ending() => return,
+        () = place.sent_away() => Err(ReceiveError::TooMany),
+        () = server.ending() => return Close::Orderly,
     };
     let request = match received {
         Ok(Received::Request(request)) => *request,
-        Ok(Received::Nothing) => return log::debug!("{peer} connected and left"),
-        Err(error) => return report_broken(server, peer, &error, start),
+        Ok(Received::Nothing) => {
+            log::debug!("{peer} connected and left");
+            return Close::Orderly;
+        }
+        Err(error) => {
+            report_broken(server, peer, &error, start);
+            return Close::Orderly;
+        }
     };
+    place.complete();
     let label = Label::of(&request);
     let unwanted = async {
         tokio::select! {
@@ -65,7 +84,9 @@ pub(crate) async fn serve<R, W>(
         && let Err(error) = send(&mut writer, &reply).await
     {
         log::info!("{peer}: could not hand over the answer: {error}");
+        return Close::Abort;
     }
+    Close::Orderly
 }
 
 /// How a connection ended, for the log and the counters.
@@ -134,6 +155,17 @@ fn check(server: &Server, argv: &[OsString]) -> Result<(Compiler, DaemonJob), St
     })?;
     let job = remote::check(compiler.family, compiler.cxx, args)
         .map_err(|refusal| refusal.to_string())?;
+    let source = Path::new(
+        args.get(job.source)
+            .map_or(OsStr::new(""), OsString::as_os_str),
+    );
+    let says_assembler = source
+        .extension()
+        .is_some_and(|suffix| ["s", "S", "sx"].iter().any(|s| suffix == *s));
+    if job.language.is_assembler() && !says_assembler {
+        // Our launcher names such a source so; who calls it otherwise wants to get it past somebody.
+        return Err(format!("{} is to be read as assembler", source.display()));
+    }
     if let Some(word) = job.unknown.and_then(|at| args.get(at)) {
         return Err(format!(
             "unknown option {}, which could read or write files of this host",
@@ -151,10 +183,8 @@ async fn run(
     text: Vec<u8>,
     unwanted: impl Future<Output = ()>,
 ) -> Result<Finished, JobError> {
-    let folder = server.scratch.job().map_err(|source| JobError::Start {
-        program: "a job's folder".into(),
-        source,
-    })?;
+    let prepare = |what| move |source| JobError::Prepare { what, source };
+    let folder = server.scratch.job().map_err(prepare("its folder"))?;
     let client = args
         .get(job.source)
         .map_or(OsStr::new(""), OsString::as_os_str);
@@ -167,10 +197,7 @@ async fn run(
             "o"
         },
     );
-    std::fs::write(folder.path().join(&source), &text).map_err(|error| JobError::Start {
-        program: "the job: could not write its source".into(),
-        source: error,
-    })?;
+    std::fs::write(folder.path().join(&source), &text).map_err(prepare("its source"))?;
     // The compile may take long; the text is on its way to the compiler now.
     drop(text);
     let plan = Plan {
@@ -320,7 +347,7 @@ impl JobError {
             Self::Start { .. } => Exit::CompilerMissing,
             Self::OutOfTime(_) => Exit::Timeout,
             Self::Unwanted => Exit::Io,
-            Self::Read { .. } | Self::TooLarge { .. } => Exit::Failed,
+            Self::Prepare { .. } | Self::Read { .. } | Self::TooLarge { .. } => Exit::Failed,
         }
     }
 }
@@ -352,7 +379,9 @@ impl Label {
 fn report_broken(server: &Server, peer: &str, error: &ReceiveError, start: Instant) {
     let (ended, exit) = match error {
         ReceiveError::Protocol(_) | ReceiveError::Pump => (Ended::BadRequest, Exit::Protocol),
-        ReceiveError::Io(_) | ReceiveError::TooSlow => (Ended::Disconnected, Exit::Io),
+        ReceiveError::Io(_) | ReceiveError::TooSlow | ReceiveError::TooMany => {
+            (Ended::Disconnected, Exit::Io)
+        }
     };
     log::info!("{peer}: {}", Chain(error));
     summary(

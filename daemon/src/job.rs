@@ -57,6 +57,11 @@ pub(crate) struct Finished {
 pub(crate) enum JobError {
     #[error("could not start {program}")]
     Start { program: String, source: io::Error },
+    #[error("could not put the job together: {what}")]
+    Prepare {
+        what: &'static str,
+        source: io::Error,
+    },
     #[error("the compile took longer than {0:?}, the limit of --job-lifetime")]
     OutOfTime(Duration),
     #[error("nobody wants the job any more")]

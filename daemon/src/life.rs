@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::access::AccessList;
 use crate::compilers::Compilers;
+use crate::crowd::{self, Crowd};
 use crate::detach::{self, Announcement, Detached, Ready};
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -137,7 +138,7 @@ fn start(
     log::notice!("listening on {address}, {} jobs at once", options.jobs);
     log::info!(
         "jobs are compiled in {}; compilers: {}",
-        server.scratch.root().display(),
+        server.scratch.place().display(),
         server.compilers.names().join(" ")
     );
     drop(entered);
@@ -175,8 +176,8 @@ fn prepare(
 ) -> Result<Server, DaemonError> {
     user::discard_root(options.user.as_deref())?;
     let place = scratch::place(environment.tmpdir());
-    let scratch =
-        Scratch::new(&place).map_err(cannot(format!("make a folder in {}", place.display())))?;
+    let error = cannot(format!("make a folder in {}", place.display()));
+    let scratch = Scratch::new(place).map_err(error)?;
     let to = match &options.log_to {
         LogTo::File(file) => {
             LogTo::File(std::path::absolute(file).map_err(cannot("find the log file"))?)
@@ -184,7 +185,7 @@ fn prepare(
         other => other.clone(),
     };
     log::open(&to, options.log_level);
-    std::env::set_current_dir(scratch.root()).map_err(cannot("enter the folder for jobs"))?;
+    std::env::set_current_dir(scratch.place()).map_err(cannot("enter the folder for jobs"))?;
     for note in &options.notes {
         log::warning!("{note}");
     }
@@ -206,6 +207,7 @@ fn prepare(
         scratch,
         slots: Semaphore::new(options.jobs),
         jobs: options.jobs,
+        crowd: Crowd::new(crowd::room(options.jobs)),
         stats: Stats::default(),
         io_timeout: settled.io_timeout,
         ends,
@@ -300,7 +302,7 @@ pub(crate) fn serve_stdin(
         let serving = connection::serve(&server, reader, writer, watch, &peer);
         tokio::pin!(serving);
         tokio::select! {
-            () = &mut serving => {}
+            _ = &mut serving => {}
             () = wait => {
                 let _ = ends.send(true);
                 serving.await;

@@ -13,6 +13,7 @@
 mod access;
 mod compilers;
 mod connection;
+mod crowd;
 mod detach;
 mod environment;
 mod exit;

@@ -9,7 +9,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::access::AccessList;
 use crate::compilers::Compilers;
-use crate::connection;
+use crate::connection::{self, Close};
+use crate::crowd::Crowd;
 use crate::job::Conditions;
 use crate::listen;
 use crate::log;
@@ -29,6 +30,7 @@ pub(crate) struct Server {
     /// As many permits as compiles may run at once; first come, first served.
     pub(crate) slots: Semaphore,
     pub(crate) jobs: usize,
+    pub(crate) crowd: Crowd,
     pub(crate) stats: Stats,
     /// How long a client may preprocess.
     pub(crate) io_timeout: Duration,
@@ -52,8 +54,12 @@ pub(crate) async fn run(server: Arc<Server>, listener: TcpListener, stats: Optio
         tokio::spawn(stats::serve(Arc::clone(&server), stats));
     }
     loop {
+        let next = async {
+            server.crowd.open().await;
+            listen::accept(&listener).await
+        };
         let (stream, peer) = tokio::select! {
-            accepted = listen::accept(&listener) => accepted,
+            accepted = next => accepted,
             () = server.ending() => break,
         };
         if !server.access.allows(peer.ip()) {
@@ -80,5 +86,10 @@ async fn serve(server: &Server, mut stream: TcpStream, peer: SocketAddr) {
         log::debug!("{peer}: {error}");
     }
     let (reader, writer) = stream.split();
-    connection::serve(server, reader, writer, true, &peer.to_string()).await;
+    let close = connection::serve(server, reader, writer, true, &peer.to_string()).await;
+    if close == Close::Abort
+        && let Err(error) = stream.set_zero_linger()
+    {
+        log::debug!("{peer}: {error}");
+    }
 }
