@@ -176,12 +176,12 @@ fn a_host_marked_down_gets_nothing() {
     assert_eq!((down.accepted(), up.requests().len()), (0, 3));
 }
 
-/// A compiler that says how many of its kind run, and waits until it may end.
+/// A compiler that says how many of its kind run, and waits until it may end.  Preprocessing is another matter.
 fn counting_compiler(space: &Space) -> String {
     let home = space.root().join("home");
     let cc = home.join("gcc");
     let text = format!(
-        "cd {0} && : > running.$$ && ls running.* | wc -l >> counts\nwhile [ ! -e go ]; do sleep 0.01; done\nrm running.$$",
+        "case \" $* \" in *' -E '*) exec /usr/bin/gcc \"$@\" ;; esac\ncd {0} && : > running.$$ && ls running.* | wc -l >> counts\nwhile [ ! -e go ]; do sleep 0.01; done\nrm running.$$",
         home.display()
     );
     fake_cc(&cc, &text);
