@@ -83,6 +83,12 @@ fn unescaped(mut bytes: &[u8]) -> Vec<u8> {
     found
 }
 
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other
+    }
+}
+
 impl AsRef<[u8]> for Text {
     fn as_ref(&self) -> &[u8] {
         self.0.as_bytes()
