@@ -67,7 +67,7 @@ pub fn classify<'a>(
 ) -> Verdict<'a> {
     let words = words::read(family, args);
     let draft = Draft::of(family, cxx, &words);
-    match weigh(family, &words, draft, args, about) {
+    match weigh(family, cxx, &words, draft, args, about) {
         Ok(job) => Verdict::Distribute(Job { words, ..job }),
         Err(reason) => Verdict::RunHere(reason),
     }
@@ -75,6 +75,7 @@ pub fn classify<'a>(
 
 fn weigh<'a>(
     family: Family,
+    cxx: bool,
     words: &[Word<'a>],
     draft: Draft<'a>,
     args: &'a [OsString],
@@ -114,6 +115,7 @@ fn weigh<'a>(
     };
     Ok(Job {
         family,
+        cxx,
         args,
         cwd: about.cwd,
         words: Vec::new(),
@@ -137,6 +139,7 @@ fn product(draft: &Draft<'_>) -> Result<Product, Reason> {
     let product = match draft.stage {
         Some(Stage::Preprocess) => return Err(Reason::Preprocesses),
         Some(Stage::Check) => return Err(Reason::ChecksOnly),
+        Some(Stage::Assembly) if draft.annotates => return Err(Reason::AnnotatedAssembly),
         Some(Stage::Assembly) => Product::Assembly,
         Some(Stage::Object) => Product::Object,
         None if draft.source.is_none() && draft.linker_input.is_none() => {
