@@ -11,8 +11,10 @@
 //! `docs/security.md` says what stops whom.
 
 mod access;
+mod check;
 mod compilers;
 mod connection;
+mod crowd;
 mod detach;
 mod environment;
 mod exit;
@@ -27,6 +29,7 @@ mod receive;
 mod resolve;
 mod scratch;
 mod server;
+mod shortage;
 mod stats;
 mod user;
 

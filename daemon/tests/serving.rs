@@ -340,3 +340,28 @@ fn a_garbled_peer_of_inetd_gets_nothing() {
     assert!(read_to_end(&mut child.stdout.take().unwrap()).is_empty());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn root_is_given_up() {
+    let daemon = Daemon::with(&["--user", "nobody"], &[]);
+    // The port is announced by root, and served by the other.
+    daemon.assert_serves();
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
+    let line = |name: &str| {
+        let found = status.lines().find_map(|line| line.strip_prefix(name));
+        found.unwrap().split_whitespace().collect::<Vec<_>>()
+    };
+    if rustix::process::geteuid().is_root() {
+        assert!(line("Uid:").iter().all(|id| *id != "0"), "{status}");
+        assert!(line("Gid:").iter().all(|id| *id != "0"), "{status}");
+        assert!(line("Groups:").is_empty(), "{status}");
+        for thread in fs::read_dir(format!("/proc/{}/task", daemon.child.id())).unwrap() {
+            let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+            assert!(!status.contains("Uid:\t0"), "{status}");
+        }
+    } else {
+        assert!(daemon.log().contains("--user nobody is ignored"));
+    }
+    assert_eq!(line("NoNewPrivs:"), ["1"]);
+    daemon.end();
+}
