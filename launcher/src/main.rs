@@ -81,13 +81,11 @@ fn start(mut words: Vec<OsString>) -> i32 {
         words.remove(0)
     };
     let role = Role::of(&name);
-    let settings = match Settings::read() {
-        Ok(settings) => settings,
-        Err(error) => {
-            eprintln!("distcc-launch: {error}");
-            return EXIT_BAD_ARGUMENTS;
-        }
-    };
+    let (settings, verdict) = Settings::read();
+    if let (Role::Stock, Err(error)) = (role, &verdict) {
+        eprintln!("distcc: {error}");
+        return EXIT_BAD_ARGUMENTS;
+    }
     let say = Say::new(&settings, role == Role::Stock);
     match (role, words.first()) {
         (Role::Masquerade, _) => launch(&settings, &say, &name, words),
