@@ -139,6 +139,7 @@ fn product(draft: &Draft<'_>) -> Result<Product, Reason> {
     let product = match draft.stage {
         Some(Stage::Preprocess) => return Err(Reason::Preprocesses),
         Some(Stage::Check) => return Err(Reason::ChecksOnly),
+        Some(Stage::Assembly) if draft.annotates => return Err(Reason::AnnotatedAssembly),
         Some(Stage::Assembly) => Product::Assembly,
         Some(Stage::Object) => Product::Object,
         None if draft.source.is_none() && draft.linker_input.is_none() => {

@@ -91,6 +91,18 @@ pub(crate) fn words_for_preprocessor(
     }
 }
 
+/// Adds the words that send the dependency file to `name`: the last one named counts, and what was passed straight to gcc's
+/// preprocessor comes after the driver's own.
+pub(crate) fn redirect(family: Family, draft: &Draft<'_>, name: &OsStr, words: &mut Vec<OsString>) {
+    if family == Family::Gcc && draft.deps.passed_file.is_some() {
+        for word in [OsStr::new("-MF"), name] {
+            words.extend(["-Xpreprocessor".into(), word.to_owned()]);
+        }
+    } else {
+        words.extend(["-MF".into(), name.to_owned()]);
+    }
+}
+
 /// `name` with the suffix of its last part replaced, or added where there is none.
 pub(crate) fn beside(name: &[u8], suffix: &[u8]) -> Vec<u8> {
     let base = name.len() - names::base(name).len();

@@ -29,6 +29,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) bitcode: bool,
     pub(crate) emits_llvm: bool,
     pub(crate) fallthrough: bool,
+    pub(crate) annotates: bool,
+    pub(crate) columns: bool,
     pub(crate) aux: bool,
     pub(crate) preprocessed: bool,
 }
@@ -96,6 +98,8 @@ impl<'a> Draft<'a> {
             }
             Effect::NoBitcode => self.bitcode = self.emits_llvm,
             Effect::Fallthrough => self.fallthrough = true,
+            Effect::Annotates => self.annotates = true,
+            Effect::Columns => self.columns |= writes_columns(word.value),
             Effect::Aux => self.aux = true,
             Effect::Preprocessed => self.preprocessed = true,
             Effect::Letters => self.letters(word.value, index),
@@ -166,6 +170,27 @@ fn writes_format(family: Family, format: &[u8]) -> bool {
         Family::Gcc => format != b"text",
         Family::Clang => format.starts_with(b"sarif"),
     }
+}
+
+/// Do these sanitizers tell where in a line something went wrong? The others keep no columns.
+fn writes_columns(kinds: &[u8]) -> bool {
+    const NONE: &[&[u8]] = &[
+        b"address",
+        b"kernel-address",
+        b"hwaddress",
+        b"thread",
+        b"leak",
+        b"memory",
+        b"fuzzer",
+        b"fuzzer-no-link",
+        b"safe-stack",
+        b"shadow-call-stack",
+        b"cfi",
+        b"dataflow",
+    ];
+    kinds
+        .split(|&b| b == b',')
+        .any(|kind| !NONE.contains(&kind))
 }
 
 impl<'a> Deps<'a> {

@@ -88,6 +88,15 @@ impl<'a> Job<'a> {
     /// The words after the compiler's name that make the local compiler write the preprocessed text to standard output and the
     /// depfile where a local compile leaves it, with its target; `None` when the source goes as it is.
     pub fn preprocess_args(&self) -> Option<Vec<OsString>> {
+        self.words_for_preprocessor(None)
+    }
+
+    /// The same, with the depfile's content written to `depfile` instead, whatever way it was asked for.
+    pub fn preprocess_args_with(&self, depfile: &OsStr) -> Option<Vec<OsString>> {
+        self.words_for_preprocessor(Some(depfile))
+    }
+
+    fn words_for_preprocessor(&self, depfile: Option<&OsStr>) -> Option<Vec<OsString>> {
         if !self.language.wants_preprocessor() {
             return None;
         }
@@ -97,6 +106,9 @@ impl<'a> Job<'a> {
             Output::Derived(_) => None,
         };
         deps::words_for_preprocessor(&self.draft, written, &mut added);
+        if let Some(name) = depfile {
+            deps::redirect(self.family, &self.draft, name, &mut added);
+        }
         if self.family == Family::Clang {
             // The compiler on the other side says these; here they would be said twice.
             added.extend([
@@ -170,6 +182,12 @@ impl<'a> Job<'a> {
             }
         }
         found
+    }
+
+    /// Does the product carry columns of the source, which preprocessing with a plain `-E` changes: debug information, or sanitizers that
+    /// tell where?
+    pub fn writes_columns(&self) -> bool {
+        self.draft.debug || self.draft.columns
     }
 
     /// Does the product carry debug information?

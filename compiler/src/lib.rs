@@ -12,6 +12,7 @@ pub mod deps;
 mod draft;
 pub mod job;
 pub mod language;
+pub mod messages;
 pub mod names;
 pub mod object;
 mod passed;

@@ -38,6 +38,8 @@ pub(crate) fn goes(family: Family, language: Language, word: &Word<'_>) -> bool 
         | Effect::Bitcode
         | Effect::NoBitcode
         | Effect::Fallthrough
+        | Effect::Annotates
+        | Effect::Columns
         | Effect::Letters
         | Effect::Format
         | Effect::Sections
@@ -164,6 +166,7 @@ impl DaemonJob {
             Product::Object => "-c",
             Product::Assembly => "-S",
         };
+        push_language(self.cxx, self.language, &mut out);
         out.extend([
             stop.into(),
             source.to_owned(),

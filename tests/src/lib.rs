@@ -1,1 +1,39 @@
-//! Black-box tests: real binaries, real build tools, stock distcc beside ours.
+//! Black-box tests: real binaries, real compilers, stock distcc beside ours.
+//!
+//! The oracle is the local compiler.  A [`Space`] is a little project; it runs a command plainly and again through a
+//! launcher, at the same absolute path, and tells every difference.  A [`Farm`] holds daemons, ours or stock's; a
+//! [`LyingServer`] holds the kind of server that nobody should have to meet.
+//!
+//! Knows nothing of the insides of launcher and daemon: what is said here of the wire is said a second time, on
+//! purpose.
+
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a harness stops where its footing is gone"
+)]
+
+mod effects;
+mod elf;
+mod farm;
+mod journal;
+mod liar;
+mod mill;
+mod programs;
+mod recorded;
+mod run;
+mod space;
+mod stand_ins;
+mod wire;
+
+pub use effects::{Effects, Entry, snapshot};
+pub use elf::{for_another_compiler, for_machine, for_other_class};
+pub use farm::{Daemon, Farm, Make};
+pub use journal::{Attempt, Row, read_journal};
+pub use liar::{Conversation, LyingServer};
+pub use mill::{long, side_by_side, until};
+pub use programs::{distcc, distccd, launcher, launcher_daemon};
+pub use recorded::{Recorded, data};
+pub use run::{Ran, Running, run, start};
+pub use space::{Client, Compared, Space};
+pub use stand_ins::{script, stand_in_ssh};
+pub use wire::{Reply, Request, literal_lzo, token};

@@ -94,6 +94,10 @@ pub enum Effect {
     Aux,
     /// Warns by what comments say.
     Fallthrough,
+    /// Quotes the source's lines in assembler text.
+    Annotates,
+    /// `-fsanitize=`: some kinds write the columns of the source into the object.
+    Columns,
     /// `-d` and letters.
     Letters,
     /// `-fdiagnostics-format=`

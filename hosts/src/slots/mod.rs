@@ -1,0 +1,239 @@
+//! Slots: the right to run one job on one host, held as a lock file that stock clients lock too (facts 4.1, 4.2).
+//!
+//! Knows nothing of which hosts are worth a try; the caller leaves those out.
+//!
+//! POSIX record locks belong to a process, and closing *any* descriptor of a file drops them. So a process keeps a note
+//! of the files it holds and never opens one of them again.
+
+mod queue;
+mod watch;
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::{Errno, FdFlags};
+
+use crate::fnv1a;
+use crate::folder::{Folder, FolderError};
+use crate::list::Host;
+use queue::{Entered, Queue};
+
+/// Files whose lock this process holds.
+static HELD: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn held() -> MutexGuard<'static, Vec<PathBuf>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The right to run one job. Its lock is held exactly as long as the value lives.
+#[derive(Debug)]
+pub struct Slot {
+    /// There until the value is dropped.
+    file: Option<File>,
+    path: PathBuf,
+    host: usize,
+    number: u32,
+}
+
+/// Which of this machine's own pools. Both count on the same files, as in stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalPool {
+    /// Compiling here.
+    Job,
+    /// Preprocessing here.
+    Cpp,
+}
+
+/// How long to wait for a slot.
+#[derive(Clone, Copy)]
+pub struct Patience<'a> {
+    /// No waiting after this moment; `None` waits for ever.
+    pub until: Option<Instant>,
+    /// Stop waiting? Asked once before it begins, when a signal came (`poll` returned `EINTR`), and else each 3 to 6 s in
+    /// the queue and each 100 ms when it is this process's turn to watch the slots.
+    pub give_up: &'a dyn Fn() -> bool,
+}
+
+/// Why there is no slot.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSlot {
+    /// All were taken for as long as the caller's patience lasted.
+    #[error("all slots are taken")]
+    Busy,
+    /// No host was given, or each is marked `down`.
+    #[error("no host takes jobs")]
+    NoHost,
+    /// The lock files cannot be used. No reason to fail a build: run without a slot.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+}
+
+/// Where slots are taken from.
+#[derive(Debug)]
+pub struct Slots {
+    folder: Folder,
+    /// One search at a time: a thread that closes a lock file would take away the lock of another.
+    search: Mutex<()>,
+}
+
+impl Patience<'_> {
+    fn is_over(&self) -> bool {
+        self.is_late() || (self.give_up)()
+    }
+
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+}
+
+impl Patience<'static> {
+    /// Waits as long as it takes.
+    pub const FOREVER: Patience<'static> = Patience {
+        until: None,
+        give_up: &|| false,
+    };
+    /// Takes what is free now.
+    pub const NONE: Patience<'static> = Patience {
+        until: None,
+        give_up: &|| true,
+    };
+}
+
+impl Slots {
+    pub fn new(folder: &Folder) -> Slots {
+        Slots {
+            folder: folder.clone(),
+            search: Mutex::new(()),
+        }
+    }
+
+    /// A slot of the first host that has one free: slot 0 of each in their order, then slot 1 of each, and so on.
+    /// Waits its turn while all are taken.
+    pub fn take_remote(&self, hosts: &[&Host], patience: &Patience<'_>) -> Result<Slot, NoSlot> {
+        let rows: Vec<Row> = hosts
+            .iter()
+            .enumerate()
+            .filter(|(_, host)| !host.down)
+            .map(|(index, host)| Row {
+                host: index,
+                name: host.lock_name(),
+                slots: host.slots,
+            })
+            .collect();
+        self.take("remote", &rows, patience)
+    }
+
+    /// One of the first `size` slots of this machine. A process takes its remote slot, if any, before this one.
+    pub fn take_local(
+        &self,
+        pool: LocalPool,
+        size: u32,
+        patience: &Patience<'_>,
+    ) -> Result<Slot, NoSlot> {
+        let queue = match pool {
+            LocalPool::Job => "local_job",
+            LocalPool::Cpp => "local_cpp",
+        };
+        self.take(
+            queue,
+            &[Row {
+                host: 0,
+                name: "localhost".to_owned(),
+                slots: size,
+            }],
+            patience,
+        )
+    }
+
+    fn take(&self, pool: &str, rows: &[Row], patience: &Patience<'_>) -> Result<Slot, NoSlot> {
+        if rows.iter().all(|row| row.slots == 0) {
+            return Err(NoSlot::NoHost);
+        }
+        let _search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = Queue::new(&self.folder, format!("{pool}_{:016x}", key(rows)));
+        let turn = match queue.enter(patience)? {
+            Entered::Turn(turn) => Some(turn),
+            Entered::NoQueue => None,
+            // Somebody is before us and we may not wait: there may still be a slot for both.
+            Entered::OutOfPatience => {
+                return watch::look(&self.folder, rows)?.map_err(|_| NoSlot::Busy);
+            }
+        };
+        match watch::look(&self.folder, rows)? {
+            Ok(slot) => Ok(slot),
+            Err(_) if patience.is_over() => Err(NoSlot::Busy),
+            Err(taken) => taken.watch(turn.as_ref(), patience),
+        }
+    }
+}
+
+/// Who wants the same slots queues in the same queue, in whatever order its list has the hosts.
+fn key(rows: &[Row]) -> u64 {
+    rows.iter()
+        .map(|row| fnv1a(row.name.as_bytes()).wrapping_mul(u64::from(row.slots) | 1 << 32))
+        .fold(0, u64::wrapping_add)
+}
+
+/// One host while a slot is looked for.
+struct Row {
+    host: usize,
+    name: String,
+    slots: u32,
+}
+
+fn breadth_first(rows: &[Row]) -> impl Iterator<Item = (&Row, u32)> {
+    let most = rows.iter().map(|row| row.slots).max().unwrap_or(0);
+    (0..most).flat_map(move |number| {
+        rows.iter()
+            .filter(move |row| number < row.slots)
+            .map(move |row| (row, number))
+    })
+}
+
+/// A write lock on the whole file, if nobody else has one.
+fn try_lock(file: impl AsFd) -> Result<bool, Errno> {
+    match fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+impl Slot {
+    /// Index into the hosts that were given to [`Slots::take_remote`]; 0 for a local slot.
+    pub fn host_index(&self) -> usize {
+        self.host
+    }
+
+    /// Number of the slot on its host, from 0.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Leaves the lock to the program that this process is about to `exec`: it is held until that program exits.
+    /// Where the `exec` fails, the lock stays until this process exits.
+    pub fn keep_across_exec(self) -> Result<(), FolderError> {
+        if let Some(file) = &self.file {
+            rustix::io::fcntl_setfd(file, FdFlags::empty()).map_err(|source| {
+                FolderError::Lock {
+                    path: self.path.clone(),
+                    source: source.into(),
+                }
+            })?;
+        }
+        std::mem::forget(self);
+        Ok(())
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // The note goes last: a thread that opened the file before it is closed would lose its lock by the closing.
+        drop(self.file.take());
+        held().retain(|path| *path != self.path);
+    }
+}

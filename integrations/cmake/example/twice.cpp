@@ -1,0 +1,4 @@
+extern "C" int twice(int number)
+{
+    return 2 * number;
+}

@@ -1,0 +1,99 @@
+//! The story of one compile command, from its words to its object.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use compiler::{Reason, Surroundings, Verdict, classify, response};
+use hosts::{HostList, NoHosts, Origin, Places};
+
+use crate::about::About;
+use crate::find::Program;
+use crate::here::Here;
+use crate::journal::Entry;
+use crate::say::Say;
+use crate::settings::Settings;
+use crate::trip;
+
+/// A command, found and named.
+pub(crate) struct Command<'a> {
+    pub settings: &'a Settings,
+    pub say: &'a Say,
+    /// The compiler as the user named it.
+    pub word: &'a OsStr,
+    pub program: &'a Program,
+    /// The words after the compiler's name.
+    pub args: &'a [OsString],
+}
+
+impl<'a> Command<'a> {
+    /// The command as it runs on this machine.
+    pub(crate) fn here(&self) -> Here<'a> {
+        Here {
+            settings: self.settings,
+            say: self.say,
+            program: self.program,
+            args: self.args,
+        }
+    }
+}
+
+/// Compiles on the first host that manages it, or else here.  Gives the exit code, unless the process becomes the compiler.
+pub(crate) fn run(command: &Command<'_>) -> i32 {
+    let settings = command.settings;
+    let cwd = rustix::process::getcwd(Vec::new())
+        .map(|cwd| OsStr::from_bytes(cwd.as_bytes()).to_owned())
+        .unwrap_or_default();
+    let words = std::iter::once(command.word)
+        .chain(command.args.iter().map(|word| &**word))
+        .map(OsStr::to_owned)
+        .collect();
+    let entry = Entry::begin(cwd.clone(), words);
+
+    let Some(about) = About::of(
+        command.program,
+        command.word,
+        &settings.path,
+        settings.folder.as_deref(),
+    ) else {
+        return run_here(command, entry, Reason::UnknownCompiler);
+    };
+    let Ok(args) = response::expand(command.args.to_vec(), &mut |path| std::fs::read(path).ok())
+    else {
+        return run_here(command, entry, Reason::ResponseFile);
+    };
+    let surroundings = Surroundings {
+        dependencies_output: settings.dependencies_output.as_deref(),
+        sunpro_dependencies: settings.sunpro_dependencies,
+        search_environment: settings.search_environment,
+        ..Surroundings::new(&cwd)
+    };
+    match classify(about.family, about.cxx, &args, &surroundings) {
+        Verdict::RunHere(reason) => run_here(command, entry, reason),
+        Verdict::Distribute(job) => trip::run(command, &about, &job, entry),
+    }
+}
+
+fn run_here(command: &Command<'_>, entry: Entry, reason: Reason) -> i32 {
+    command
+        .say
+        .info(format_args!("running here: {}", reason.sentence()));
+    command
+        .here()
+        .run(entry, reason.code(), reason.work(), None)
+}
+
+/// The host list that holds now.
+pub(crate) fn host_list(settings: &Settings) -> Result<(HostList, Origin), NoHosts> {
+    let places = Places {
+        hosts: settings.hosts.clone(),
+        distcc_dir: settings.folder.clone().map(Into::into),
+        home: settings.home.clone().map(Into::into),
+        ..Places::default()
+    };
+    hosts::list::find(&places).map(|(mut list, origin)| {
+        if list.randomize {
+            list.shuffle(std::process::id());
+        }
+        (list, origin)
+    })
+}

@@ -1,0 +1,174 @@
+//! Commands that run on this machine: the launcher becomes the compiler.
+//!
+//! By `exec` in place: no second process, the compiler's own exit code and signals, its own terminal.  A local slot, if the work
+//! wants one, goes with it and is free again when the compiler ends.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use compiler::{Reason, Work};
+use hosts::{Folder, HostList, LocalPool, NoSlot, Patience, Slot, Slots};
+
+use crate::find::Program;
+use crate::journal::{End, Entry};
+use crate::say::Say;
+use crate::settings::Settings;
+
+/// Why a command that could have been sent is compiled here; the codes stand in the journal beside the compiler's own reasons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The source is a pipe, a device or missing.
+    NoFile,
+    NoHosts,
+    BadHostList,
+    NoFolder,
+    HostsAvoided,
+    HostsFailed,
+    LocalhostListed,
+    PreprocessorFailed,
+    FailedThere,
+    KilledThere,
+    /// The preprocessed text itself holds the reason.
+    Text(Reason),
+    /// What came back was not what the compiler here makes.
+    Misfit(&'static str),
+    CannotPlace,
+    Unreadable,
+}
+
+impl Why {
+    /// The stable code that the journal holds.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Why::NoFile => "source-is-no-file",
+            Why::NoHosts => "no-hosts",
+            Why::BadHostList => "bad-host-list",
+            Why::NoFolder => "no-folder",
+            Why::HostsAvoided => "hosts-avoided",
+            Why::HostsFailed => "hosts-failed",
+            Why::LocalhostListed => "localhost-listed",
+            Why::PreprocessorFailed => "preprocessor-failed",
+            Why::FailedThere => "failed-there",
+            Why::KilledThere => "killed-there",
+            Why::Text(reason) => reason.code(),
+            Why::Misfit(code) => code,
+            Why::CannotPlace => "cannot-place",
+            Why::Unreadable => "unreadable",
+        }
+    }
+
+    /// Had the job been on its way to a host?
+    pub(crate) fn fell_back(self) -> bool {
+        !matches!(
+            self,
+            Why::NoHosts | Why::BadHostList | Why::NoFolder | Why::LocalhostListed | Why::Text(_)
+        )
+    }
+}
+
+/// The command as it runs here.
+pub(crate) struct Here<'a> {
+    pub settings: &'a Settings,
+    pub say: &'a Say,
+    pub program: &'a Program,
+    /// The words after the compiler's name, as they came.
+    pub args: &'a [OsString],
+}
+
+impl Here<'_> {
+    /// Takes the slot that `work` wants, notes the command, and becomes the compiler.  Comes back only with the exit code of
+    /// an `exec` that failed.
+    pub(crate) fn run(
+        &self,
+        mut entry: Entry,
+        reason: &'static str,
+        work: Work,
+        slot: Option<Slot>,
+    ) -> i32 {
+        entry.reason = Some(reason);
+        let waited = std::time::Instant::now();
+        let slot = slot.or_else(|| self.slot(work));
+        entry.queue_ms += waited.elapsed().as_secs_f64() * 1e3;
+        entry.host = Some("localhost".to_owned());
+        if let Some(path) = self.settings.journal_path() {
+            entry.write(&path, End::Exec);
+        }
+        self.become_compiler(slot)
+    }
+
+    /// Becomes the compiler without a slot and without a word in the journal, as below another launcher.
+    pub(crate) fn become_compiler(&self, slot: Option<Slot>) -> i32 {
+        if let Some(slot) = slot {
+            // Without its lock the command runs all the same.
+            let _ = slot.keep_across_exec();
+        }
+        let error = Command::new(&self.program.path)
+            .arg0(&self.program.argv0)
+            .args(self.args)
+            .exec();
+        cannot_run(self.say, self.program.path.as_os_str(), &error)
+    }
+
+    fn slot(&self, work: Work) -> Option<Slot> {
+        let pool = match work {
+            Work::Compile => LocalPool::Job,
+            Work::Preprocess => LocalPool::Cpp,
+            Work::Question => return None,
+        };
+        let list = crate::driver::host_list(self.settings)
+            .ok()
+            .map(|(list, _)| list);
+        take_local(self.settings, self.say, pool, list.as_ref())
+    }
+}
+
+/// A slot of this machine, after waiting for it; `None` where slots cannot be had.
+pub(crate) fn take_local(
+    settings: &Settings,
+    say: &Say,
+    pool: LocalPool,
+    list: Option<&HostList>,
+) -> Option<Slot> {
+    let folder = Folder::at(settings.folder.clone()?);
+    let empty = HostList::default();
+    let capacity = hosts::Capacity::new(list.unwrap_or(&empty), processors(), 0);
+    let size = match pool {
+        LocalPool::Job => capacity.local,
+        LocalPool::Cpp => capacity.cpp,
+    };
+    match Slots::new(&folder).take_local(pool, size, &Patience::FOREVER) {
+        Ok(slot) => Some(slot),
+        Err(NoSlot::Busy | NoSlot::NoHost) => None,
+        Err(NoSlot::Folder(error)) => {
+            say.warn(format_args!(
+                "running without a slot of this machine: {error}"
+            ));
+            None
+        }
+    }
+}
+
+/// Processors that this process may use.
+pub(crate) fn processors() -> u32 {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count())
+}
+
+/// Says that the compiler could not be started; gives the exit code for it: stock's when called `distcc`, else a shell's.
+pub(crate) fn cannot_run(say: &Say, program: &OsStr, error: &io::Error) -> i32 {
+    say.error(format_args!(
+        "failed to exec {}: {error}",
+        program.display()
+    ));
+    if say.is_stock() {
+        return 110;
+    }
+    // Nobody but us can say it, whatever our name: the compiler never ran.
+    eprintln!("{}: {}: {error}", say.program(), program.display());
+    if error.kind() == io::ErrorKind::NotFound {
+        127
+    } else {
+        126
+    }
+}

@@ -1,0 +1,144 @@
+//! What std and rustix do not offer: the way in, what a signal undoes, and processor time.
+//!
+//! Knows nothing of compile commands: it is told which process group to end and which file to remove.
+#![expect(
+    unsafe_code,
+    reason = "entry point, signal handlers and the environment have no safe interface"
+)]
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+
+/// The C library's way in.  std's own start reads the memory map to place a guard below the stack, which costs a fifth of all
+/// that a launch spends; what is worth keeping of it is done here.
+#[cfg(not(test))]
+// Safety: the one symbol of this name, with the signature that the C library calls.
+#[unsafe(no_mangle)]
+extern "C" fn main(_count: libc::c_int, _words: *const *const libc::c_char) -> libc::c_int {
+    open_standard_streams();
+    // Safety: called before anything else runs. A peer that goes away is an error, not our end.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    crate::enter()
+}
+
+/// A file that is opened must not become standard output because whoever started us had closed that.
+#[cfg(not(test))]
+fn open_standard_streams() {
+    for fd in 0..3 {
+        // Safety: plain system calls on numbers.
+        unsafe {
+            if libc::fcntl(fd, libc::F_GETFD) == -1 {
+                libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+            }
+        }
+    }
+}
+
+/// Sets a variable for this process and all that it starts: cheaper than a copy of the whole environment for each.
+pub(crate) fn set_variable(name: &str, value: &str) {
+    // Safety: the launch path has one thread, so nobody reads the environment meanwhile.
+    unsafe { std::env::set_var(name, value) };
+}
+
+/// The process group that ends with us: the preprocessor's or ssh's, 0 when there is none.
+static GROUPS: [AtomicI32; 2] = [AtomicI32::new(0), AtomicI32::new(0)];
+/// A file that must not outlive us, as a leaked C string, null when there is none.
+static LEFTOVER: AtomicPtr<libc::c_char> = AtomicPtr::new(std::ptr::null_mut());
+
+const FATAL: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+extern "C" fn end(signal: libc::c_int) {
+    // Safety: kill, unlink, signal and raise are async-signal-safe; LEFTOVER is null or a C string that is never freed.
+    unsafe {
+        for group in &GROUPS {
+            let group = group.load(Ordering::Relaxed);
+            if group > 0 {
+                libc::kill(-group, libc::SIGTERM);
+            }
+        }
+        let leftover = LEFTOVER.load(Ordering::Relaxed);
+        if !leftover.is_null() {
+            libc::unlink(leftover);
+        }
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+}
+
+/// From now on SIGINT, SIGTERM and SIGHUP end what we started before they end us the way they always do.  A signal that
+/// our parent chose to ignore (`nohup`) stays ignored.
+pub(crate) fn undo_on_signals() {
+    for signal in FATAL {
+        // Safety: `action` and `before` are whole structures; the handler does only what a handler may.
+        unsafe {
+            let mut before: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &mut before);
+            if before.sa_sigaction == libc::SIG_IGN {
+                continue;
+            }
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = end as extern "C" fn(libc::c_int) as libc::sighandler_t;
+            // Unmasked when it runs, so that `raise` ends us at once.
+            action.sa_flags = libc::SA_NODEFER;
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        }
+    }
+}
+
+/// A process group that a signal to us ends too, until this value is dropped.
+#[derive(Debug)]
+pub(crate) struct Ending(usize);
+
+/// Remembers `group` as one to end.  Two at most are remembered: the preprocessor and a transport.
+pub(crate) fn end_with_us(group: u32) -> Ending {
+    let group = i32::try_from(group).unwrap_or(0);
+    for (index, slot) in GROUPS.iter().enumerate() {
+        if slot
+            .compare_exchange(0, group, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+        {
+            return Ending(index);
+        }
+    }
+    Ending(GROUPS.len())
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(slot) = GROUPS.get(self.0) {
+            slot.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Removes `path` should a signal end us before `leftover_gone`.
+pub(crate) fn remove_on_signal(path: &Path) -> io::Result<()> {
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    LEFTOVER.store(name.into_raw(), Ordering::Relaxed);
+    Ok(())
+}
+
+/// The file named last is no leftover any more.
+pub(crate) fn leftover_gone() {
+    LEFTOVER.store(std::ptr::null_mut(), Ordering::Relaxed);
+}
+
+/// Processor time of this process and of its children that have ended, in milliseconds.
+pub(crate) fn cpu_ms() -> f64 {
+    let mut total = 0.0;
+    for who in [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN] {
+        // Safety: `usage` is a whole structure for the kernel to fill.
+        let usage = unsafe {
+            let mut usage: libc::rusage = std::mem::zeroed();
+            libc::getrusage(who, &mut usage);
+            usage
+        };
+        for time in [usage.ru_utime, usage.ru_stime] {
+            total += time.tv_sec as f64 * 1e3 + time.tv_usec as f64 / 1e3;
+        }
+    }
+    total
+}

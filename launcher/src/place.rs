@@ -1,0 +1,285 @@
+//! Puts finished files where the local compiler would have put them, all of a file or nothing.
+//!
+//! Onto nothing or a regular file by way of a nameless file, so that a launcher that is killed leaves the previous file or none;
+//! into devices, pipes and what links lead to as the compiler itself writes there.  Never makes a folder.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
+
+use crate::os;
+
+/// How a compiler writes a file that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// GNU as: takes a file (or link) away unless it leads to nothing or to an empty file, then makes a new one.
+    Unlink,
+    /// cc1 for assembler text and dependency files: opens the file and empties it.
+    Truncate,
+    /// clang: a new file takes the place of a regular one, even behind a link, if that may be written.
+    Rename,
+}
+
+/// What has to be done at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// A new file of this mode appears under the name.
+    New { mode: u32, replaces: bool },
+    /// The bytes go into what is there, by opening it as any program would.
+    Into,
+}
+
+/// Writes `bytes` to `path` as a compiler with this habit would leave them.
+///
+/// Errors are the file system's; whoever meets one lets the compiler itself try, which then says it in its own words.
+pub(crate) fn place(path: &OsStr, bytes: &[u8], habit: Habit) -> io::Result<()> {
+    match way(Path::new(path), habit)? {
+        Way::New { mode, replaces } => appear(Path::new(path), bytes, mode, replaces),
+        Way::Into => OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)?
+            .write_all(bytes),
+    }
+}
+
+/// Adds `bytes` to the end of the file at `path`, which `DEPENDENCIES_OUTPUT` names.
+pub(crate) fn append(path: &OsStr, bytes: &[u8]) -> io::Result<()> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)?
+        .write_all(bytes)
+}
+
+fn way(path: &Path, habit: Habit) -> io::Result<Way> {
+    let fresh = Way::New {
+        mode: 0o666,
+        replaces: true,
+    };
+    let there = match fs::lstat(path) {
+        Ok(there) => there,
+        Err(rustix::io::Errno::NOENT) => {
+            return Ok(Way::New {
+                mode: 0o666,
+                replaces: false,
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let linked = FileType::from_raw_mode(there.st_mode).is_symlink();
+    let target = if linked {
+        fs::stat(path).ok()
+    } else {
+        Some(there)
+    };
+    // A link to nothing: every compiler makes the file that it names.
+    let Some(target) = target else {
+        return Ok(Way::Into);
+    };
+    if !FileType::from_raw_mode(target.st_mode).is_file() {
+        return Ok(Way::Into);
+    }
+    let alone = !linked && target.st_nlink == 1;
+    let keeping = Way::New {
+        mode: target.st_mode & 0o7777,
+        replaces: true,
+    };
+    Ok(match habit {
+        Habit::Unlink if target.st_size > 0 => fresh,
+        Habit::Rename => {
+            fs::access(path, fs::Access::WRITE_OK)?;
+            fresh
+        }
+        // In place, so mode, owner and other names stay; a file with one name may as well be a new one of its mode.
+        Habit::Unlink | Habit::Truncate => {
+            fs::access(path, fs::Access::WRITE_OK)?;
+            let ours = target.st_uid == rustix::process::geteuid().as_raw();
+            if alone && ours { keeping } else { Way::Into }
+        }
+    })
+}
+
+/// Makes the file whole before it has a name.
+fn appear(path: &Path, bytes: &[u8], mode: u32, replaces: bool) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let made = Mode::from_raw_mode(0o666);
+    let nameless = match fs::openat(
+        CWD,
+        folder,
+        OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
+        made,
+    ) {
+        Ok(fd) => File::from(fd),
+        // This file system has no nameless files, or the folder is not one to write in.
+        Err(_) => return appear_named(path, folder, bytes, mode),
+    };
+    fill(&nameless, bytes, mode)?;
+    let name = format!("/proc/self/fd/{}", nameless.as_raw_fd());
+    if !replaces {
+        match fs::linkat(CWD, &name, CWD, path, AtFlags::SYMLINK_FOLLOW) {
+            Ok(()) => return Ok(()),
+            // It has come to be meanwhile.
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let partial = partial_name(path, folder);
+    os::remove_on_signal(&partial)?;
+    let renamed = fs::linkat(CWD, &name, CWD, &partial, AtFlags::SYMLINK_FOLLOW)
+        .and_then(|()| fs::rename(&partial, path))
+        .inspect_err(|_| {
+            let _ = fs::unlink(&partial);
+        });
+    os::leftover_gone();
+    Ok(renamed?)
+}
+
+fn appear_named(path: &Path, folder: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let partial = partial_name(path, folder);
+    os::remove_on_signal(&partial)?;
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&partial)
+        .and_then(|file| fill(&file, bytes, mode))
+        .and_then(|()| Ok(fs::rename(&partial, path)?))
+        .inspect_err(|_| {
+            let _ = fs::unlink(&partial);
+        });
+    os::leftover_gone();
+    made
+}
+
+fn fill(mut file: &File, bytes: &[u8], mode: u32) -> io::Result<()> {
+    if mode != 0o666 {
+        fs::fchmod(file, Mode::from_raw_mode(mode))?;
+    }
+    file.write_all(bytes)
+}
+
+/// A name beside `path` that nobody else uses.
+fn partial_name(path: &Path, folder: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}~", std::process::id()));
+    folder.join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    fn at(folder: &tempfile::TempDir, name: &str) -> OsString {
+        folder.path().join(name).into()
+    }
+    fn read(path: &OsStr) -> Vec<u8> {
+        std::fs::read(path).expect("placed")
+    }
+    fn count(folder: &tempfile::TempDir) -> usize {
+        std::fs::read_dir(folder.path()).expect("folder").count()
+    }
+
+    #[test]
+    fn onto_nothing_and_onto_a_file() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = at(&folder, "a.o");
+        for (habit, text) in [
+            (Habit::Unlink, "one"),
+            (Habit::Unlink, "two"),
+            (Habit::Truncate, "three"),
+            (Habit::Rename, "four"),
+        ] {
+            place(&path, text.as_bytes(), habit).expect("placed");
+            assert_eq!(read(&path), text.as_bytes());
+            assert_eq!(count(&folder), 1, "no other file is left");
+        }
+    }
+
+    #[test]
+    fn other_names_of_a_file_follow_the_compilers_habit() {
+        let folder = tempfile::tempdir().expect("folder");
+        for (habit, other) in [
+            (Habit::Unlink, "old"),
+            (Habit::Rename, "old"),
+            (Habit::Truncate, "new"),
+        ] {
+            let (path, second) = (at(&folder, "a.o"), at(&folder, "b.o"));
+            std::fs::write(&path, "old").expect("file");
+            std::fs::hard_link(&path, &second).expect("second name");
+            place(&path, b"new", habit).expect("placed");
+            assert_eq!(read(&path), b"new", "{habit:?}");
+            assert_eq!(read(&second), other.as_bytes(), "{habit:?}");
+            for name in [path, second] {
+                std::fs::remove_file(name).expect("removed");
+            }
+        }
+    }
+
+    #[test]
+    fn links_are_replaced_or_followed() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (link, target) = (at(&folder, "link"), at(&folder, "target"));
+        for (habit, before, stays) in [
+            (Habit::Unlink, Some("full"), false),
+            (Habit::Unlink, Some(""), true),
+            (Habit::Unlink, None, true),
+            (Habit::Truncate, Some("full"), true),
+            (Habit::Rename, Some("full"), false),
+            (Habit::Rename, None, true),
+        ] {
+            if let Some(text) = before {
+                std::fs::write(&target, text).expect("target");
+            }
+            symlink(&target, &link).expect("link");
+            place(&link, b"new", habit).expect("placed");
+            assert_eq!(read(&link), b"new");
+            let is_link = Path::new(&link)
+                .symlink_metadata()
+                .expect("there")
+                .is_symlink();
+            assert_eq!(is_link, stays, "{habit:?} with target {before:?}");
+            std::fs::remove_file(&link).expect("removed");
+            std::fs::remove_file(&target).expect("removed");
+        }
+    }
+
+    #[test]
+    fn modes_are_those_of_a_compiler() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = at(&folder, "a.s");
+        std::fs::write(&path, "x").expect("file");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("mode");
+        place(&path, b"y", Habit::Truncate).expect("placed");
+        let mode = |path: &OsStr| std::fs::metadata(path).expect("file").mode() & 0o777;
+        assert_eq!(mode(&path), 0o640, "truncating keeps the mode");
+        place(&path, b"z", Habit::Unlink).expect("placed");
+        let plain = at(&folder, "plain");
+        std::fs::write(&plain, "").expect("file");
+        assert_eq!(mode(&path), mode(&plain), "a new file has the umask's mode");
+    }
+
+    #[test]
+    fn devices_and_pipes_are_written_into() {
+        place(OsStr::new("/dev/null"), b"gone", Habit::Unlink).expect("written");
+        assert!(!std::fs::metadata("/dev/null").expect("there").is_file());
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error_and_is_not_made() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = at(&folder, "no/such/a.o");
+        let error = place(&path, b"x", Habit::Unlink).expect_err("no folder");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert_eq!(count(&folder), 0);
+    }
+}

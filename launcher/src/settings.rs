@@ -1,0 +1,153 @@
+//! What the environment says, read once at the door.  Nothing else in the launcher reads the environment.
+//!
+//! The names and meanings of `DISTCC_*` are stock distcc's; ours begin `DISTCC_LAUNCH_`.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use compiler::classify::SEARCH_VARIABLES;
+
+/// How deep in launchers we are; children get one more.  Stock distcc counts in the same variable.
+pub(crate) const LEVEL: &str = "_DISTCC_SAFEGUARD";
+
+/// Everything a run is told besides its words.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// `DISTCC_HOSTS`; set but empty means no hosts at all.
+    pub hosts: Option<OsString>,
+    /// `DISTCC_DIR`, or `~/.distcc`; `None` when neither it nor `HOME` is set.
+    pub folder: Option<PathBuf>,
+    pub home: Option<PathBuf>,
+    /// `DISTCC_FALLBACK`: may a job that could not be distributed run here?
+    pub fallback: bool,
+    /// `DISTCC_SKIP_LOCAL_RETRY`: a failing remote compile is final.
+    pub skip_local_retry: bool,
+    /// `DISTCC_BACKOFF_PERIOD` in seconds, when set.
+    pub backoff: Option<u64>,
+    /// `DISTCC_IO_TIMEOUT`: the longest wait for one read or write.
+    pub io_timeout: Duration,
+    pub verbose: bool,
+    /// `DISTCC_LOG`; set but empty means standard error.
+    pub log: Option<OsString>,
+    /// `UNCACHED_ERR_FD`: where ccache keeps the real standard error.
+    pub uncached_err_fd: Option<i32>,
+    /// `DISTCC_SSH`, split at blanks.
+    pub ssh: Option<OsString>,
+    /// `DISTCC_NO_REWRITE_CROSS`: name compilers to daemons as they were named to us.
+    pub no_rewrite_cross: bool,
+    /// `DISTCC_LAUNCH_JOURNAL`.
+    pub journal: Option<PathBuf>,
+    /// `DISTCC_LAUNCH_CC`: the compiler when the command names none.
+    pub cc: OsString,
+    /// `DEPENDENCIES_OUTPUT`, `SUNPRO_DEPENDENCIES`: the compiler's own variables for dependency files.
+    pub dependencies_output: Option<OsString>,
+    pub sunpro_dependencies: bool,
+    /// Is a variable set that changes where the compiler finds its parts or options?
+    pub search_environment: bool,
+    /// How many launchers are above us.
+    pub level: u32,
+    pub path: OsString,
+}
+
+/// A variable whose value stops us, as it stops stock.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{name} is {value:?}; it must be a whole number of seconds above 0")]
+pub(crate) struct BadSetting {
+    pub name: &'static str,
+    pub value: OsString,
+}
+
+impl Settings {
+    /// Reads them all.
+    pub(crate) fn read() -> Result<Settings, BadSetting> {
+        let home = env::var_os("HOME")
+            .filter(|home| !home.is_empty())
+            .map(PathBuf::from);
+        let folder = env::var_os("DISTCC_DIR")
+            .filter(|dir| !dir.is_empty())
+            .map(PathBuf::from)
+            .or_else(|| home.as_ref().map(|home| home.join(".distcc")));
+        Ok(Settings {
+            hosts: env::var_os("DISTCC_HOSTS"),
+            folder,
+            home,
+            fallback: boolean("DISTCC_FALLBACK", true),
+            skip_local_retry: env::var_os("DISTCC_SKIP_LOCAL_RETRY").is_some(),
+            backoff: number("DISTCC_BACKOFF_PERIOD"),
+            io_timeout: io_timeout(env::var_os("DISTCC_IO_TIMEOUT"))?,
+            verbose: boolean("DISTCC_VERBOSE", false),
+            log: env::var_os("DISTCC_LOG"),
+            uncached_err_fd: number("UNCACHED_ERR_FD"),
+            ssh: env::var_os("DISTCC_SSH"),
+            no_rewrite_cross: env::var_os("DISTCC_NO_REWRITE_CROSS").is_some(),
+            journal: env::var_os("DISTCC_LAUNCH_JOURNAL")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
+            cc: env::var_os("DISTCC_LAUNCH_CC")
+                .filter(|cc| !cc.is_empty())
+                .unwrap_or_else(|| "cc".into()),
+            dependencies_output: env::var_os("DEPENDENCIES_OUTPUT"),
+            sunpro_dependencies: env::var_os("SUNPRO_DEPENDENCIES").is_some(),
+            search_environment: SEARCH_VARIABLES
+                .iter()
+                .any(|name| env::var_os(name).is_some()),
+            level: number(LEVEL).unwrap_or(0),
+            path: env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
+        })
+    }
+
+    /// Where the journal lies, unless there is no place for one.
+    pub(crate) fn journal_path(&self) -> Option<PathBuf> {
+        self.journal.clone().or_else(|| {
+            self.folder
+                .as_deref()
+                .map(|dir: &Path| dir.join("journal.jsonl"))
+        })
+    }
+}
+
+/// A switch: only "0" and "1" mean anything.
+fn boolean(name: &str, default: bool) -> bool {
+    match env::var_os(name) {
+        Some(value) if value == "0" => false,
+        Some(value) if value == "1" => true,
+        _ => default,
+    }
+}
+
+fn number<N: std::str::FromStr>(name: &str) -> Option<N> {
+    env::var_os(name)?.to_str()?.trim().parse().ok()
+}
+
+/// Stock's default is 300 s; nothing above 0 ends the run.
+fn io_timeout(value: Option<OsString>) -> Result<Duration, BadSetting> {
+    let Some(value) = value else {
+        return Ok(Duration::from_secs(300));
+    };
+    match value
+        .to_str()
+        .and_then(|text| text.trim().parse::<u64>().ok())
+    {
+        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+        _ => Err(BadSetting {
+            name: "DISTCC_IO_TIMEOUT",
+            value,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_of_nothing_is_refused() {
+        assert_eq!(io_timeout(None), Ok(Duration::from_secs(300)));
+        assert_eq!(io_timeout(Some("7".into())), Ok(Duration::from_secs(7)));
+        for bad in ["0", "-1", "soon", ""] {
+            assert!(io_timeout(Some(bad.into())).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The source of a job as it travels in plain mode: preprocessed here, once, however many hosts are tried.
+//!
+//! The preprocessor writes into memory files: its text, its messages and the dependency file.  Nothing lands in the file system
+//! before the whole job is known to be good.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use compiler::Job;
+use rustix::fs::MemfdFlags;
+use rustix::io::FdFlags;
+
+use crate::find::Program;
+use crate::os::{self, Ending};
+
+/// What went wrong before anything was sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    #[error("could not start the preprocessor {}", program.display())]
+    Start {
+        program: std::path::PathBuf,
+        source: io::Error,
+    },
+    #[error("the preprocessor failed")]
+    Failed,
+    #[error("could not read the source")]
+    Read(#[source] io::Error),
+}
+
+/// The preprocessor at work, or what it left.
+#[derive(Debug)]
+pub(crate) struct Source {
+    state: State,
+    text: File,
+    /// What the preprocessor said on standard error.
+    said: Option<File>,
+    /// The dependency file's content.
+    depfile: Option<File>,
+}
+
+#[derive(Debug)]
+enum State {
+    Running {
+        child: Child,
+        /// A signal to us ends it too.
+        _ending: Ending,
+    },
+    Done,
+    Failed,
+}
+
+impl Source {
+    /// Starts the preprocessor for `job`, or opens the source if it goes as it is.
+    pub(crate) fn start(
+        job: &Job<'_>,
+        program: &Program,
+        dependencies_output: Option<&OsStr>,
+    ) -> Result<Source, SourceError> {
+        if !job.language().wants_preprocessor() {
+            let text = File::open(job.source()).map_err(SourceError::Read)?;
+            return Ok(Source {
+                state: State::Done,
+                text,
+                said: None,
+                depfile: None,
+            });
+        }
+        let text = memory("text").map_err(SourceError::Read)?;
+        let said = memory("messages").map_err(SourceError::Read)?;
+        let depfile = match job.depfile() {
+            Some(wanted) => Some((inherited("depfile").map_err(SourceError::Read)?, wanted)),
+            None => None,
+        };
+        let mut command = Command::new(&program.path);
+        let args = match &depfile {
+            None => job.preprocess_args(),
+            Some((file, wanted)) if wanted.appended => {
+                let value = redirected(dependencies_output.unwrap_or_default(), &name_of(file));
+                command.env("DEPENDENCIES_OUTPUT", value);
+                job.preprocess_args()
+            }
+            Some((file, _)) => job.preprocess_args_with(name_of(file).as_ref()),
+        }
+        .unwrap_or_default();
+        let out = text
+            .try_clone()
+            .and_then(|out| Ok((out, said.try_clone()?)))
+            .map_err(SourceError::Read)?;
+        command
+            .arg0(&program.argv0)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(OwnedFd::from(out.0))
+            .stderr(OwnedFd::from(out.1))
+            .process_group(0);
+        let child = command.spawn().map_err(|source| SourceError::Start {
+            program: program.path.clone(),
+            source,
+        })?;
+        let ending = os::end_with_us(child.id());
+        Ok(Source {
+            state: State::Running {
+                child,
+                _ending: ending,
+            },
+            text,
+            said: Some(said),
+            depfile: depfile.map(|(file, _)| file),
+        })
+    }
+
+    /// Waits for the preprocessor.
+    pub(crate) fn finish(&mut self) -> Result<(), SourceError> {
+        if let State::Running { child, .. } = &mut self.state {
+            let ended = child.wait().map_err(SourceError::Read)?;
+            self.state = if ended.success() {
+                State::Done
+            } else {
+                State::Failed
+            };
+        }
+        match self.state {
+            State::Failed => Err(SourceError::Failed),
+            _ => Ok(()),
+        }
+    }
+
+    /// All of the text.
+    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, SourceError> {
+        content(Some(&mut self.text)).map_err(SourceError::Read)
+    }
+
+    /// What the preprocessor said on standard error.
+    pub(crate) fn said(&mut self) -> io::Result<Vec<u8>> {
+        content(self.said.as_mut())
+    }
+
+    pub(crate) fn depfile(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match &mut self.depfile {
+            None => Ok(None),
+            some => content(some.as_mut()).map(Some),
+        }
+    }
+}
+
+impl Drop for Source {
+    /// Nobody waits for a preprocessor that nobody needs: its group is ended and its process collected.
+    fn drop(&mut self) {
+        if let State::Running { child, .. } = &mut self.state {
+            if let Some(group) = i32::try_from(child.id())
+                .ok()
+                .and_then(rustix::process::Pid::from_raw)
+            {
+                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+            }
+            let _ = child.wait();
+        }
+    }
+}
+
+fn content(file: Option<&mut File>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(file) = file {
+        file.rewind()?;
+        let length = file.metadata()?.len();
+        bytes.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// A file in memory; closed on exec.
+fn memory(name: &str) -> io::Result<File> {
+    Ok(File::from(rustix::fs::memfd_create(
+        name,
+        MemfdFlags::CLOEXEC,
+    )?))
+}
+
+/// A file in memory that a child can open by [`name_of`].
+fn inherited(name: &str) -> io::Result<File> {
+    let file = memory(name)?;
+    rustix::io::fcntl_setfd(&file, FdFlags::empty())?;
+    Ok(file)
+}
+
+fn name_of(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// The value of DEPENDENCIES_OUTPUT, a file and perhaps a target, with the file replaced.
+fn redirected(value: &OsStr, name: &str) -> OsString {
+    use std::os::unix::ffi::OsStrExt;
+    let mut out = OsString::from(name);
+    if let Some(space) = value.as_bytes().iter().position(|byte| *byte == b' ') {
+        out.push(OsStr::from_bytes(&value.as_bytes()[space..]));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dependency_file_goes_to_memory_first() {
+        assert_eq!(redirected(OsStr::new("x.d a.o b"), "N"), "N a.o b");
+        assert_eq!(redirected(OsStr::new("x.d"), "N"), "N");
+    }
+}

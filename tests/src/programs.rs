@@ -1,0 +1,81 @@
+//! Where the programs under test are.
+//!
+//! `DISTCC_LAUNCH_BIN_DIR` names their folder (`cargo xtask test` sets it); without it they are built here, so that
+//! `cargo test -p tests` alone never meets stale ones.
+
+use std::{
+    env,
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+/// Our launcher, `distcc-launch`.
+pub fn launcher() -> PathBuf {
+    ours().join("distcc-launch")
+}
+
+/// Our daemon, `distcc-launchd`.
+pub fn launcher_daemon() -> PathBuf {
+    ours().join("distcc-launchd")
+}
+
+/// The stock client of Debian's `distcc` package.
+pub fn distcc() -> PathBuf {
+    installed("distcc")
+}
+
+/// The stock daemon.
+pub fn distccd() -> PathBuf {
+    installed("distccd")
+}
+
+fn installed(name: &str) -> PathBuf {
+    let path = Path::new("/usr/bin").join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: install Debian's package distcc",
+        path.display()
+    );
+    path
+}
+
+fn ours() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| match env::var_os("DISTCC_LAUNCH_BIN_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => built_now(),
+    })
+}
+
+/// Builds both programs.  One test process does it at a time; the later ones find all fresh.
+fn built_now() -> PathBuf {
+    let lock = File::create(env::temp_dir().join("distcc-launch-tests-build.lock"));
+    let lock = lock.expect("the temporary directory can be written");
+    lock.lock().expect("a file can be locked");
+    let done = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "build",
+            "-p",
+            "launcher",
+            "-p",
+            "daemon",
+            "--message-format=json",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(
+        done.status.success(),
+        "the programs under test do not build"
+    );
+    String::from_utf8_lossy(&done.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .find(|path| path.ends_with("distcc-launch"))
+        .and_then(|path| path.parent().map(Path::to_owned))
+        .expect("cargo names the launcher that it built")
+}

@@ -1,0 +1,46 @@
+//! Little programs that stand in where a real one would not do what a test needs.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Writes an executable shell script.
+///
+/// Another process does the writing: a descriptor of ours could be inherited by a child that some other test starts
+/// at this moment, and then the kernel would refuse to run the script ("text file busy").
+pub fn script(path: &Path, text: &str) {
+    let mut draft = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    write!(draft, "#!/bin/sh\n{text}\n").expect("a temporary file can be written");
+    let made = Command::new("install")
+        .arg("-Dm755")
+        .arg(draft.path())
+        .arg(path)
+        .status();
+    assert!(
+        made.is_ok_and(|status| status.success()),
+        "could not make {}",
+        path.display()
+    );
+}
+
+/// An `ssh` that runs the remote command here.  Notes its own arguments, a line for each call, in `ssh.log` beside it.
+pub fn stand_in_ssh(folder: &Path) -> PathBuf {
+    let path = folder.join("fake-ssh");
+    let text = format!(
+        r#"echo "$*" >> {}/ssh.log
+while :; do
+    case "$1" in
+        -l|-p|-o) shift 2 ;;
+        -*) shift ;;
+        *) break ;;
+    esac
+done
+shift
+exec "$@""#,
+        folder.display()
+    );
+    script(&path, &text);
+    path
+}

@@ -1,0 +1,420 @@
+//! The examples of the integrations, built by the tools that they are for: what their pages promise must be so.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+use tests::{Farm, Ran, Row, launcher, read_journal, run};
+
+/// A copy of an integration's example in a folder of its own, and what a client needs besides.
+struct Example {
+    folder: TempDir,
+    hosts: String,
+}
+
+impl Example {
+    fn of(integration: &str, hosts: &str) -> Example {
+        let folder = tempfile::Builder::new()
+            .prefix("example-")
+            .tempdir()
+            .unwrap();
+        let from = integrations().join(integration).join("example");
+        fs::create_dir(folder.path().join("project")).unwrap();
+        fs::create_dir(folder.path().join("state")).unwrap();
+        for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            if file.file_type().unwrap().is_file() {
+                let to = folder.path().join("project").join(file.file_name());
+                fs::copy(file.path(), to).unwrap();
+            }
+        }
+        Example {
+            folder,
+            hosts: hosts.to_owned(),
+        }
+    }
+
+    fn project(&self) -> PathBuf {
+        self.folder.path().join("project")
+    }
+
+    fn build(&self) -> PathBuf {
+        self.folder.path().join("build")
+    }
+
+    /// A command that knows the farm, with the launcher in `PATH`, and nothing else of the environment.
+    fn command(&self, program: &str) -> Command {
+        let mut path = OsString::from(launcher().parent().unwrap());
+        path.push(":/usr/local/bin:/usr/bin:/bin");
+        let mut command = Command::new(program);
+        command
+            .current_dir(self.project())
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.folder.path())
+            .env("DISTCC_HOSTS", &self.hosts)
+            .env("DISTCC_DIR", self.folder.path().join("state"))
+            .env("DISTCC_LAUNCH_JOURNAL", self.journal())
+            .env("DISTCC_LAUNCH_LOCAL", "0");
+        command
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.folder.path().join("journal.jsonl")
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        read_journal(&self.journal())
+    }
+
+    /// Configures a fresh build folder; gives what CMake printed.
+    fn configure(&self, generator: &str, arguments: &[String]) -> String {
+        if self.build().exists() {
+            fs::remove_dir_all(self.build()).unwrap();
+        }
+        let mut cmake = self.command("cmake");
+        cmake
+            .arg("-S")
+            .arg(self.project())
+            .arg("-B")
+            .arg(self.build());
+        succeeds(cmake.args(["-G", generator]).args(arguments))
+    }
+
+    /// Builds and runs the program; gives every object, by its path in the build folder.
+    fn build_with_cmake(&self, program: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+        succeeds(self.command("cmake").arg("--build").arg(self.build()));
+        let program = self.build().join(program);
+        assert_eq!(succeeds(&mut Command::new(program)), "42\n");
+        objects(&self.build())
+    }
+
+    /// The text of the file in which a Ninja generator declares pools.
+    fn rules(&self) -> String {
+        fs::read_to_string(self.build().join("CMakeFiles/rules.ninja")).unwrap()
+    }
+}
+
+fn integrations() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../integrations")
+}
+
+fn module() -> String {
+    integrations()
+        .join("cmake/DistccLaunch.cmake")
+        .canonicalize()
+        .unwrap()
+        .display()
+        .to_string()
+}
+
+fn through_the_module() -> Vec<String> {
+    vec![format!("-DCMAKE_PROJECT_INCLUDE={}", module())]
+}
+
+/// Runs `command`, which must end with 0; gives what it printed.
+fn succeeds(command: &mut Command) -> String {
+    let ran: Ran = run(command);
+    assert_eq!(ran.code(), 0, "{command:?}\n{}\n{}", ran.out(), ran.err());
+    ran.out()
+}
+
+fn objects(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(objects(&entry.path()));
+        } else if entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "o")
+        {
+            found.insert(entry.path(), fs::read(entry.path()).unwrap());
+        }
+    }
+    found
+}
+
+/// Every row is a compile that went out and came back, and there are `count` of them.
+fn assert_all_remote(rows: &[Row], count: usize) {
+    let remote = |row: &&Row| row.place == "remote" && !row.fell_back && row.status == Some(0);
+    assert_eq!(rows.iter().filter(remote).count(), count, "{rows:#?}");
+    assert_eq!(rows.len(), count, "{rows:#?}");
+}
+
+#[test]
+fn cmake_builds_the_same_through_each_way_in() {
+    let farm = Farm::ours(1);
+    let example = Example::of("cmake", &farm.hosts("/4"));
+    example.configure("Ninja", &[]);
+    let alone = example.build_with_cmake("example");
+    assert_eq!(alone.len(), 2);
+    assert_all_remote(&example.rows(), 0);
+    for way in [
+        "CMAKE_PROJECT_INCLUDE",
+        "CMAKE_PROJECT_TOP_LEVEL_INCLUDES",
+        "DISTCC_LAUNCH_MODULE",
+    ] {
+        let said = example.configure("Ninja", &[format!("-D{way}={}", module())]);
+        assert_eq!(
+            said.matches("-- distcc-launch: ").count(),
+            1,
+            "{way}: {said}"
+        );
+        assert!(!example.journal().exists(), "{way}: a probe went through");
+        assert!(example.build_with_cmake("example") == alone, "{way}");
+        assert_all_remote(&example.rows(), 2);
+        fs::remove_file(example.journal()).unwrap();
+    }
+}
+
+#[test]
+fn cmake_builds_with_each_generator() {
+    let farm = Farm::ours(1);
+    for (generator, program) in [
+        ("Ninja Multi-Config", "Debug/example"),
+        ("Unix Makefiles", "example"),
+    ] {
+        let example = Example::of("cmake", &farm.hosts("/4"));
+        example.configure(generator, &through_the_module());
+        example.build_with_cmake(program);
+        assert_all_remote(&example.rows(), 2);
+    }
+}
+
+#[test]
+fn cmake_pools_are_as_wide_as_the_host_list() {
+    let example = Example::of("cmake", "203.0.113.1/16 203.0.113.2/8 localhost/2");
+    let said = example.configure("Ninja", &through_the_module());
+    assert!(said.contains("build with -j 26"), "{said}");
+    let rules = example.rules();
+    assert!(
+        rules.contains("pool distcc_compile\n  depth = 26\n"),
+        "{rules}"
+    );
+    assert!(
+        rules.contains("pool distcc_precompile_header\n  depth = 2\n"),
+        "{rules}"
+    );
+    assert!(rules.contains("pool distcc_link\n"), "{rules}");
+}
+
+/// A project that sets the property without APPEND would drop our pools, and Ninja stops at a pool nobody declares.
+#[test]
+fn cmake_pools_of_the_project_and_ours_live_together() {
+    let example = Example::of("cmake", "203.0.113.1/16");
+    let list = example.project().join("CMakeLists.txt");
+    let text = fs::read_to_string(&list).unwrap();
+    fs::write(
+        &list,
+        text + "set_property(GLOBAL PROPERTY JOB_POOLS theirs=3)\n",
+    )
+    .unwrap();
+    let mut arguments = through_the_module();
+    arguments.push("-DCMAKE_JOB_POOL_LINK=theirs".to_owned());
+    example.configure("Ninja", &arguments);
+    let rules = example.rules();
+    assert!(rules.contains("pool theirs\n  depth = 3\n"), "{rules}");
+    assert!(rules.contains("pool distcc_compile\n"), "{rules}");
+    assert!(!rules.contains("pool distcc_link\n"), "{rules}");
+    let ninja = fs::read_to_string(example.build().join("build.ninja")).unwrap();
+    assert!(ninja.contains("pool = theirs\n"), "{ninja}");
+    succeeds(
+        example
+            .command("ninja")
+            .arg("-C")
+            .arg(example.build())
+            .arg("-n"),
+    );
+}
+
+/// CMake looks at CMAKE_JOB_POOLS only while the property is empty; filling it must not lose the person's pools.
+#[test]
+fn cmake_pools_of_the_command_line_stay() {
+    let example = Example::of("cmake", "203.0.113.1/16");
+    let mut arguments = through_the_module();
+    arguments.push("-DCMAKE_JOB_POOLS=mine=5;distcc_compile=7".to_owned());
+    example.configure("Ninja", &arguments);
+    let rules = example.rules();
+    assert!(rules.contains("pool mine\n  depth = 5\n"), "{rules}");
+    assert!(
+        rules.contains("pool distcc_compile\n  depth = 7\n"),
+        "{rules}"
+    );
+    assert_eq!(rules.matches("pool distcc_compile\n").count(), 1, "{rules}");
+}
+
+#[test]
+fn cmake_keeps_ccache_first_and_leaves_other_launchers_alone() {
+    let example = Example::of("cmake", "203.0.113.1/16");
+    let mut arguments = through_the_module();
+    arguments.push("-DCMAKE_C_COMPILER_LAUNCHER=/usr/bin/ccache".to_owned());
+    arguments.push("-DCMAKE_CXX_COMPILER_LAUNCHER=/usr/bin/time".to_owned());
+    let said = example.configure("Ninja", &arguments);
+    assert!(
+        said.contains("CMAKE_CXX_COMPILER_LAUNCHER is /usr/bin/time and stays so"),
+        "{said}"
+    );
+    let commands = succeeds(
+        example
+            .command("ninja")
+            .arg("-C")
+            .arg(example.build())
+            .args(["-t", "commands"]),
+    );
+    let launcher = launcher().canonicalize().unwrap().display().to_string();
+    let compiles: Vec<&str> = commands
+        .lines()
+        .filter(|line| line.contains(" -c "))
+        .collect();
+    let of = |name: &str| *compiles.iter().find(|line| line.ends_with(name)).unwrap();
+    assert!(
+        of("main.c").starts_with(&format!("/usr/bin/ccache {launcher} /usr/bin/cc ")),
+        "{compiles:?}"
+    );
+    assert!(
+        of("twice.cpp").starts_with("/usr/bin/time /usr/bin/c++ "),
+        "{compiles:?}"
+    );
+}
+
+#[test]
+fn cmake_appends_the_launcher_once() {
+    let example = Example::of("cmake", "203.0.113.1/16");
+    let mut arguments = through_the_module();
+    arguments.push(format!("-DDISTCC_LAUNCH_MODULE={}", module())); // in a second way too
+    arguments.push("-DCMAKE_C_COMPILER_LAUNCHER=distcc-launch".to_owned()); // and a third one
+    example.configure("Ninja", &arguments);
+    let commands = succeeds(
+        example
+            .command("ninja")
+            .arg("-C")
+            .arg(example.build())
+            .args(["-t", "commands"]),
+    );
+    for line in commands.lines().filter(|line| line.contains(" -c ")) {
+        assert_eq!(
+            line.split(" /usr/bin/c")
+                .next()
+                .unwrap()
+                .matches("distcc-launch")
+                .count(),
+            1,
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn cmake_without_us_is_cmake_as_it_was() {
+    let example = Example::of("cmake", "203.0.113.1/16");
+    let mut off = through_the_module();
+    off.push("-DDISTCC_LAUNCH=OFF".to_owned());
+    let said = example.configure("Ninja", &off);
+    assert!(!said.contains("distcc-launch"), "{said}");
+    assert!(!example.rules().contains("distcc"), "{}", example.rules());
+
+    // Configured with a launcher that is gone by now: looked for again, and the build goes on without.
+    let mut gone = through_the_module();
+    gone.push("-DDISTCC_LAUNCH_EXECUTABLE=/nowhere/distcc-launch".to_owned());
+    fs::remove_dir_all(example.build()).unwrap();
+    let mut cmake = example.command("cmake");
+    cmake
+        .arg("-S")
+        .arg(example.project())
+        .arg("-B")
+        .arg(example.build());
+    cmake
+        .args(["-G", "Ninja"])
+        .args(gone)
+        .env("PATH", "/usr/bin:/bin");
+    let said = succeeds(&mut cmake);
+    assert!(
+        said.contains("distcc-launch: not found, everything is compiled here"),
+        "{said}"
+    );
+    example.build_with_cmake("example");
+    assert_all_remote(&example.rows(), 0);
+}
+
+#[test]
+fn ninja_builds_with_the_pool_file_as_it_comes_and_as_we_write_it() {
+    let farm = Farm::ours(1);
+    let example = Example::of("ninja", &farm.hosts("/4"));
+    succeeds(&mut example.command("ninja"));
+    assert_all_remote(&example.rows(), 2);
+    let file = example.project().join("distcc.ninja");
+    succeeds(
+        example
+            .command("distcc-launch")
+            .args(["setup", "ninja", "--write"])
+            .arg(&file),
+    );
+    let total = succeeds(example.command("distcc-launch").arg("jobs"));
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(
+        text.contains(&format!("pool distcc_compile\n  depth = {total}")),
+        "{text}"
+    );
+    succeeds(example.command("ninja").args(["-t", "clean"]));
+    succeeds(&mut example.command("ninja"));
+    assert_all_remote(&example.rows(), 4);
+    assert_eq!(
+        succeeds(&mut Command::new(example.project().join("example"))),
+        "42\n"
+    );
+}
+
+#[test]
+fn cargo_compiles_c_through_the_launcher_and_probes_beside_it() {
+    let farm = Farm::ours(1);
+    let example = Example::of("cargo-cc", &farm.hosts("/4"));
+    let fragment = succeeds(example.command("distcc-launch").args(["setup", "cargo"]));
+    fs::create_dir(example.project().join(".cargo")).unwrap();
+    fs::write(example.project().join(".cargo/config.toml"), fragment).unwrap();
+    let mut cargo = example.command(env!("CARGO"));
+    // The toolchain and the registry are the person's own.
+    for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
+        if let Some(value) = std::env::var_os(name) {
+            cargo.env(name, value);
+        }
+    }
+    let mut path = OsString::from(launcher().parent().unwrap());
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    cargo
+        .env("PATH", path)
+        .env("CARGO_TARGET_DIR", example.build());
+    assert_eq!(succeeds(cargo.args(["run", "--quiet"])), "42\n");
+    let rows = example.rows();
+    assert_all_remote(&rows, 1);
+    assert!(
+        rows[0].command.iter().any(|word| word == "twice.c"),
+        "{rows:?}"
+    );
+}
+
+#[test]
+fn jobs_come_from_the_host_list() {
+    let example = Example::of("ninja", "203.0.113.1/16,lzo 203.0.113.2/8 localhost/2");
+    let jobs = |which: &[&str]| -> u32 {
+        let printed = succeeds(example.command("distcc-launch").arg("jobs").args(which));
+        printed.trim().parse().unwrap()
+    };
+    assert_eq!(
+        [
+            jobs(&["--remote"]),
+            jobs(&["--local"]),
+            jobs(&["--total"]),
+            jobs(&[])
+        ],
+        [24, 2, 26, 26]
+    );
+    assert!((1..=2).contains(&jobs(&["--link"])));
+}

@@ -1,0 +1,127 @@
+//! Hosts reached through ssh, with a program that stands in for it.
+
+use tests::{Client, Space, distccd, launcher_daemon, stand_in_ssh};
+
+const SOURCE: [(&str, &str); 1] = [("a.c", "int answer(void) { return 42; }\n")];
+
+/// The space, and a function that reads what the stand-in was called with.
+fn space(client: Client, host: &str) -> (Space, impl Fn() -> String + use<>) {
+    let space = Space::new(SOURCE);
+    let ssh = stand_in_ssh(&space.root().join("home"));
+    let log = space.root().join("home/ssh.log");
+    let space = space
+        .client(client)
+        .hosts(host)
+        .client_env("DISTCC_SSH", ssh);
+    (space, move || {
+        std::fs::read_to_string(&log).unwrap_or_default()
+    })
+}
+
+#[test]
+fn ours_to_a_named_command() {
+    for (daemon, suffix) in [
+        (distccd(), ""),
+        (distccd(), ",lzo"),
+        (launcher_daemon(), ""),
+        (launcher_daemon(), ",lzo"),
+    ] {
+        let (space, log) = space(
+            Client::ours(),
+            &format!("bob@farm/2:{}{suffix}", daemon.display()),
+        );
+        space
+            .compile("gcc -c a.c")
+            .assert_same_as_local()
+            .assert_remote();
+        assert_eq!(
+            log(),
+            format!(
+                "-l bob farm {} --inetd --enable-tcp-insecure\n",
+                daemon.display()
+            )
+        );
+    }
+}
+
+#[test]
+fn stock_to_our_daemon() {
+    for suffix in ["", ",lzo"] {
+        let daemon = launcher_daemon();
+        let (space, log) = space(
+            Client::stock(),
+            &format!("bob@farm:{}{suffix}", daemon.display()),
+        );
+        space
+            .compile("gcc -c a.c")
+            .assert_same_as_local()
+            .assert_remote();
+        assert_eq!(
+            log(),
+            format!(
+                "-l bob farm {} --inetd --enable-tcp-insecure\n",
+                daemon.display()
+            )
+        );
+    }
+}
+
+#[test]
+fn no_user_and_no_command_mean_distccd() {
+    let (space, log) = space(Client::ours(), "@farm");
+    space
+        .compile("gcc -c a.c")
+        .assert_same_as_local()
+        .assert_remote();
+    assert_eq!(log(), "farm distccd --inetd --enable-tcp-insecure\n");
+}
+
+#[test]
+fn words_in_the_ssh_variable_are_arguments() {
+    let (space, log) = space(Client::ours(), "@farm");
+    let ssh = space.root().join("home/fake-ssh");
+    let space = space.client_env("DISTCC_SSH", format!("{} -p 2222 -x", ssh.display()));
+    space
+        .compile("gcc -c a.c")
+        .assert_same_as_local()
+        .assert_remote();
+    assert_eq!(
+        log(),
+        "-p 2222 -x farm distccd --inetd --enable-tcp-insecure\n"
+    );
+}
+
+#[test]
+fn the_slot_is_named_as_stock_names_it() {
+    for client in [Client::ours(), Client::stock()] {
+        let (space, _) = space(client, &format!("bob@farm:{}", distccd().display()));
+        space.compile("gcc -c a.c").assert_remote();
+        assert!(space.dir().join("lock/cpu_ssh_farm_0").exists());
+    }
+}
+
+#[test]
+fn an_ssh_that_fails_is_a_host_that_fails() {
+    for ssh in ["/bin/false", "/nonexistent/ssh", "/bin/cat"] {
+        let space = Space::new(SOURCE)
+            .hosts("@farm")
+            .client_env("DISTCC_SSH", ssh);
+        space
+            .compile("gcc -c a.c")
+            .assert_same_as_local()
+            .assert_fell_back();
+    }
+}
+
+#[test]
+fn an_ssh_that_is_refused_costs_nothing_but_the_attempt() {
+    // Whether ssh's own words are passed on is left open: a person may need them, a build tool may not.
+    let space = Space::new(SOURCE);
+    let ssh = space.root().join("home/loud-ssh");
+    tests::script(&ssh, "echo 'Permission denied' >&2; exit 255");
+    let space = space.hosts("@farm").client_env("DISTCC_SSH", ssh);
+    space
+        .compile("gcc -c a.c")
+        .assert_same_files()
+        .assert_fell_back();
+}

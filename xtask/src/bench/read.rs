@@ -1,0 +1,323 @@
+//! The figures in what the measuring scripts leave, and the rows that they make.
+
+use super::Row;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Results of `launcher.py`: medians of many runs on an almost empty unit.
+pub(super) struct Launch(BTreeMap<String, Case>);
+
+#[derive(Deserialize)]
+struct Case {
+    case: String,
+    cpu_ms: f64,
+    /// Millions of instructions of the launcher itself.
+    minstr: f64,
+}
+
+impl Launch {
+    pub(super) fn read(json: &[u8]) -> Option<Launch> {
+        let cases: Vec<Case> = serde_json::from_slice(json).ok()?;
+        let launch = Launch(
+            cases
+                .into_iter()
+                .map(|case| (case.case.clone(), case))
+                .collect(),
+        );
+        let needed = [
+            "gcc -E empty",
+            "L remote empty",
+            "gcc link",
+            "L link (local)",
+        ];
+        needed
+            .iter()
+            .all(|name| launch.0.contains_key(*name))
+            .then_some(launch)
+    }
+
+    /// CPU of one case above another one of the same run, in ms.
+    fn above(&self, case: &str, base: &str) -> f64 {
+        self.0[case].cpu_ms - self.0[base].cpu_ms
+    }
+
+    pub(super) fn rows(stock: &Launch, ours: &Launch) -> Vec<Row> {
+        let compile = [stock, ours].map(|side| side.above("L remote empty", "gcc -E empty"));
+        let link = [stock, ours].map(|side| side.above("L link (local)", "gcc link"));
+        let instructions = [stock, ours].map(|side| side.0["L remote empty"].minstr);
+        let ms = |value: f64| format!("{value:+.1} ms");
+        let millions = |value: f64| format!("{value:.2} M");
+        vec![
+            at_most(
+                "client CPU of an empty remote compile, above `gcc -E`",
+                "≤ +2.0 ms",
+                2.0,
+                compile,
+                ms,
+            ),
+            at_most(
+                "CPU of a link through the launcher, above the link",
+                "≤ +0.8 ms",
+                0.8,
+                link,
+                ms,
+            ),
+            at_most(
+                "instructions of the launcher for it",
+                "≤ 0.25 M",
+                0.25,
+                instructions,
+                millions,
+            ),
+        ]
+    }
+}
+
+/// Results of `real.py`: one element for each unit, with an object for each mode.
+pub(super) struct Real(Vec<BTreeMap<String, serde_json::Value>>);
+
+impl Real {
+    pub(super) fn read(json: &[u8]) -> Option<Real> {
+        let units: Real = Real(serde_json::from_slice(json).ok()?);
+        (!units.0.is_empty() && units.cpu("E") > 0.0).then_some(units)
+    }
+
+    /// Client CPU of all units in `mode`, in seconds.
+    fn cpu(&self, mode: &str) -> f64 {
+        self.0
+            .iter()
+            .filter_map(|unit| unit.get(mode)?.get("cpu")?.as_f64())
+            .sum()
+    }
+
+    /// Units whose object equals the local one.
+    fn same(&self, mode: &str) -> usize {
+        let same = |unit: &&BTreeMap<String, serde_json::Value>| {
+            unit.get(mode)
+                .and_then(|result| result.get("same")?.as_bool())
+                .unwrap_or(false)
+        };
+        self.0.iter().filter(same).count()
+    }
+
+    pub(super) fn rows(stock: &Real, ours: &Real) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (mode, what) in [("plain", "plain"), ("lzo", "compressed")] {
+            let times = [stock, ours].map(|side| side.cpu(mode) / side.cpu("E"));
+            let row = at_most(
+                &format!("client CPU of real C units, {what}"),
+                "≤ 1.10 × `gcc -E`",
+                1.10,
+                times,
+                |value| format!("{value:.2} ×"),
+            );
+            rows.push(row);
+        }
+        for (mode, what) in [("plain", "plain"), ("lzo", "compressed")] {
+            let text = |side: &Real| format!("{} of {}", side.same(mode), side.0.len());
+            rows.push(Row {
+                what: format!("objects equal to local ones, {what}"),
+                aim: "all",
+                stock: text(stock),
+                ours: text(ours),
+                met: ours.same(mode) == ours.0.len(),
+            });
+        }
+        rows
+    }
+}
+
+/// Results of `scheduling.py`: makespan over ideal, for each scenario.
+pub(super) struct Schedule(BTreeMap<String, Vec<f64>>);
+
+impl Schedule {
+    /// From lines such as `S1b three equal …  n= 60 -j24 ideal  5.00s  took   5.42s  ratio  1.08  local-fallbacks 0 …`.
+    pub(super) fn read(text: &str) -> Option<Schedule> {
+        let mut ratios = BTreeMap::<String, Vec<f64>>::new();
+        for line in text
+            .lines()
+            .filter(|line| line.starts_with('S') && !line.contains("SUSPECT"))
+        {
+            let name = line.split_whitespace().next()?;
+            let (_, rest) = line.split_once("  ratio ")?;
+            ratios
+                .entry(name.to_owned())
+                .or_default()
+                .push(rest.split_whitespace().next()?.parse().ok()?);
+        }
+        (!ratios.is_empty()).then_some(Schedule(ratios))
+    }
+
+    pub(super) fn rows(stock: &Schedule, ours: &Schedule) -> Vec<Row> {
+        let row = |(name, jobs): (&str, &str)| {
+            let medians = [stock, ours].map(|side| {
+                side.0
+                    .get(name)
+                    .map_or(f64::INFINITY, |ratios| median(ratios))
+            });
+            let what = format!("makespan on 12 slots, {jobs}, over the ideal");
+            at_most(&what, "≤ 1.10", 1.10, medians, |value| {
+                format!("{value:.2}")
+            })
+        };
+        [("S1", "-j12"), ("S1b", "-j24"), ("S1c", "-j48")]
+            .map(row)
+            .into()
+    }
+}
+
+/// Results of the example `lzo_speed`: our speed in per cent of liblzo2's.
+#[derive(Debug, PartialEq)]
+pub(super) struct Speed {
+    encode: f64,
+    decode: f64,
+}
+
+impl Speed {
+    /// From its last line: three groups between `|`, the last two of which end with a percentage.
+    pub(super) fn read(text: &str) -> Option<Speed> {
+        let mut groups = text.lines().last()?.split('|').skip(1);
+        let mut percent = || {
+            let word = groups
+                .next()?
+                .split_whitespace()
+                .find_map(|word| word.strip_suffix('%'))?;
+            word.parse().ok()
+        };
+        Some(Speed {
+            encode: percent()?,
+            decode: percent()?,
+        })
+    }
+
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let row = |what: &str, aim, value: f64, least: f64| Row {
+            what: what.to_owned(),
+            aim,
+            stock: "100 % (liblzo2)".to_owned(),
+            ours: format!("{value:.0} %"),
+            met: value >= least,
+        };
+        vec![
+            row(
+                "LZO1X compression speed, C++ text of 2 MB",
+                "≥ 60 %",
+                self.encode,
+                60.0,
+            ),
+            row("LZO1X decompression speed", "≥ 100 %", self.decode, 100.0),
+        ]
+    }
+}
+
+/// A row whose figures, stock's and ours, should not be above a limit.
+pub(super) fn at_most(
+    what: &str,
+    aim: &'static str,
+    limit: f64,
+    figures: [f64; 2],
+    shown: impl Fn(f64) -> String,
+) -> Row {
+    let [stock, ours] = figures;
+    Row {
+        what: what.to_owned(),
+        aim,
+        stock: shown(stock),
+        ours: shown(ours),
+        met: ours <= limit,
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        (sorted[middle - 1] + sorted[middle]) / 2.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn launcher_figures_stand_above_their_own_run_s_base() {
+        let side = |remote: f64, link: f64, instructions: f64| {
+            let row = |case: &str, cpu: f64, minstr: f64| serde_json::json!({"case": case, "cpu_ms": cpu, "minstr": minstr});
+            let rows = [
+                row("gcc -E empty", 7.0, 0.0),
+                row("L remote empty", remote, instructions),
+                row("gcc link", 16.0, 0.0),
+                row("L link (local)", link, 1.0),
+            ];
+            Launch::read(&serde_json::to_vec(&rows).unwrap()).unwrap()
+        };
+        let rows = Launch::rows(&side(11.0, 19.0, 2.48), &side(8.5, 17.0, 0.2));
+        assert_eq!(
+            (rows[0].stock.as_str(), rows[0].ours.as_str(), rows[0].met),
+            ("+4.0 ms", "+1.5 ms", true)
+        );
+        assert_eq!((rows[1].ours.as_str(), rows[1].met), ("+1.0 ms", false));
+        assert_eq!((rows[2].ours.as_str(), rows[2].met), ("0.20 M", true));
+        assert!(Launch::read(b"[]").is_none());
+    }
+
+    #[test]
+    fn real_units_are_summed() {
+        let json = br#"[
+            {"src": "a.c", "cwd": "x", "E": {"rc": 0, "cpu": 1.0}, "plain": {"cpu": 1.05, "same": true}, "lzo": {"cpu": 1.2, "same": false}},
+            {"src": "b.c", "cwd": "x", "E": {"rc": 0, "cpu": 1.0}, "plain": {"cpu": 1.05, "same": true}, "lzo": {"cpu": 1.2}}
+        ]"#;
+        let real = Real::read(json).unwrap();
+        let rows = Real::rows(&real, &real);
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|row| (row.ours.as_str(), row.met))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("1.05 ×", true),
+                ("1.20 ×", false),
+                ("2 of 2", true),
+                ("0 of 2", false)
+            ]
+        );
+    }
+
+    #[test]
+    fn suspect_schedules_do_not_count() {
+        let line = |ratio: &str, note: &str| {
+            format!(
+                "S1 three equal   n= 60 -j12 ideal  5.00s  took   5.42s  ratio  {ratio}  local-fallbacks 0 failures 0{note}\n"
+            )
+        };
+        let text = format!(
+            "launcher distcc job 1000 ms\n{}{}{}load avg (1, 2, 3)\n",
+            line("1.08", ""),
+            line("1.30", ""),
+            line("0.50", " SUSPECT: faster than the ideal")
+        );
+        let schedule = Schedule::read(&text).unwrap();
+        let rows = Schedule::rows(&schedule, &schedule);
+        assert_eq!((rows[0].ours.as_str(), rows[0].met), ("1.19", false));
+        assert!(!rows[1].met, "a scenario without a figure is not met");
+    }
+
+    #[test]
+    fn lzo_percentages_are_the_last_of_their_groups() {
+        let text = "    bytes    ours  theirs |  encode  theirs       |  decode  theirs        file\n\
+                    2074894  475807  521190 |     679     872   78% |    1570     822  191%  a.ii\n";
+        assert_eq!(
+            Speed::read(text),
+            Some(Speed {
+                encode: 78.0,
+                decode: 191.0
+            })
+        );
+        assert_eq!(Speed::read("nothing"), None);
+    }
+}
