@@ -35,8 +35,8 @@ struct People {
 
 /// One connection's place, free again when dropped.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
-    crowd: &'a Crowd,
+pub(crate) struct Place {
+    crowd: Arc<Crowd>,
     number: u64,
     sent_away: Arc<Notify>,
 }
@@ -52,12 +52,12 @@ pub(crate) fn room(jobs: usize) -> usize {
 }
 
 impl Crowd {
-    pub(crate) fn new(room: usize) -> Self {
-        Self {
+    pub(crate) fn new(room: usize) -> Arc<Self> {
+        Arc::new(Self {
             room,
             people: Mutex::default(),
             changed: Notify::new(),
-        }
+        })
     }
 
     fn people(&self) -> MutexGuard<'_, People> {
@@ -78,7 +78,7 @@ impl Crowd {
     }
 
     /// Comes in; when it is full, the longest incomplete one is sent away.
-    pub(crate) fn enter(&self) -> Place<'_> {
+    pub(crate) fn enter(self: &Arc<Self>) -> Place {
         let mut people = self.people();
         if people.here >= self.room
             && let Some((_, oldest)) = people.incomplete.pop_first()
@@ -91,14 +91,14 @@ impl Crowd {
         people.here += 1;
         people.incomplete.insert(number, Arc::clone(&sent_away));
         Place {
-            crowd: self,
+            crowd: Arc::clone(self),
             number,
             sent_away,
         }
     }
 }
 
-impl Place<'_> {
+impl Place {
     /// Ends when this one has to make room.
     pub(crate) async fn sent_away(&self) {
         self.sent_away.notified().await;
@@ -110,7 +110,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut people = self.crowd.people();
         people.incomplete.remove(&self.number);

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::access::AccessList;
 use crate::compilers::Compilers;
+use crate::connection::{self, Peer};
 use crate::crowd::{self, Crowd};
 use crate::detach::{self, Announcement, Detached, Ready};
 use crate::environment::Environment;
@@ -25,7 +26,7 @@ use crate::options::{LogTo, Options};
 use crate::scratch::{self, Scratch};
 use crate::server::{self, Server};
 use crate::stats::Stats;
-use crate::{DaemonError, cannot, connection, inetd, listen, user};
+use crate::{DaemonError, cannot, inetd, listen, user};
 
 /// What is settled before anything starts.
 struct Settled {
@@ -185,17 +186,17 @@ fn prepare(
         other => other.clone(),
     };
     log::open(&to, options.log_level);
+    let sysroot = options.sysroot.as_ref().map(std::path::absolute);
+    let sysroot = sysroot.transpose().map_err(cannot("find --sysroot"))?;
     std::env::set_current_dir(scratch.place()).map_err(cannot("enter the folder for jobs"))?;
     for note in &options.notes {
         log::warning!("{note}");
-    }
-    if options.sysroot.is_some() {
-        log::info!("--sysroot has no effect: -specs= is refused");
     }
     let limits = Limits::for_daemon();
     Ok(Server {
         access: AccessList::new(&options.allow, options.allow_private),
         compilers: settled.compilers,
+        sysroot,
         conditions: Conditions {
             environment: environment.for_compilers(&options.pass_env),
             nice: options.nice,
@@ -295,11 +296,15 @@ pub(crate) fn serve_stdin(
         let inetd::Ends {
             reader,
             writer,
-            watch,
+            watched,
         } = inetd::ends().map_err(cannot("use standard input and output"))?;
         let wait = end_of_daemon(options.lifetime).map_err(cannot("wait for signals"))?;
-        let peer = inetd::peer_name();
-        let serving = connection::serve(&server, reader, writer, watch, &peer);
+        let peer = Peer {
+            name: inetd::peer_name(),
+            place: server.crowd.enter(),
+            watched,
+        };
+        let serving = connection::serve(&server, reader, writer, &peer);
         tokio::pin!(serving);
         tokio::select! {
             _ = &mut serving => {}

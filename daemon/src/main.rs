@@ -11,6 +11,7 @@
 //! `docs/security.md` says what stops whom.
 
 mod access;
+mod check;
 mod compilers;
 mod connection;
 mod crowd;
@@ -28,6 +29,7 @@ mod receive;
 mod resolve;
 mod scratch;
 mod server;
+mod shortage;
 mod stats;
 mod user;
 

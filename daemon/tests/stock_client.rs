@@ -135,6 +135,49 @@ fn a_refusal_reaches_the_user() {
     daemon.end();
 }
 
+/// A stand-in ssh drops what is for itself and runs the rest, as sshd would.
+#[test]
+fn ssh_hosts_work() {
+    let daemon = Daemon::start();
+    let mut space = Space::new(&daemon, "");
+    let ssh = space.path().join("ssh");
+    let text = "while [ \"$1\" = -l ]; do shift 2; done\nshift\nexec \"$@\"\n";
+    common::script(&ssh, text);
+    fs::write(space.path().join("a.c"), "int f(void) { return 1; }\n").unwrap();
+    for host in ["@host", "ann@host"] {
+        for option in ["", ",lzo"] {
+            space.hosts = format!("{host}:{}{option}", common::PROGRAM);
+            let run = |line: &str| {
+                let ssh = ssh.to_str().unwrap();
+                space.run(
+                    "env",
+                    &format!(
+                        "DISTCC_SSH={ssh} TMPDIR={} {line}",
+                        daemon.tmp.path().display()
+                    ),
+                )
+            };
+            let there = run("distcc gcc -O2 -c a.c -o there.o");
+            assert_eq!(
+                there.status.code(),
+                Some(0),
+                "{}",
+                String::from_utf8_lossy(&there.stderr)
+            );
+            assert!(
+                there.stderr.is_empty(),
+                "{}",
+                String::from_utf8_lossy(&there.stderr)
+            );
+            run("gcc -O2 -c a.c -o here.o");
+            let object = |name: &str| fs::read(space.path().join(name)).unwrap();
+            assert!(object("there.o") == object("here.o"));
+            fs::remove_file(space.path().join("there.o")).unwrap();
+        }
+    }
+    daemon.end();
+}
+
 /// Stock's own probe: connects, asks for nothing.
 #[test]
 fn probes_are_no_errors() {
