@@ -27,6 +27,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::panic::AssertUnwindSafe;
 
 use compiler::names;
 
@@ -150,11 +151,17 @@ fn launch(settings: &Settings, say: &Say, word: &OsStr, args: Vec<OsString>) -> 
     } else {
         OsStr::from_bytes(names::base(word.as_bytes()))
     };
-    driver::run(&driver::Command {
+    let command = driver::Command {
         settings,
         say,
         word,
         program: &program,
         args: &args,
+    };
+    // A mistake of ours must not fail a build: what panics is compiled here.
+    std::panic::set_hook(Box::new(|_| ()));
+    std::panic::catch_unwind(AssertUnwindSafe(|| driver::run(&command))).unwrap_or_else(|_| {
+        say.error(format_args!("the launcher stumbled; compiling here"));
+        command.here().become_compiler(None)
     })
 }
