@@ -17,6 +17,7 @@ pub mod language;
 pub mod manner;
 pub mod messages;
 pub mod names;
+pub mod native;
 pub mod object;
 mod passed;
 pub mod reason;

@@ -13,6 +13,8 @@ mod driver;
 mod find;
 mod here;
 mod journal;
+mod memory;
+mod native;
 mod os;
 mod place;
 mod resolve;
