@@ -24,6 +24,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) guessed: Option<usize>,
     pub(crate) deps: Deps<'a>,
     pub(crate) debug: bool,
+    /// `-g3`: macros go into the debug information.
+    pub(crate) debug_macros: bool,
     pub(crate) debug_dir: bool,
     pub(crate) no_ident: bool,
     pub(crate) bitcode: bool,
@@ -89,7 +91,7 @@ impl<'a> Draft<'a> {
             }
             Effect::Deps(dep) => self.deps.note(dep, word.value),
             Effect::Cpu if word.value == b"native" => self.stay(Reason::NativeCpu, index),
-            Effect::Debug => self.debug = word.value != b"0",
+            Effect::Debug => self.debug(word),
             Effect::DebugDir => self.debug_dir = true,
             Effect::Ident(named) => self.no_ident = !named,
             Effect::Bitcode => {
@@ -121,6 +123,14 @@ impl<'a> Draft<'a> {
     fn letters(&mut self, letters: &[u8], index: usize) {
         if letters.is_empty() || !letters.iter().all(|letter| b"AHPpx".contains(letter)) {
             self.stay(Reason::Dumps, index);
+        }
+    }
+
+    fn debug(&mut self, word: &Word<'_>) {
+        self.debug = word.value != b"0";
+        let level = matches!(word.meaning, Meaning::Option(opt) if matches!(opt.name, "-g" | "-ggdb" | "--debug="));
+        if level && !word.value.is_empty() {
+            self.debug_macros = word.value == b"3";
         }
     }
 

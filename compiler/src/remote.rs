@@ -15,6 +15,10 @@ pub(crate) fn goes(family: Family, language: Language, word: &Word<'_>) -> bool 
         return false;
     };
     match opt.effect {
+        // Debug information records the option, and this value changes nothing.
+        Effect::Cpp if opt.name == "-finput-charset=" => {
+            word.value.eq_ignore_ascii_case(b"UTF-8") && family == Family::Gcc
+        }
         // clang names options in vain: so it shall there, when it does here.
         Effect::Cpp | Effect::Search | Effect::Deps(_) | Effect::Pass(Tool::Preprocessor) => {
             family == Family::Clang && !language.wants_preprocessor() && !looks_like_file(word)
@@ -136,7 +140,9 @@ pub struct DaemonJob {
     pub product: Product,
     /// Index of the first word that no table knows, if there is one: pass it only inside a sandbox.
     pub unknown: Option<usize>,
-    family: Family,
+    /// What the text is if it is ordinary source, as in the manners that keep directives.
+    pub(crate) unprocessed: Language,
+    pub(crate) family: Family,
     cxx: bool,
 }
 
@@ -260,6 +266,7 @@ pub fn check(family: Family, cxx: bool, args: &[OsString]) -> Result<DaemonJob, 
         source: words[source].at,
         output,
         language: language.preprocessed(),
+        unprocessed: language,
         product,
         unknown: draft.guessed.map(|at| words[at].at),
         family,
