@@ -8,9 +8,8 @@
 //! over the words that were read, so that verdict, preprocessor words, remote words and depfile cannot disagree.
 
 pub mod classify;
-pub mod comments;
 pub mod deps;
-pub mod directives;
+pub mod diagnostics;
 mod draft;
 pub mod job;
 pub mod language;

@@ -2,8 +2,8 @@
 //!
 //! "There" is an empty folder that cannot see the files here, as with a daemon of ours.
 
-use compiler::directives::{self, Trap};
-use compiler::{Family, Job, Manner, Surroundings, Verdict, classify, manner, names, response};
+use compiler::manner::{self, Trap};
+use compiler::{Family, Job, Manner, Surroundings, Verdict, classify, names, response};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -44,6 +44,8 @@ std::vector<int> numbers() { return {twice(2), in_header(FROM_COMMAND), digits};
 "#;
 
 const HEADER: &str = "#pragma once\n#ifdef FROM_COMMAND\nstatic inline int in_header(int a) { return a * FROM_COMMAND; }\n#endif\n";
+
+const IDENT: &[u8] = b"GCC: (Debian 12.2.0-14+deb12u1) 12.2.0";
 
 struct Place {
     root: tempfile::TempDir,
@@ -92,35 +94,31 @@ fn run(program: &str, args: &[OsString], cwd: &Path) -> Output {
 fn carried(program: &str, job: &Job<'_>, manner: Manner, place: &Place) -> Result<Vec<u8>, Trap> {
     let text = run(
         program,
-        &job.preprocess_args_in(manner)
+        &job.preprocess_args_for(manner, None)
             .expect("it wants the preprocessor"),
         &place.here(),
     );
     assert!(text.status.success(), "{}", text.stderr.escape_ascii());
-    for file in directives::files(&text.stdout) {
-        let bytes = std::fs::read(place.here().join(OsStr::from_bytes(file))).unwrap_or_default();
-        directives::trap_in_file(&bytes).map_or(Ok(()), Err)?;
+    for file in manner::files(&text.stdout) {
+        let bytes = std::fs::read(place.here().join(file)).unwrap_or_default();
+        manner::trap_in_file(job, manner, &bytes).map_or(Ok(()), Err)?;
     }
-    let carried = directives::carry(manner, job, &text.stdout)?;
+    let prepared = manner::prepare(job, manner, &text.stdout)?;
     let there = place.there();
     let _ = std::fs::remove_dir_all(&there);
-    let source = there.join(job.label_in(manner));
+    let sent = job.remote_args_for(manner);
+    let cxx = program.ends_with("++");
+    let checked = manner::check(job.family(), cxx, &sent).expect("our daemon takes what we send");
+    let source = there.join(&sent[checked.source]);
     std::fs::create_dir_all(source.parent().expect("below there")).expect("a new folder");
-    std::fs::write(&source, carried).expect("the text fits");
-    let mut args = job.remote_args_in(manner);
+    std::fs::write(&source, prepared).expect("the text fits");
     let output = place.root.path().join("product");
-    let at = args
-        .iter()
-        .position(|word| word == "-o")
-        .expect("the output is named");
-    args[at + 1] = output.clone().into();
-    for arg in &mut args {
-        let text = arg
-            .to_str()
-            .expect("UTF-8")
-            .replace(manner::FOLDER, there.to_str().expect("UTF-8"));
-        *arg = text.into();
-    }
+    let args = checked.source_args_for(
+        &sent,
+        there.as_os_str(),
+        &job.debug_dir(),
+        output.as_os_str(),
+    );
     let done = run(program, &args, &there);
     assert!(
         done.status.success(),
@@ -149,8 +147,8 @@ fn equal(line: &str, place: &Place) -> Result<bool, Trap> {
         Verdict::Distribute(job) => job,
         Verdict::RunHere(reason) => panic!("{line} stays: {}", reason.code()),
     };
-    let manner = job.best_manner();
-    assert_ne!(manner, Manner::Plain, "{line}");
+    let manner = job.manners(true, IDENT).expect("it may go")[0];
+    assert_ne!(manner, Manner::Expanded, "{line}");
     let local = run(&program, &words, &here);
     assert!(
         local.status.success(),
@@ -247,13 +245,15 @@ fn traps_are_seen() {
         assert_eq!(equal("gcc -g -c t.c -o t.o", &place), Err(trap), "{text}");
     }
     std::fs::write(place.here().join("t.c"), "int c = __COUNTER__;\n").expect("a new file");
-    assert_eq!(equal("clang -g -c t.c -o t.o", &place), Err(Trap::Counter));
+    assert_eq!(
+        equal("clang -g -gdwarf-4 -c t.c -o t.o", &place),
+        Err(Trap::Counter)
+    );
 }
 
 #[test]
 fn what_only_plain_text_does_is_left_to_it() {
     for line in [
-        "gcc -fopenmp -c a.c",
         "gcc -pedantic -c a.c",
         "gcc -Wpedantic -c a.c",
         "gcc -Wunused-macros -c a.c",
@@ -272,8 +272,29 @@ fn what_only_plain_text_does_is_left_to_it() {
         let guess = names::guess(&program).expect("a compiler");
         let about = Surroundings::new(OsStr::new("/w"));
         match classify(guess.family.expect("named"), guess.cxx, &words, &about) {
-            Verdict::Distribute(job) => assert_eq!(job.best_manner(), Manner::Plain, "{line}"),
+            Verdict::Distribute(job) => {
+                let manners = job.manners(true, IDENT);
+                assert!(
+                    matches!(manners, Ok([Manner::Expanded]) | Err(_)),
+                    "{line}: {manners:?}"
+                );
+            }
             Verdict::RunHere(reason) => panic!("{line} stays: {}", reason.code()),
         }
     }
+}
+
+#[test]
+fn daemons_take_no_other_name_for_the_text() {
+    for label in ["a.c", "_d/", "_d/..", "_d/../a.c", "/_d/a.c"] {
+        let words = ["-x", "c", label, "-c", "-o", "a.o"].map(OsString::from);
+        assert!(
+            manner::check(Family::Gcc, false, &words).is_err(),
+            "{label}"
+        );
+    }
+    let words = ["-x", "cpp-output", "_d/a.c", "-c"].map(OsString::from);
+    assert!(manner::check(Family::Gcc, false, &words).is_err());
+    let words = ["_d/a.c", "-c"].map(OsString::from);
+    assert!(manner::check(Family::Gcc, false, &words).is_ok());
 }

@@ -1,0 +1,239 @@
+//! The words for each side in each manner, and what a daemon of ours makes of the words that came.
+
+use super::Manner;
+use crate::remote::{self, DaemonJob, Refusal};
+use crate::table::Effect;
+use crate::words::{self, Meaning, Word};
+use crate::{Family, Job, Language, Product, names};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// The folder below the job's own that holds the text: no source of a project is named so.
+const LABEL: &[u8] = b"_d/";
+
+/// Other charsets than UTF-8 are done with once the text is out.
+pub(super) const CHARSET: &str = "-finput-charset=";
+
+impl Job<'_> {
+    /// The words after the compiler's name that make the local compiler write the text for `manner` to standard output, and the dependency
+    /// file where a local compile leaves it, or to `depfile`; `None` when the source goes as it is.
+    pub fn preprocess_args_for(
+        &self,
+        manner: Manner,
+        depfile: Option<&OsStr>,
+    ) -> Option<Vec<OsString>> {
+        let mut args = match depfile {
+            Some(depfile) => self.preprocess_args_with(depfile),
+            None => self.preprocess_args(),
+        }?;
+        match manner {
+            Manner::Expanded => {}
+            Manner::Directives | Manner::Whole => args.insert(1, "-fdirectives-only".into()),
+            Manner::Rewritten => args.insert(1, "-frewrite-includes".into()),
+        }
+        Some(args)
+    }
+
+    /// The words after the compiler's name for a daemon that is given the text. But for [`Manner::Expanded`] they are for our own job, in
+    /// which the source's word, a relative path, says where below the job's folder the text is stored, and in which the daemon itself adds
+    /// that this folder is called [`Job::debug_dir`].
+    pub fn remote_args_for(&self, manner: Manner) -> Vec<OsString> {
+        if manner == Manner::Expanded {
+            return self.remote_args();
+        }
+        let mut args: Vec<OsString> = Vec::with_capacity(self.args.len() + 10);
+        args.extend(["-x".into(), self.language.x_name().into()]);
+        args.push(self.label());
+        args.push(stop(self.product).into());
+        args.extend(["-o".into(), self.output().to_owned()]);
+        for word in &self.words {
+            if goes(self.family, word) {
+                args.extend_from_slice(&self.args[word.at..word.at + word.span]);
+            }
+        }
+        // Last, so that they come before the command's own maps.
+        match self.family {
+            Family::Gcc => {
+                if manner == Manner::Directives {
+                    args.push("-nostdinc".into());
+                }
+                let maps = Maps::of(&self.words);
+                args.push(self.map(DEBUG_MAP, &maps.debug(self.source)));
+                args.push(self.map(MACRO_MAP, &maps.macros(self.source)));
+                args.extend(
+                    [
+                        "-fno-diagnostics-show-caret",
+                        "-fdiagnostics-column-unit=byte",
+                    ]
+                    .map(OsString::from),
+                );
+            }
+            Family::Clang => {
+                if self.draft.debug {
+                    let maps = Maps::of(&self.words);
+                    args.push(self.map(DEBUG_MAP, &maps.debug(self.source)));
+                    if !self.draft.debug_dir {
+                        let option = b"-fdebug-compilation-dir=";
+                        args.push(OsString::from_vec(
+                            [&option[..], self.cwd.as_bytes()].concat(),
+                        ));
+                    }
+                }
+            }
+        }
+        args
+    }
+
+    /// What debug information of a local compile calls the command's folder: the folder itself, unless the command maps it to another name.
+    pub fn debug_dir(&self) -> OsString {
+        OsString::from_vec(Maps::of(&self.words).debug(self.cwd.as_bytes()))
+    }
+
+    /// The name under which the text is stored, relative to the job's folder.
+    pub(super) fn label(&self) -> OsString {
+        OsString::from_vec([LABEL, names::base(self.source)].concat())
+    }
+
+    fn map(&self, option: &str, name: &[u8]) -> OsString {
+        OsString::from_vec([option.as_bytes(), self.label().as_bytes(), b"=", name].concat())
+    }
+}
+
+/// As [`remote::check`], for a text that is ordinary source: a daemon's side of [`Job::remote_args_for`].
+///
+/// # Errors
+/// [`Refusal`] names the word: also a source that is no plain relative path.
+pub fn check(family: Family, cxx: bool, args: &[OsString]) -> Result<DaemonJob, Refusal> {
+    let mut job = remote::check(family, cxx, args)?;
+    let label = &args[job.source];
+    let mut parts = label.as_bytes().split(|&b| b == b'/');
+    let plain = parts.all(|part| !matches!(part, b"" | b"." | b".."));
+    if !plain || label.as_bytes().starts_with(b"-") || !job.unprocessed.wants_preprocessor() {
+        return Err(Refusal::Language {
+            word: label.clone(),
+        });
+    }
+    job.language = job.unprocessed;
+    Ok(job)
+}
+
+impl DaemonJob {
+    /// The words to run the compiler with in `folder`, where the text is stored under the source's word: `args` (the same that [`check`] read)
+    /// with the daemon's own output; for gcc `folder` is called `client_dir`.
+    pub fn source_args_for(
+        &self,
+        args: &[OsString],
+        folder: &OsStr,
+        client_dir: &OsStr,
+        output: &OsStr,
+    ) -> Vec<OsString> {
+        let mut out: Vec<OsString> = Vec::with_capacity(args.len() + 8);
+        for word in words::read(self.family, args) {
+            if goes(self.family, &word) {
+                out.extend_from_slice(&args[word.at..word.at + word.span]);
+            }
+        }
+        out.extend([
+            "-x".into(),
+            self.language.x_name().into(),
+            args[self.source].clone(),
+            stop(self.product).into(),
+            "-o".into(),
+            output.to_owned(),
+        ]);
+        if self.family == Family::Gcc {
+            let map = [
+                DEBUG_MAP.as_bytes(),
+                folder.as_bytes(),
+                b"=",
+                client_dir.as_bytes(),
+            ];
+            out.push(OsString::from_vec(map.concat()));
+        }
+        out
+    }
+}
+
+fn stop(product: Product) -> &'static str {
+    match product {
+        Product::Object => "-c",
+        Product::Assembly => "-S",
+    }
+}
+
+/// Does a word go along when the text is compiled as ordinary source? As with expanded text, and the macros of the command line.
+fn goes(family: Family, word: &Word<'_>) -> bool {
+    match word.meaning {
+        Meaning::Option(opt) if is_map(word) || opt.name == "-nostdinc" => true,
+        Meaning::Option(opt) if opt.effect == Effect::Cpp => {
+            is_macro(opt.name) || family == Family::Gcc && opt.name == CHARSET
+        }
+        Meaning::Option(opt) if opt.effect == Effect::Link => false,
+        _ => remote::goes(family, Language::C, word),
+    }
+}
+
+pub(super) fn is_macro(name: &str) -> bool {
+    matches!(
+        name,
+        "-D" | "-U"
+            | "--define-macro"
+            | "--define-macro="
+            | "--undefine-macro"
+            | "--undefine-macro="
+            | "-undef"
+            | "-trigraphs"
+            | "--trigraphs"
+    )
+}
+
+/// `-include` and `-imacros`: their text is in the text.
+pub(super) fn is_include(name: &str) -> bool {
+    matches!(
+        name,
+        "-include" | "-imacros" | "--include" | "--include=" | "--imacros" | "--imacros="
+    )
+}
+
+const DEBUG_MAP: &str = "-fdebug-prefix-map=";
+const MACRO_MAP: &str = "-fmacro-prefix-map=";
+const FILE_MAP: &str = "-ffile-prefix-map=";
+
+pub(super) fn is_map(word: &Word<'_>) -> bool {
+    matches!(word.meaning, Meaning::Option(opt) if matches!(opt.name, DEBUG_MAP | MACRO_MAP | FILE_MAP))
+}
+
+/// The command's own prefix maps, in their order: which, from, to.
+struct Maps<'a>(Vec<(&'static str, &'a [u8], &'a [u8])>);
+
+impl<'a> Maps<'a> {
+    fn of(words: &[Word<'a>]) -> Maps<'a> {
+        let map = |word: &Word<'a>| {
+            let Meaning::Option(opt) = word.meaning else {
+                return None;
+            };
+            let equals = word.value.iter().rposition(|&b| b == b'=')?;
+            is_map(word).then(|| (opt.name, &word.value[..equals], &word.value[equals + 1..]))
+        };
+        Maps(words.iter().filter_map(map).collect())
+    }
+
+    fn debug(&self, name: &[u8]) -> Vec<u8> {
+        self.mapped(DEBUG_MAP, name)
+    }
+
+    fn macros(&self, name: &[u8]) -> Vec<u8> {
+        self.mapped(MACRO_MAP, name)
+    }
+
+    /// The last map that fits wins.
+    fn mapped(&self, option: &str, name: &[u8]) -> Vec<u8> {
+        let fits = |(kind, old, _): &&(&str, &[u8], &[u8])| {
+            (*kind == option || *kind == FILE_MAP) && name.starts_with(old)
+        };
+        match self.0.iter().rev().find(fits) {
+            Some((_, old, new)) => [new, &name[old.len()..]].concat(),
+            None => name.to_vec(),
+        }
+    }
+}
