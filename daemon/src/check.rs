@@ -114,11 +114,29 @@ impl Checked {
         product_name(source, suffix)
     }
 
-    /// The words to run the compiler with, after its name.
-    pub(crate) fn args(&self, source: &OsStr, product: &OsStr) -> Vec<OsString> {
+    /// The words to run the compiler with, after its name, in `folder`.
+    pub(crate) fn args(&self, folder: &Path, source: &OsStr, product: &OsStr) -> Vec<OsString> {
         let mut words = self.specs.clone();
+        words.extend(self.hide(folder));
         words.extend(self.job.args_for(&self.args, source, product));
         words
+    }
+
+    /// Keeps the folder's name, which is another one each time, out of debug information. It gets there when the text
+    /// does not say where it was compiled, as gcc's does and clang's does not.
+    fn hide(&self, folder: &Path) -> Option<OsString> {
+        let debug = self
+            .args
+            .iter()
+            .any(|word| word.as_encoded_bytes().starts_with(b"-g"));
+        let can_be_mapped = !folder.as_os_str().as_encoded_bytes().contains(&b'=');
+        if !debug || !can_be_mapped || self.job.language.is_assembler() {
+            return None;
+        }
+        let mut word = OsString::from("-fdebug-prefix-map=");
+        word.push(folder);
+        word.push("=.");
+        Some(word)
     }
 }
 
@@ -143,7 +161,7 @@ mod tests {
             check(&compilers.unwrap(), sysroot, argv).map_err(|refused| refused.to_string())?;
         let source = checked.source_name();
         let product = checked.product_name(&source);
-        Ok(checked.args(&source, &product))
+        Ok(checked.args(Path::new("/job"), &source, &product))
     }
 
     #[test]
@@ -160,6 +178,15 @@ mod tests {
                 .any(|word| word.to_str().unwrap().contains('/')),
             "{words:?}"
         );
+    }
+
+    #[test]
+    fn the_folder_stays_out_of_debug_information() {
+        let map = OsString::from("-fdebug-prefix-map=/job=.");
+        assert!(run(None, "gcc -g -c x.c").unwrap().contains(&map));
+        assert!(run(None, "gcc -ggdb3 -c x.c").unwrap().contains(&map));
+        assert!(!run(None, "gcc -c x.c").unwrap().contains(&map));
+        assert!(!run(None, "gcc -g -c x.s").unwrap().contains(&map));
     }
 
     #[test]

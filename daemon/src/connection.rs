@@ -162,7 +162,7 @@ async fn run(
     drop(text);
     let plan = Plan {
         program: &checked.compiler.path,
-        args: &checked.args(&source, &product),
+        args: &checked.args(folder.path(), &source, &product),
         folder: folder.path(),
         product: &folder.path().join(&product),
     };

@@ -94,11 +94,7 @@ fn main() -> ExitCode {
             };
         }
         Err(Instead::Refuse(exit, why)) => {
-            let _ = writeln!(
-                std::io::stderr(),
-                "distccd: {}",
-                why.trim_start_matches("error: ").trim_end()
-            );
+            let _ = writeln!(std::io::stderr(), "distccd: {}", why);
             return ExitCode::from(exit.code());
         }
     };
