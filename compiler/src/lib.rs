@@ -12,6 +12,7 @@ pub mod deps;
 mod draft;
 pub mod job;
 pub mod language;
+pub mod launch;
 pub mod messages;
 pub mod names;
 pub mod object;
@@ -22,6 +23,7 @@ pub mod response;
 pub mod table;
 pub mod target;
 pub mod text;
+pub mod version;
 pub mod words;
 
 pub use classify::{Surroundings, Verdict, classify};
