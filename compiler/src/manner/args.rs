@@ -11,6 +11,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// The folder below the job's own that holds the text: no source of a project is named so.
 const LABEL: &[u8] = b"_d/";
 
+const BYTE_COLUMNS: &str = "-fdiagnostics-column-unit=byte";
+
 /// Other charsets than UTF-8 are done with once the text is out.
 pub(super) const CHARSET: &str = "-finput-charset=";
 
@@ -60,13 +62,10 @@ impl Job<'_> {
                 let maps = Maps::of(&self.words);
                 args.push(self.map(DEBUG_MAP, &maps.debug(self.source)));
                 args.push(self.map(MACRO_MAP, &maps.macros(self.source)));
-                args.extend(
-                    [
-                        "-fno-diagnostics-show-caret",
-                        "-fdiagnostics-column-unit=byte",
-                    ]
-                    .map(OsString::from),
-                );
+                args.push("-fno-diagnostics-show-caret".into());
+                if self.may_ask_for_bytes() {
+                    args.push(BYTE_COLUMNS.into());
+                }
             }
             Family::Clang => {
                 if self.draft.debug {
@@ -82,6 +81,12 @@ impl Job<'_> {
             }
         }
         args
+    }
+
+    /// May gcc be asked for columns in bytes, which it counts without a look at files of that machine? Debug information records the option.
+    pub(crate) fn may_ask_for_bytes(&self) -> bool {
+        let recorded = |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name == "-frecord-gcc-switches");
+        self.family == Family::Gcc && !self.draft.debug && !self.words.iter().any(recorded)
     }
 
     /// What debug information of a local compile calls the command's folder: the folder itself, unless the command maps it to another name.
