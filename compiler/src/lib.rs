@@ -13,6 +13,7 @@ pub mod diagnostics;
 mod draft;
 pub mod job;
 pub mod language;
+pub mod launch;
 pub mod manner;
 pub mod messages;
 pub mod names;
@@ -24,6 +25,7 @@ pub mod response;
 pub mod table;
 pub mod target;
 pub mod text;
+pub mod version;
 pub mod words;
 
 pub use classify::{Surroundings, Verdict, classify};

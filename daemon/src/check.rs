@@ -24,6 +24,12 @@ pub(crate) enum Refused {
     Words(#[from] Refusal),
     #[error("{} is to be read as assembler", word.display())]
     HiddenAssembler { word: OsString },
+    #[error("the source's name does not stay in a folder: {}", word.display())]
+    Name { word: OsString },
+    #[error(
+        "this daemon's folder for jobs has an equals sign in its name, which no prefix map takes"
+    )]
+    Unmappable,
     #[error("pump mode is not served yet")]
     Pump,
 }
@@ -39,6 +45,37 @@ pub(crate) struct Checked {
     specs: Vec<OsString>,
 }
 
+/// A command whose compiler is known.
+pub(crate) struct Named {
+    pub(crate) compiler: Compiler,
+    /// The client's words after the compiler's name, but for `specs`.
+    pub(crate) args: Vec<OsString>,
+    /// `-specs=` words that `--sysroot` lets through.
+    pub(crate) specs: Vec<OsString>,
+}
+
+/// Finds the compiler that the first word names.
+///
+/// # Errors
+/// It is not on the list.
+pub(crate) fn name_compiler(
+    compilers: &Compilers,
+    sysroot: Option<&Path>,
+    argv: Vec<OsString>,
+) -> Result<Named, Refused> {
+    let mut words = argv.into_iter();
+    let name = words.next().ok_or(Refused::NoWords)?;
+    let Some(compiler) = compilers.named(&name) else {
+        return Err(Refused::Compiler { name });
+    };
+    let (specs, args) = words.partition(|word| is_ours(sysroot, word));
+    Ok(Named {
+        compiler,
+        args,
+        specs,
+    })
+}
+
 /// Reads a command with the compiler's name first.
 ///
 /// # Errors
@@ -48,12 +85,11 @@ pub(crate) fn check(
     sysroot: Option<&Path>,
     argv: Vec<OsString>,
 ) -> Result<Checked, Refused> {
-    let mut words = argv.into_iter();
-    let name = words.next().ok_or(Refused::NoWords)?;
-    let Some(compiler) = compilers.named(&name) else {
-        return Err(Refused::Compiler { name });
-    };
-    let (specs, args): (Vec<_>, Vec<_>) = words.partition(|word| is_ours(sysroot, word));
+    let Named {
+        compiler,
+        args,
+        specs,
+    } = name_compiler(compilers, sysroot, argv)?;
     let job = remote::check(compiler.family, compiler.cxx, &args)?;
     if let Some(word) = job.unknown.and_then(|at| args.get(at)) {
         // Its spelling says that it names no file; what it does else is the compiler's affair.
@@ -65,7 +101,7 @@ pub(crate) fn check(
         args,
         specs,
     };
-    checked.refuse_hidden_assembler()?;
+    refuse_hidden_assembler(&checked.job, checked.source())?;
     Ok(checked)
 }
 
@@ -83,21 +119,21 @@ fn is_ours(sysroot: Option<&Path>, word: &OsStr) -> bool {
     plain && sysroot.join(name).is_file()
 }
 
+/// Our launcher names assembler by its suffix; who says it otherwise wants to get it past somebody.
+pub(crate) fn refuse_hidden_assembler(job: &DaemonJob, source: &OsStr) -> Result<(), Refused> {
+    let suffix = Path::new(source).extension();
+    let says_so = suffix.is_some_and(|suffix| ["s", "S", "sx"].iter().any(|s| suffix == *s));
+    if job.language.is_assembler() && !says_so {
+        let word = source.to_owned();
+        return Err(Refused::HiddenAssembler { word });
+    }
+    Ok(())
+}
+
 impl Checked {
     fn source(&self) -> &OsStr {
         let source = self.args.get(self.job.source);
         source.map_or(OsStr::new(""), OsString::as_os_str)
-    }
-
-    /// Our launcher names assembler by its suffix; who says it otherwise wants to get it past somebody.
-    fn refuse_hidden_assembler(&self) -> Result<(), Refused> {
-        let suffix = Path::new(self.source()).extension();
-        let says_so = suffix.is_some_and(|suffix| ["s", "S", "sx"].iter().any(|s| suffix == *s));
-        if self.job.language.is_assembler() && !says_so {
-            let word = self.source().to_owned();
-            return Err(Refused::HiddenAssembler { word });
-        }
-        Ok(())
     }
 
     /// The name that the source must have in the job's folder.
@@ -114,11 +150,29 @@ impl Checked {
         product_name(source, suffix)
     }
 
-    /// The words to run the compiler with, after its name.
-    pub(crate) fn args(&self, source: &OsStr, product: &OsStr) -> Vec<OsString> {
+    /// The words to run the compiler with, after its name, in `folder`.
+    pub(crate) fn args(&self, folder: &Path, source: &OsStr, product: &OsStr) -> Vec<OsString> {
         let mut words = self.specs.clone();
+        words.extend(self.hide(folder));
         words.extend(self.job.args_for(&self.args, source, product));
         words
+    }
+
+    /// Keeps the folder's name, which is another one each time, out of debug information. It gets there when the text
+    /// does not say where it was compiled, as gcc's does and clang's does not.
+    fn hide(&self, folder: &Path) -> Option<OsString> {
+        let debug = self
+            .args
+            .iter()
+            .any(|word| word.as_encoded_bytes().starts_with(b"-g"));
+        let can_be_mapped = !folder.as_os_str().as_encoded_bytes().contains(&b'=');
+        if !debug || !can_be_mapped || self.job.language.is_assembler() {
+            return None;
+        }
+        let mut word = OsString::from("-fdebug-prefix-map=");
+        word.push(folder);
+        word.push("=.");
+        Some(word)
     }
 }
 
@@ -143,7 +197,7 @@ mod tests {
             check(&compilers.unwrap(), sysroot, argv).map_err(|refused| refused.to_string())?;
         let source = checked.source_name();
         let product = checked.product_name(&source);
-        Ok(checked.args(&source, &product))
+        Ok(checked.args(Path::new("/job"), &source, &product))
     }
 
     #[test]
@@ -160,6 +214,15 @@ mod tests {
                 .any(|word| word.to_str().unwrap().contains('/')),
             "{words:?}"
         );
+    }
+
+    #[test]
+    fn the_folder_stays_out_of_debug_information() {
+        let map = OsString::from("-fdebug-prefix-map=/job=.");
+        assert!(run(None, "gcc -g -c x.c").unwrap().contains(&map));
+        assert!(run(None, "gcc -ggdb3 -c x.c").unwrap().contains(&map));
+        assert!(!run(None, "gcc -c x.c").unwrap().contains(&map));
+        assert!(!run(None, "gcc -g -c x.s").unwrap().contains(&map));
     }
 
     #[test]

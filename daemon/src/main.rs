@@ -18,8 +18,11 @@ mod crowd;
 mod detach;
 mod environment;
 mod exit;
+mod hello;
+mod idents;
 mod inetd;
 mod job;
+mod launch;
 mod life;
 mod listen;
 mod log;
@@ -32,6 +35,7 @@ mod server;
 mod shortage;
 mod stats;
 mod user;
+mod work;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -94,11 +98,7 @@ fn main() -> ExitCode {
             };
         }
         Err(Instead::Refuse(exit, why)) => {
-            let _ = writeln!(
-                std::io::stderr(),
-                "distccd: {}",
-                why.trim_start_matches("error: ").trim_end()
-            );
+            let _ = writeln!(std::io::stderr(), "distccd: {}", why);
             return ExitCode::from(exit.code());
         }
     };

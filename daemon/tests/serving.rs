@@ -159,27 +159,21 @@ fn compilers_get_only_what_they_need() {
 #[test]
 fn temporary_names_do_not_reach_objects() {
     let daemon = Daemon::start();
-    // Without line markers the compiler knows only the file's own name.
-    let one = request(
-        Version::Plain,
-        &["g++", "-O1", "-g", "-c", "dir/x.cc", "-o", "x.o"],
-        "struct S { S(); }; static S s;\n",
-    );
-    let objects: Vec<Vec<u8>> = (0..2).map(|_| bytes(daemon.compile(&one).object)).collect();
-    let object = &objects[0];
-    assert!(!object.is_empty());
-    let contains = |text: &[u8]| object.windows(text.len()).any(|window| window == text);
-    assert!(contains(b"x.ii"));
-    let without = request(
-        Version::Plain,
-        &["g++", "-O1", "-c", "dir/x.cc", "-o", "x.o"],
-        "struct S { S(); }; static S s;\n",
-    );
-    let objects: Vec<Vec<u8>> = (0..2)
-        .map(|_| bytes(daemon.compile(&without).object))
-        .collect();
-    assert!(objects[0] == objects[1]);
-    assert!(!objects[0].windows(8).any(|window| window == b"distccd_"));
+    // Without line markers the compiler knows the file's own name only, and its own folder.
+    let source = "struct S { S(); }; static S s;\n";
+    for compiler in ["g++", "clang++"] {
+        for debug in ["-g0", "-g", "-gdwarf-4"] {
+            let words = [compiler, "-O1", debug, "-c", "dir/x.cc", "-o", "x.o"];
+            let job = request(Version::Plain, &words, source);
+            let [one, two] = [(); 2].map(|()| bytes(daemon.compile(&job).object));
+            assert!(
+                !one.is_empty() && one == two,
+                "{words:?}: different objects"
+            );
+            let contains = |text: &[u8]| one.windows(text.len()).any(|window| window == text);
+            assert!(contains(b"x.ii") && !contains(b"distccd_"), "{words:?}");
+        }
+    }
     daemon.end();
 }
 

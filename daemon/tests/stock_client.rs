@@ -90,6 +90,7 @@ fn stock_distcc_compiles_as_here() {
             "#include <string>\nstatic std::string s = \"x\";\nint f() { return s.size(); }\n",
         );
         space.assert_equal("gcc -O2 -c good.c -o good.o", "good.o");
+        space.assert_equal("gcc -g -O2 -c warns.c -o warns.o", "warns.o");
         space.assert_equal("gcc -c good.c", "good.o");
         space.assert_equal("gcc -O1 -S good.c -o good.s", "good.s");
         space.assert_equal("gcc -Wall -c warns.c -o warns.o", "warns.o");
@@ -104,7 +105,7 @@ fn stock_distcc_compiles_as_here() {
         .lines()
         .filter(|line| line.contains("(dcc_job_summary)"))
         .collect();
-    assert_eq!(summaries.len(), 18, "{log}");
+    assert_eq!(summaries.len(), 20, "{log}");
     assert!(
         summaries[0].contains("] (dcc_job_summary) client: 127.0.0.1:")
             && summaries[0].contains(" COMPILE_OK exit:0 sig:0 core:0 ret:0 time:")
@@ -113,9 +114,9 @@ fn stock_distcc_compiles_as_here() {
         summaries[0]
     );
     assert!(
-        summaries[4].contains(" COMPILE_ERROR exit:1 sig:0 core:0 ret:0 time:"),
+        summaries[5].contains(" COMPILE_ERROR exit:1 sig:0 core:0 ret:0 time:"),
         "{}",
-        summaries[4]
+        summaries[5]
     );
     daemon.end();
 }
