@@ -2,12 +2,13 @@
 //!
 //! "There" is an empty folder that cannot see the files here, as with a daemon of ours.
 
-use compiler::manner::{self, Trap};
-use compiler::{Family, Job, Manner, Surroundings, Verdict, classify, names, response};
-use std::ffi::{OsStr, OsString};
+mod there;
+
+use compiler::manner::Trap;
+use compiler::{Family, Manner, Surroundings, Verdict, classify, names, response};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
 
 const C_SOURCE: &str = r#"/* A comment
    over lines */
@@ -45,8 +46,6 @@ std::vector<int> numbers() { return {twice(2), in_header(FROM_COMMAND), digits};
 
 const HEADER: &str = "#pragma once\n#ifdef FROM_COMMAND\nstatic inline int in_header(int a) { return a * FROM_COMMAND; }\n#endif\n";
 
-const IDENT: &[u8] = b"GCC: (Debian 12.2.0-14+deb12u1) 12.2.0";
-
 struct Place {
     root: tempfile::TempDir,
 }
@@ -79,55 +78,6 @@ impl Place {
     }
 }
 
-fn run(program: &str, args: &[OsString], cwd: &Path) -> Output {
-    let mut command = Command::new(program);
-    command
-        .args(args)
-        .current_dir(cwd)
-        .env("PWD", cwd)
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null());
-    command.output().expect("the compiler runs")
-}
-
-/// Compiles there what the preprocessor wrote here; the product, or the trap that forbids it.
-fn carried(program: &str, job: &Job<'_>, manner: Manner, place: &Place) -> Result<Vec<u8>, Trap> {
-    let text = run(
-        program,
-        &job.preprocess_args_for(manner, None)
-            .expect("it wants the preprocessor"),
-        &place.here(),
-    );
-    assert!(text.status.success(), "{}", text.stderr.escape_ascii());
-    for file in manner::files(&text.stdout) {
-        let bytes = std::fs::read(place.here().join(file)).unwrap_or_default();
-        manner::trap_in_file(job, manner, &bytes).map_or(Ok(()), Err)?;
-    }
-    let prepared = manner::prepare(job, manner, &text.stdout)?;
-    let there = place.there();
-    let _ = std::fs::remove_dir_all(&there);
-    let sent = job.remote_args_for(manner);
-    let cxx = program.ends_with("++");
-    let checked = manner::check(job.family(), cxx, &sent).expect("our daemon takes what we send");
-    let source = there.join(&sent[checked.source]);
-    std::fs::create_dir_all(source.parent().expect("below there")).expect("a new folder");
-    std::fs::write(&source, prepared).expect("the text fits");
-    let output = place.root.path().join("product");
-    let args = checked.source_args_for(
-        &sent,
-        there.as_os_str(),
-        &job.debug_dir(),
-        output.as_os_str(),
-    );
-    let done = run(program, &args, &there);
-    assert!(
-        done.status.success(),
-        "{program} {args:?}: {}",
-        done.stderr.escape_ascii()
-    );
-    Ok(std::fs::read(output).expect("the product is there"))
-}
-
 /// Is the object of `line`, carried in its best manner, the one of a local compile?
 fn equal(line: &str, place: &Place) -> Result<bool, Trap> {
     let here = place.here();
@@ -147,24 +97,28 @@ fn equal(line: &str, place: &Place) -> Result<bool, Trap> {
         Verdict::Distribute(job) => job,
         Verdict::RunHere(reason) => panic!("{line} stays: {}", reason.code()),
     };
-    let manner = job.manners(true, IDENT).expect("it may go")[0];
+    let manner = job.manners(true, there::IDENT).expect("it may go")[0];
     assert_ne!(manner, Manner::Expanded, "{line}");
-    let local = run(&program, &words, &here);
+    let program = OsStr::new(&program);
+    let local = there::run(program, &words, &here, "C");
     assert!(
         local.status.success(),
         "{line}: {}",
         local.stderr.escape_ascii()
     );
     let wanted = std::fs::read(here.join(job.output())).expect("a local object");
-    Ok(carried(&program, &job, manner, place)? == wanted)
+    match there::compile(program, &job, manner, &place.there()) {
+        Ok(outcome) => Ok(outcome.product == wanted),
+        Err(trap) => Err(trap.expect("the preprocessor does not fail")),
+    }
 }
 
 #[test]
 fn gcc_s_debug_information_is_the_local_one() {
     let place = Place::new();
     let mut wrong = Vec::new();
-    for source in ["a.c", "$PWD/a.c", "sub/../a.c", "sub/b.cc", "$PWD/sub/b.cc"] {
-        let program = if source.ends_with('c') && source.ends_with(".cc") {
+    for source in ["a.c", "$PWD/a.c", "sub/../a.c", "$PWD/sub/b.cc"] {
+        let program = if source.ends_with(".cc") {
             "g++"
         } else {
             "gcc"
@@ -273,7 +227,7 @@ fn what_only_plain_text_does_is_left_to_it() {
         let about = Surroundings::new(OsStr::new("/w"));
         match classify(guess.family.expect("named"), guess.cxx, &words, &about) {
             Verdict::Distribute(job) => {
-                let manners = job.manners(true, IDENT);
+                let manners = job.manners(true, there::IDENT);
                 assert!(
                     matches!(manners, Ok([Manner::Expanded]) | Err(_)),
                     "{line}: {manners:?}"
@@ -282,19 +236,4 @@ fn what_only_plain_text_does_is_left_to_it() {
             Verdict::RunHere(reason) => panic!("{line} stays: {}", reason.code()),
         }
     }
-}
-
-#[test]
-fn daemons_take_no_other_name_for_the_text() {
-    for label in ["_d/", "_d/..", "_d/../a.c", "/_d/a.c", "./a.c", "a//b.c"] {
-        let words = ["-x", "c", label, "-c", "-o", "a.o"].map(OsString::from);
-        assert!(
-            manner::check(Family::Gcc, false, &words).is_err(),
-            "{label}"
-        );
-    }
-    let words = ["-x", "cpp-output", "_d/a.c", "-c"].map(OsString::from);
-    assert!(manner::check(Family::Gcc, false, &words).is_err());
-    let words = ["_d/a.c", "-c"].map(OsString::from);
-    assert!(manner::check(Family::Gcc, false, &words).is_ok());
 }

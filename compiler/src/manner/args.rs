@@ -1,9 +1,9 @@
-//! The words for each side in each manner, and what a daemon of ours makes of the words that came.
+//! The words for each side in each manner. What a daemon of ours makes of them is in [`crate::launch`].
 
 use super::Manner;
-use crate::remote::{self, DaemonJob, Refusal};
+use crate::remote;
 use crate::table::Effect;
-use crate::words::{self, Meaning, Word};
+use crate::words::{Meaning, Word};
 use crate::{Family, Job, Language, Product, names};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -101,61 +101,6 @@ impl Job<'_> {
 
     fn map(&self, option: &str, name: &[u8]) -> OsString {
         OsString::from_vec([option.as_bytes(), self.label().as_bytes(), b"=", name].concat())
-    }
-}
-
-/// As [`remote::check`], for a text that is ordinary source: a daemon's side of [`Job::remote_args_for`].
-///
-/// # Errors
-/// [`Refusal`] names the word: also a source that is no plain relative path.
-pub fn check(family: Family, cxx: bool, args: &[OsString]) -> Result<DaemonJob, Refusal> {
-    let mut job = remote::check(family, cxx, args)?;
-    let label = &args[job.source];
-    let mut parts = label.as_bytes().split(|&b| b == b'/');
-    let plain = parts.all(|part| !matches!(part, b"" | b"." | b".."));
-    if !plain || label.as_bytes().starts_with(b"-") || !job.unprocessed.wants_preprocessor() {
-        return Err(Refusal::Language {
-            word: label.clone(),
-        });
-    }
-    job.language = job.unprocessed;
-    Ok(job)
-}
-
-impl DaemonJob {
-    /// The words to run the compiler with in `folder`, where the text is stored under the source's word: `args` (the same that [`check`] read)
-    /// with the daemon's own output; for gcc `folder` is called `client_dir`.
-    pub fn source_args_for(
-        &self,
-        args: &[OsString],
-        folder: &OsStr,
-        client_dir: &OsStr,
-        output: &OsStr,
-    ) -> Vec<OsString> {
-        let mut out: Vec<OsString> = Vec::with_capacity(args.len() + 8);
-        for word in words::read(self.family, args) {
-            if goes(self.family, &word) {
-                out.extend_from_slice(&args[word.at..word.at + word.span]);
-            }
-        }
-        out.extend([
-            "-x".into(),
-            self.language.x_name().into(),
-            args[self.source].clone(),
-            stop(self.product).into(),
-            "-o".into(),
-            output.to_owned(),
-        ]);
-        if self.family == Family::Gcc {
-            let map = [
-                DEBUG_MAP.as_bytes(),
-                folder.as_bytes(),
-                b"=",
-                client_dir.as_bytes(),
-            ];
-            out.push(OsString::from_vec(map.concat()));
-        }
-        out
     }
 }
 

@@ -10,7 +10,6 @@ mod blank;
 mod text;
 mod trap;
 
-pub use args::check;
 pub use blank::blank;
 pub use text::{files, prepare};
 pub use trap::{Trap, trap_in_file};
