@@ -16,7 +16,6 @@ mod journal;
 mod memory;
 mod native;
 mod os;
-#[cfg_attr(not(test), expect(dead_code, reason = "the driver takes it up next"))]
 mod peer;
 mod place;
 mod resolve;
