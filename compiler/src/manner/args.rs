@@ -95,7 +95,7 @@ impl Job<'_> {
     }
 
     /// The name under which the text is stored, relative to the job's folder.
-    pub(super) fn label(&self) -> OsString {
+    pub(crate) fn label(&self) -> OsString {
         OsString::from_vec([LABEL, names::base(self.source)].concat())
     }
 

@@ -5,6 +5,7 @@
 //! `args` has the words for each side, `text` what is cut from the text before it travels, `trap` what forbids a manner, `blank` what
 //! makes the text shorter. Measured on gcc 12 and on clang 14 and 16; `compiler/tests/manners.rs` repeats the measurements.
 
+mod active;
 mod args;
 mod blank;
 mod text;
@@ -161,8 +162,9 @@ fn wants_expanded(family: Family, word: &Word<'_>) -> bool {
             family == Family::Gcc && word.value.windows(7).any(|kind| kind == b"address")
         }
         Effect::Everywhere if family == Family::Gcc => {
-            opt.name.contains("pedantic")
-                || opt.name == "-W" && matches!(word.value, b"pedantic" | b"unused-macros")
+            // Pedantry about line markers is left out of the messages, unless it is an error.
+            opt.name.contains("pedantic-errors")
+                || opt.name == "-W" && matches!(word.value, b"error=pedantic" | b"unused-macros")
         }
         Effect::Guess => family == Family::Clang && word.value == b"debug-macro",
         _ => false,

@@ -53,7 +53,7 @@ pub(crate) fn compile(
     }
     for file in manner::files(&text.stdout) {
         let bytes = std::fs::read(here.join(file)).unwrap_or_default();
-        if let Some(trap) = manner::trap_in_file(job, manner, &bytes) {
+        if let Some(trap) = manner::trap_in_file(job, manner, &text.stdout, &bytes) {
             return Err(Some(trap));
         }
     }
