@@ -1,19 +1,21 @@
 //! The launcher's own sub-commands: off the launch path, so they may use clap and print as they like.
 
+mod classify;
+mod compile;
+mod database;
+mod jobs;
+mod setup;
+
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use hosts::{Capacity, HostList};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::driver::host_list;
-use crate::here::processors;
 use crate::settings::Settings;
 
 const EXIT_BAD_ARGUMENTS: i32 = 101;
 
 /// First words that are ours when we are called by our own name, whatever else there may be of that name.
-const RESERVED: [&str; 3] = ["jobs", "setup", "help"];
+const RESERVED: [&str; 5] = ["classify", "compile", "help", "jobs", "setup"];
 
 #[derive(Parser)]
 #[command(
@@ -47,51 +49,13 @@ Nothing is printed beside the compiler's own messages unless DISTCC_VERBOSE=1 or
 #[derive(Subcommand)]
 enum Commands {
     /// How many jobs to run at a time, from the host list
-    Jobs(Jobs),
+    Jobs(jobs::Jobs),
     /// What a build tool needs to use distcc-launch
-    Setup(Setup),
-}
-
-#[derive(Args)]
-struct Jobs {
-    #[command(flatten)]
-    which: Which,
-}
-
-#[derive(Args)]
-#[group(multiple = false)]
-struct Which {
-    /// Slots of other machines
-    #[arg(long)]
-    remote: bool,
-    /// Slots of this machine
-    #[arg(long)]
-    local: bool,
-    /// Both together, for -j [default]
-    #[arg(long)]
-    total: bool,
-    /// Links that this machine's free memory bears at a time
-    #[arg(long)]
-    link: bool,
-}
-
-#[derive(Args)]
-struct Setup {
-    /// The build tool
-    tool: Tool,
-    /// Write the file there instead of printing it
-    #[arg(long, value_name = "FILE")]
-    write: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Tool {
-    /// DistccLaunch.cmake, a module to include
-    Cmake,
-    /// A file of pools to include
-    Ninja,
-    /// The [env] part of .cargo/config.toml
-    Cargo,
+    Setup(setup::Setup),
+    /// Which commands of a compile_commands.json would be sent to hosts, and why the others not
+    Classify(classify::Classify),
+    /// Runs the commands of a compile_commands.json on the hosts, without a build tool
+    Compile(compile::Compile),
 }
 
 /// Is the command ours?  `--help` alone is; with more words it is a question to the default compiler, as build tools ask it.
@@ -123,60 +87,9 @@ pub(crate) fn run(settings: &Settings, words: Vec<OsString>) -> i32 {
         }
     };
     match command {
-        Commands::Jobs(jobs) => {
-            let capacity = capacity(settings);
-            let count = match jobs.which {
-                Which { remote: true, .. } => capacity.remote,
-                Which { local: true, .. } => capacity.local,
-                Which { link: true, .. } => capacity.link,
-                _ => capacity.total,
-            };
-            println!("{count}");
-            0
-        }
-        Commands::Setup(setup) => run_setup(settings, &setup),
-    }
-}
-
-/// What this machine and its hosts bear.  A list that cannot be used is told on stderr and counts as none.
-fn capacity(settings: &Settings) -> Capacity {
-    let list = host_list(settings)
-        .map(|(list, _)| list)
-        .unwrap_or_else(|error| {
-            eprintln!("distcc-launch: {error}; counting this machine only");
-            HostList::default()
-        });
-    Capacity::new(&list, processors(), free_memory().unwrap_or(u64::MAX))
-}
-
-/// Memory that could be had without swapping, in bytes.
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.split_whitespace()
-        .next()?
-        .parse::<u64>()
-        .ok()
-        .map(|kib| kib * 1024)
-}
-
-fn run_setup(settings: &Settings, setup: &Setup) -> i32 {
-    let text = match setup.tool {
-        Tool::Cmake => integration_cmake::MODULE.to_owned(),
-        Tool::Ninja => integration_ninja::pool_file(&capacity(settings)),
-        Tool::Cargo => integration_cargo_cc::env_fragment("distcc-launch"),
-    };
-    let Some(path) = &setup.write else {
-        print!("{text}");
-        return 0;
-    };
-    match std::fs::write(path, text) {
-        Ok(()) => 0,
-        Err(error) => {
-            eprintln!("distcc-launch: could not write {}: {error}", path.display());
-            1
-        }
+        Commands::Jobs(jobs) => jobs::run(settings, &jobs),
+        Commands::Setup(setup) => setup::run(settings, &setup),
+        Commands::Classify(classify) => classify::run(settings, &classify),
+        Commands::Compile(compile) => compile::run(settings, &compile),
     }
 }
