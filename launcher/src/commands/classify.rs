@@ -255,11 +255,37 @@ fn in_words(judged: &Judged) -> String {
 /// The command for a person to read and a shell to run.
 fn spelled(command: &super::database::Command) -> String {
     let words = std::iter::once(&command.compiler).chain(&command.args);
-    let words: Vec<_> = words
-        .map(|word| {
-            let quoted = shlex::bytes::try_quote(word.as_bytes());
-            quoted.map_or_else(|_| word.as_bytes().to_vec(), |quoted| quoted.into_owned())
-        })
-        .collect();
+    let words: Vec<_> = words.map(|word| quoted(word.as_bytes())).collect();
     OsStr::from_bytes(&words.join(&b' ')).display().to_string()
+}
+
+/// A word as a shell takes it, in quotes only where it needs them.
+fn quoted(word: &[u8]) -> Vec<u8> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(byte);
+    if !word.is_empty() && word.iter().all(plain) {
+        return word.to_vec();
+    }
+    let mut out = vec![b'\''];
+    for byte in word {
+        match byte {
+            b'\'' => out.extend(b"'\\''"),
+            byte => out.push(*byte),
+        }
+    }
+    out.push(b'\'');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_the_words_back() {
+        for word in ["-DX=1", "", "a b", "-DX=\"'\\$\"", "'", "é", "#x", "~"] {
+            let spelled = quoted(word.as_bytes());
+            assert_eq!(shlex::bytes::split(&spelled), Some(vec![word.into()]));
+        }
+        assert_eq!(quoted(b"/usr/bin/c++"), b"/usr/bin/c++");
+    }
 }

@@ -33,7 +33,9 @@ pub(super) struct Finished<'p> {
 pub(super) fn run(settings: &Settings, plan: &Plan, jobs: u32, skip_unknown: bool) -> i32 {
     let children = Arc::new(Children::default());
     let heard = Arc::clone(&children);
-    os::listen(move |signal| heard.stop(signal));
+    if let Err(error) = os::listen(move |signal| heard.stop(signal)) {
+        eprintln!("distcc-launch: Ctrl-C will leave commands running: {error}");
+    }
     let mut report = Report::begin(plan, settings.journal_path());
     if !skip_unknown {
         report.refuse(&plan.unknown);
