@@ -4,8 +4,9 @@
 //! no mistake here. Source of the form: clang's page "JSON Compilation Database"; what CMake and Meson write differs in that `output`
 //! may be there and that `command` may start with a launcher.
 
+use crate::names;
 use crate::table::Effect;
-use crate::{Family, names, words};
+use crate::words::{Meaning, Word};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -71,31 +72,25 @@ pub fn launchers(words: &[OsString]) -> usize {
 }
 
 /// The output that the words after the compiler's name write down: the value of the last `-o`.
-pub fn written_output(family: Family, args: &[OsString]) -> Option<&OsStr> {
-    words::read(family, args)
-        .iter()
-        .rev()
+pub fn written_output<'a>(words: &[Word<'a>]) -> Option<&'a OsStr> {
+    let mut written = words.iter().rev();
+    written
         .find(|word| word.effect() == Some(Effect::Output))
-        .map(words::Word::value_os)
+        .map(Word::value_os)
 }
 
 /// The files that `-include` names.
-pub fn included(family: Family, args: &[OsString]) -> Vec<&OsStr> {
-    let is_include = |word: &&words::Word<'_>| {
-        matches!(word.meaning, words::Meaning::Option(opt)
+pub fn included<'w, 'a>(words: &'w [Word<'a>]) -> impl Iterator<Item = &'a OsStr> + 'w {
+    let is_include = |word: &&Word<'_>| {
+        matches!(word.meaning, Meaning::Option(opt)
             if matches!(opt.name, "-include" | "--include" | "--include="))
     };
-    let words = words::read(family, args);
-    words
-        .iter()
-        .filter(is_include)
-        .map(words::Word::value_os)
-        .collect()
+    words.iter().filter(is_include).map(Word::value_os)
 }
 
-/// A word `@file` that is left among the operands: the response file could not be read.
-pub fn missing_response_file(family: Family, args: &[OsString]) -> Option<&OsStr> {
-    words::read(family, args)
+/// The file of a word `@file` that is left among the operands: it could not be read.
+pub fn missing_response_file<'a>(words: &[Word<'a>]) -> Option<&'a OsStr> {
+    words
         .iter()
         .filter(|word| word.meaning.is_operand())
         .find_map(|word| word.value.strip_prefix(b"@"))

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{Family, words};
 use proptest::prelude::*;
 
 fn one(text: &str) -> Entry<'_> {
@@ -122,14 +123,14 @@ fn what_words_name_is_found() {
         "@x.modmap",
     ]);
     for family in [Family::Gcc, Family::Clang] {
-        assert_eq!(written_output(family, &args), Some("d/a.o".as_ref()));
-        assert_eq!(included(family, &args), ["p.h"]);
-        assert_eq!(
-            missing_response_file(family, &args),
-            Some("x.modmap".as_ref())
-        );
-        assert_eq!(written_output(family, &args[..2]), None);
-        assert_eq!(missing_response_file(family, &args[..2]), None);
+        let words = words::read(family, &args);
+        assert_eq!(written_output(&words), Some("d/a.o".as_ref()));
+        assert!(included(&words).eq(["p.h"]));
+        assert_eq!(missing_response_file(&words), Some("x.modmap".as_ref()));
+        let none = words::read(family, &args[..2]);
+        assert_eq!(written_output(&none), None);
+        assert_eq!(included(&none).count(), 0);
+        assert_eq!(missing_response_file(&none), None);
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use compiler::compdb::{self, Entry};
-use compiler::{Family, Reason, Surroundings, Verdict, classify, names, response};
+use compiler::{Family, Job, Reason, Surroundings, Verdict, classify, names, response, words};
 
 use crate::about::About;
 use crate::find::{self, Inode};
@@ -95,8 +95,8 @@ pub(super) struct Judged {
     pub(super) here: Option<Reason>,
     /// A response file that is not there (yet): build tools write some during the build.
     pub(super) lacks: Option<PathBuf>,
-    /// What it writes, absolute, as far as the words tell.
-    pub(super) output: Option<PathBuf>,
+    /// What it writes, in the command's folder, as far as the words tell.
+    pub(super) output: Option<OsString>,
 }
 
 /// Judges commands.  Each compiler is asked once, however many commands name it.
@@ -157,18 +157,18 @@ impl<'a> Judge<'a> {
         };
         match classify(family, cxx, &args, &surroundings) {
             Verdict::Distribute(job) => Judged {
-                here: reads_precompiled(family, &args, folder).then_some(Reason::PrecompiledHeader),
+                here: reads_precompiled(&job, folder).then_some(Reason::PrecompiledHeader),
                 lacks: None,
-                output: Some(tidy(&folder.join(job.output()))),
+                output: Some(job.output().to_owned()),
             },
             Verdict::RunHere(reason) => {
-                let lacks = compdb::missing_response_file(family, &args);
+                let words = words::read(family, &args);
+                let lacks = compdb::missing_response_file(&words);
                 Judged {
                     // To the scanner a word `@file` is one more file; what is wrong is that its words are not known.
                     here: Some(lacks.map_or(reason, |_| Reason::ResponseFile)),
                     lacks: lacks.map(PathBuf::from),
-                    output: compdb::written_output(family, &args)
-                        .map(|name| tidy(&folder.join(name))),
+                    output: compdb::written_output(&words).map(OsStr::to_owned),
                 }
             }
         }
@@ -205,12 +205,12 @@ impl<'a> Judge<'a> {
 }
 
 /// Does a precompiled header lie beside one that the command includes first?  The launch path sees it in the preprocessed text.
-fn reads_precompiled(family: Family, args: &[OsString], folder: &Path) -> bool {
-    let suffixes: &[&str] = match family {
+fn reads_precompiled(job: &Job<'_>, folder: &Path) -> bool {
+    let suffixes: &[&str] = match job.family() {
         Family::Gcc => &[".gch"],
         Family::Clang => &[".pch", ".gch"],
     };
-    compdb::included(family, args).into_iter().any(|header| {
+    compdb::included(job.words()).any(|header| {
         suffixes.iter().any(|suffix| {
             let mut beside = folder.join(header).into_os_string();
             beside.push(suffix);

@@ -7,15 +7,13 @@ mod jobs;
 mod setup;
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::settings::Settings;
 
 const EXIT_BAD_ARGUMENTS: i32 = 101;
-
-/// First words that are ours when we are called by our own name, whatever else there may be of that name.
-const RESERVED: [&str; 5] = ["classify", "compile", "help", "jobs", "setup"];
 
 #[derive(Parser)]
 #[command(
@@ -58,9 +56,14 @@ enum Commands {
     Compile(compile::Compile),
 }
 
-/// Is the command ours?  `--help` alone is; with more words it is a question to the default compiler, as build tools ask it.
+/// Is the command ours, whatever else there may be of its name?  `--help` alone is; with more words it is a question to the default
+/// compiler, as build tools ask it.
 pub(crate) fn is_ours(word: &OsStr, count: usize) -> bool {
-    RESERVED.iter().any(|reserved| word == *reserved) || (word == "--help" && count == 1)
+    match word.as_bytes() {
+        b"classify" | b"compile" | b"help" | b"jobs" | b"setup" => true,
+        b"--help" => count == 1,
+        _ => false,
+    }
 }
 
 /// Called without a word.

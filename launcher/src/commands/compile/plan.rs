@@ -79,10 +79,9 @@ impl Plan {
                 .cloned()
                 .collect();
             let judged = judge.judge(command, &folder);
-            let output = judged.output.or_else(|| {
-                let named = entry.output.as_deref().map(OsStr::from_bytes);
-                named.map(|name| tidy(&folder.join(name)))
-            });
+            let named = || entry.output.as_deref().map(OsStr::from_bytes);
+            let output = judged.output.as_deref().or_else(named);
+            let output = output.map(|name| tidy(&folder.join(name)));
             let effect = match &output {
                 Some(output) => Effect::Writes(output.clone()),
                 None => Effect::Runs(folder.clone(), words.clone()),
