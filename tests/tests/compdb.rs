@@ -633,6 +633,8 @@ fn the_filter_chooses_by_path() {
         .count();
     assert_eq!(made, 2);
 
+    let ran = project.run(&["compile", "--filter", "(?i)/SRC/U1.C", "-j2"]);
+    assert!(ran.out().starts_with("1 command in "), "{}", ran.out());
     let ran = project.run(&["compile", "--filter", "nothing"]);
     assert_eq!(ran.code(), 2);
     assert_eq!(
@@ -910,4 +912,77 @@ fn signals_end_all_that_runs() {
             !pids.iter().any(|pid| alive(pid))
         });
     }
+}
+
+/// A compiler that goes on until `marks/go` is there, whatever SIGTERM says.
+const STUBBORN: &str = r#"
+case "$1" in -*) exit 1;; esac
+trap "" TERM
+echo $$ > "$MARKS/draft" && mv "$MARKS/draft" "$MARKS/in"
+while [ ! -e "$MARKS/go" ]; do sleep 0.01; done
+"#;
+
+fn stubborn(project: &Project) {
+    project.program("gcc", STUBBORN);
+    project.database(&[("u.c", "gcc u")]);
+}
+
+#[test]
+fn the_second_signal_gives_no_time() {
+    let project = Project::new("");
+    stubborn(&project);
+    let mut running = start(&mut project.command(&["compile"]));
+    let pid = project.marks().join("in");
+    until("the compiler is at work", || pid.exists());
+    let pid = fs::read_to_string(pid).unwrap();
+    running.signal(Signal::INT);
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert!(
+        matches!(ran.code(), 130 | 143),
+        "the first that was heard: {ran:?}"
+    );
+    until("the compiler is gone", || !alive(pid.trim()));
+}
+
+#[test]
+fn signals_that_were_ignored_stay_ignored() {
+    let project = Project::new("");
+    stubborn(&project);
+    let command = project.command(&[]);
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "trap '' HUP; exec \"$0\" compile"])
+        .arg(launcher());
+    shell.current_dir(project.work()).env_clear();
+    shell.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    let mut running = start(&mut shell);
+    until("the compiler is at work", || {
+        project.marks().join("in").exists()
+    });
+    running.signal(Signal::HUP);
+    fs::write(project.marks().join("go"), "").unwrap();
+    let ran = running.finish();
+    assert_eq!(ran.code(), 0, "{ran:?}");
+}
+
+#[test]
+fn a_reader_who_leaves_early_is_no_failure() {
+    let project = Project::new("");
+    let commands: Vec<(&str, &str)> = (0..5000).map(|_| ("a.c", "gcc -c a.c")).collect();
+    project.database(&commands);
+    let mut command = Command::new("bash");
+    command.args(["-c", "set -o pipefail; \"$0\" classify --json | head -n 1"]);
+    command.arg(launcher()).current_dir(project.work());
+    command
+        .env_clear()
+        .env("PATH", &project.path)
+        .env("HOME", project.folder.path());
+    let ran = run(&mut command);
+    assert_eq!((ran.code(), ran.err()), (0, String::new()));
+    assert_eq!(ran.out().lines().count(), 1);
 }

@@ -170,8 +170,9 @@ impl Tally {
         }
         writeln!(
             out,
-            "{} of {all} commands in {paths} would be sent to hosts",
-            self.remote
+            "{} of {all} {} in {paths} would be sent to hosts",
+            self.remote,
+            if all == 1 { "command" } else { "commands" }
         )
     }
 }

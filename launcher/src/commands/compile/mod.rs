@@ -10,6 +10,7 @@ mod run;
 use std::path::PathBuf;
 
 use clap::Args;
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::database::{Database, Unusable};
 use super::jobs::capacity;
@@ -33,14 +34,19 @@ pub(super) struct Compile {
     #[arg(short = 'p', value_name = "DIR")]
     place: Option<PathBuf>,
     /// Only sources whose absolute path this expression finds
-    #[arg(long, value_name = "REGEX")]
-    filter: Option<regex::bytes::Regex>,
+    #[arg(long, value_name = "REGEX", value_parser = filter)]
+    filter: Option<Regex>,
     /// Commands at a time [default: all slots, as distcc-launch jobs prints them]
-    #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     jobs: Option<u32>,
     /// Leave out, without failing, commands whose program is no compiler that is known
     #[arg(long)]
     skip_unknown: bool,
+}
+
+/// Paths are bytes, so the expression is about bytes.
+fn filter(text: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(text).unicode(false).build()
 }
 
 pub(super) fn run(settings: &Settings, compile: &Compile) -> i32 {

@@ -71,10 +71,11 @@ impl<'p> Report<'p> {
             self.refused += count;
             self.worst = self.worst.max(1);
             self.line(&format!(
-                "distcc-launch: {} is no compiler that is known, so {count} command{} not run (the first: {}); \
+                "distcc-launch: {} is no compiler that is known, so {count} {} {} not run (the first: {}); \
                  --skip-unknown leaves such commands out",
                 program.display(),
-                if *count == 1 { " is" } else { "s are" },
+                commands(*count),
+                if *count == 1 { "is" } else { "are" },
                 file.display()
             ));
         }
@@ -156,8 +157,8 @@ impl<'p> Report<'p> {
         let seconds = self.started.elapsed().as_secs_f64();
         let all = self.plan.len();
         let mut text = match stopped {
-            false => format!("{all} commands in {seconds:.1} s"),
-            true => format!("stopped after {} of {all} commands", self.done),
+            false => format!("{all} {} in {seconds:.1} s", commands(all)),
+            true => format!("stopped after {} of {all} {}", self.done, commands(all)),
         };
         let skipped = match skip_unknown {
             true => self.plan.unknown.iter().map(|(_, count, _)| count).sum(),
@@ -200,6 +201,10 @@ impl<'p> Report<'p> {
             None => print(),
         }
     }
+}
+
+fn commands(count: usize) -> &'static str {
+    if count == 1 { "command" } else { "commands" }
 }
 
 /// How often each name came.
