@@ -67,7 +67,7 @@ pub fn classify<'a>(
 ) -> Verdict<'a> {
     let words = words::read(family, args);
     let draft = Draft::of(family, cxx, &words);
-    match weigh(family, &words, draft, args, about) {
+    match weigh(family, cxx, &words, draft, args, about) {
         Ok(job) => Verdict::Distribute(Job { words, ..job }),
         Err(reason) => Verdict::RunHere(reason),
     }
@@ -75,6 +75,7 @@ pub fn classify<'a>(
 
 fn weigh<'a>(
     family: Family,
+    cxx: bool,
     words: &[Word<'a>],
     draft: Draft<'a>,
     args: &'a [OsString],
@@ -98,6 +99,10 @@ fn weigh<'a>(
     if written == Some(b"-") {
         return Err(Reason::OutputToStdout);
     }
+    if written.is_some_and(|written| plain(written, about.cwd) == plain(source, about.cwd)) {
+        // gcc refuses, in its own words; clang puts its object in the source's place.
+        return Err(Reason::Malformed);
+    }
     let depfile = deps::depfile(family, &draft, language, source, written, about)?;
     if about.search_environment {
         return Err(Reason::SearchEnvironment);
@@ -114,6 +119,7 @@ fn weigh<'a>(
     };
     Ok(Job {
         family,
+        cxx,
         args,
         cwd: about.cwd,
         words: Vec::new(),
@@ -124,6 +130,18 @@ fn weigh<'a>(
         output,
         depfile,
     })
+}
+
+/// A path without a `./` or the current folder in front: enough to see that two words spell one file.
+fn plain<'a>(path: &'a [u8], cwd: &OsStr) -> &'a [u8] {
+    let inside = path
+        .strip_prefix(cwd.as_bytes())
+        .and_then(|rest| rest.strip_prefix(b"/"));
+    let mut rest = inside.unwrap_or(path);
+    while let Some(shorter) = rest.strip_prefix(b"./") {
+        rest = shorter;
+    }
+    rest
 }
 
 /// What it makes, when it is a compile at all and nothing ties it to this machine.
@@ -137,6 +155,7 @@ fn product(draft: &Draft<'_>) -> Result<Product, Reason> {
     let product = match draft.stage {
         Some(Stage::Preprocess) => return Err(Reason::Preprocesses),
         Some(Stage::Check) => return Err(Reason::ChecksOnly),
+        Some(Stage::Assembly) if draft.annotates => return Err(Reason::AnnotatedAssembly),
         Some(Stage::Assembly) => Product::Assembly,
         Some(Stage::Object) => Product::Object,
         None if draft.source.is_none() && draft.linker_input.is_none() => {

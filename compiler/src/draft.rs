@@ -24,11 +24,15 @@ pub(crate) struct Draft<'a> {
     pub(crate) guessed: Option<usize>,
     pub(crate) deps: Deps<'a>,
     pub(crate) debug: bool,
+    /// `-g3`: macros go into the debug information.
+    pub(crate) debug_macros: bool,
     pub(crate) debug_dir: bool,
     pub(crate) no_ident: bool,
     pub(crate) bitcode: bool,
     pub(crate) emits_llvm: bool,
     pub(crate) fallthrough: bool,
+    pub(crate) annotates: bool,
+    pub(crate) columns: bool,
     pub(crate) aux: bool,
     pub(crate) preprocessed: bool,
 }
@@ -42,6 +46,10 @@ pub(crate) struct Deps<'a> {
     pub(crate) file: Option<&'a [u8]>,
     /// Did the driver get `-MT` or `-MQ`?
     pub(crate) target: bool,
+    /// Did both `-MD` and `-MMD` occur?
+    pub(crate) both: bool,
+    /// Which of them came last.
+    last: Option<Dep>,
     /// The file that words passed to the preprocessor itself name (`-Wp,-MD,FILE`).
     pub(crate) passed_file: Option<&'a [u8]>,
 }
@@ -87,7 +95,7 @@ impl<'a> Draft<'a> {
             }
             Effect::Deps(dep) => self.deps.note(dep, word.value),
             Effect::Cpu if word.value == b"native" => self.stay(Reason::NativeCpu, index),
-            Effect::Debug => self.debug = word.value != b"0",
+            Effect::Debug => self.debug(word),
             Effect::DebugDir => self.debug_dir = true,
             Effect::Ident(named) => self.no_ident = !named,
             Effect::Bitcode => {
@@ -96,6 +104,8 @@ impl<'a> Draft<'a> {
             }
             Effect::NoBitcode => self.bitcode = self.emits_llvm,
             Effect::Fallthrough => self.fallthrough = true,
+            Effect::Annotates => self.annotates = true,
+            Effect::Columns => self.columns |= writes_columns(word.value),
             Effect::Aux => self.aux = true,
             Effect::Preprocessed => self.preprocessed = true,
             Effect::Letters => self.letters(word.value, index),
@@ -117,6 +127,14 @@ impl<'a> Draft<'a> {
     fn letters(&mut self, letters: &[u8], index: usize) {
         if letters.is_empty() || !letters.iter().all(|letter| b"AHPpx".contains(letter)) {
             self.stay(Reason::Dumps, index);
+        }
+    }
+
+    fn debug(&mut self, word: &Word<'_>) {
+        self.debug = word.value != b"0";
+        let level = matches!(word.meaning, Meaning::Option(opt) if matches!(opt.name, "-g" | "-ggdb" | "--debug="));
+        if level && !word.value.is_empty() {
+            self.debug_macros = word.value == b"3";
         }
     }
 
@@ -168,10 +186,35 @@ fn writes_format(family: Family, format: &[u8]) -> bool {
     }
 }
 
+/// Do these sanitizers tell where in a line something went wrong? The others keep no columns.
+fn writes_columns(kinds: &[u8]) -> bool {
+    const NONE: &[&[u8]] = &[
+        b"address",
+        b"kernel-address",
+        b"hwaddress",
+        b"thread",
+        b"leak",
+        b"memory",
+        b"fuzzer",
+        b"fuzzer-no-link",
+        b"safe-stack",
+        b"shadow-call-stack",
+        b"cfi",
+        b"dataflow",
+    ];
+    kinds
+        .split(|&b| b == b',')
+        .any(|kind| !NONE.contains(&kind))
+}
+
 impl<'a> Deps<'a> {
     fn note(&mut self, dep: Dep, value: &'a [u8]) {
         match dep {
-            Dep::All | Dep::User => self.asked = true,
+            Dep::All | Dep::User => {
+                self.asked = true;
+                self.both |= self.last.is_some_and(|last| last != dep);
+                self.last = Some(dep);
+            }
             Dep::File => self.file = Some(value),
             Dep::Target => self.target = true,
             Dep::Shape | Dep::Missing => {}

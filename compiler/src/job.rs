@@ -19,6 +19,7 @@ pub enum Product {
 #[derive(Debug, Clone)]
 pub struct Job<'a> {
     pub(crate) family: Family,
+    pub(crate) cxx: bool,
     pub(crate) args: &'a [OsString],
     pub(crate) cwd: &'a OsStr,
     pub(crate) words: Vec<Word<'a>>,
@@ -132,8 +133,9 @@ impl<'a> Job<'a> {
     /// The words after the compiler's name for a daemon that is given the preprocessed text (plain mode). A stock daemon's scanner
     /// takes them: one word that looks like a source, which comes first, then `-c` or `-S` and `-o OUTPUT`.
     pub fn remote_args(&self) -> Vec<OsString> {
-        let mut args = Vec::with_capacity(self.args.len() + 5);
-        args.push(remote::source_label(self.source, self.language));
+        let mut args = Vec::with_capacity(self.args.len() + 7);
+        remote::push_language(self.cxx, self.language, &mut args);
+        args.push(remote::source_label(self.cxx, self.source, self.language));
         args.push(match self.product {
             Product::Object => "-c".into(),
             Product::Assembly => "-S".into(),
@@ -180,6 +182,12 @@ impl<'a> Job<'a> {
             }
         }
         found
+    }
+
+    /// Does the product carry columns of the source, which preprocessing with a plain `-E` changes: debug information, or sanitizers that
+    /// tell where?
+    pub fn writes_columns(&self) -> bool {
+        self.draft.debug || self.draft.columns
     }
 
     /// Does the product carry debug information?

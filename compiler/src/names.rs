@@ -95,7 +95,9 @@ const SOURCES: &[&[u8]] = &[
 mod tests {
     use super::*;
 
-    fn said(base: &str) -> Option<(Option<Family>, bool, Option<&str>, Option<&str>)> {
+    type Said<'a> = (Option<Family>, bool, Option<&'a str>, Option<&'a str>);
+
+    fn said(base: &str) -> Option<Said<'_>> {
         let text = |bytes| std::str::from_utf8(bytes).expect("tests use UTF-8");
         guess(base.as_bytes()).map(|g| (g.family, g.cxx, g.triple.map(text), g.version.map(text)))
     }

@@ -45,6 +45,7 @@ macro_rules! reasons {
 
 #[rustfmt::skip]
 reasons! {
+    AnnotatedAssembly   "annotated-assembly"   Compile    "the assembler text quotes the lines of the source";
     AssemblerFiles      "assembler-files"      Compile    "an option lets the assembler read or write files of this machine";
     AssemblerListing    "assembler-listing"    Compile    "the assembler writes a listing";
     AssemblerSource     "assembler-source"     Compile    "the source is assembler, which the hosts do not take";

@@ -15,6 +15,10 @@ pub(crate) fn goes(family: Family, language: Language, word: &Word<'_>) -> bool 
         return false;
     };
     match opt.effect {
+        // Debug information records the option, and this value changes nothing.
+        Effect::Cpp if opt.name == "-finput-charset=" => {
+            word.value.eq_ignore_ascii_case(b"UTF-8") && family == Family::Gcc
+        }
         // clang names options in vain: so it shall there, when it does here.
         Effect::Cpp | Effect::Search | Effect::Deps(_) | Effect::Pass(Tool::Preprocessor) => {
             family == Family::Clang && !language.wants_preprocessor() && !looks_like_file(word)
@@ -38,6 +42,8 @@ pub(crate) fn goes(family: Family, language: Language, word: &Word<'_>) -> bool 
         | Effect::Bitcode
         | Effect::NoBitcode
         | Effect::Fallthrough
+        | Effect::Annotates
+        | Effect::Columns
         | Effect::Letters
         | Effect::Format
         | Effect::Sections
@@ -81,6 +87,17 @@ pub(crate) fn push(family: Family, word: &Word<'_>, args: &[OsString], out: &mut
     }
 }
 
+/// Names the language where the suffix of the preprocessed text does not say it: a C++ driver takes `.i` for C++.
+pub(crate) fn push_language(cxx: bool, language: Language, out: &mut Vec<OsString>) {
+    if needs_language(cxx, language) {
+        out.extend(["-x", Language::PreprocessedC.x_name()].map(OsString::from));
+    }
+}
+
+fn needs_language(cxx: bool, language: Language) -> bool {
+    cxx && language.preprocessed() == Language::PreprocessedC
+}
+
 /// The suffix that a stock daemon gives its temporary file for a source of this suffix, or `None` when it takes no such source.
 fn stock_suffix(suffix: &[u8]) -> Option<&'static str> {
     Some(match suffix {
@@ -94,12 +111,13 @@ fn stock_suffix(suffix: &[u8]) -> Option<&'static str> {
 
 /// The source's word for a daemon: as written when its suffix says the language to stock daemons, else with one that does. The name is
 /// a label: the text comes with the job.
-pub(crate) fn source_label(source: &[u8], language: Language) -> OsString {
+pub(crate) fn source_label(cxx: bool, source: &[u8], language: Language) -> OsString {
     let wanted = language.preprocessed_suffix();
+    let may_stay = language.wants_preprocessor() && !needs_language(cxx, language);
     let says_it = names::suffix(source).is_some_and(|suffix| {
-        let base = names::base(source);
-        base.len() > suffix.len() + 1
-            && (stock_suffix(suffix) == Some(wanted) || suffix == b"s" && wanted == "s")
+        let named = names::base(source).len() > suffix.len() + 1;
+        let fits = suffix == wanted.as_bytes() || may_stay && stock_suffix(suffix) == Some(wanted);
+        named && fits
     });
     let named = if says_it {
         source.to_vec()
@@ -123,6 +141,7 @@ pub struct DaemonJob {
     /// Index of the first word that no table knows, if there is one: pass it only inside a sandbox.
     pub unknown: Option<usize>,
     family: Family,
+    cxx: bool,
 }
 
 /// How words name the output.
@@ -151,6 +170,7 @@ impl DaemonJob {
             Product::Object => "-c",
             Product::Assembly => "-S",
         };
+        push_language(self.cxx, self.language, &mut out);
         out.extend([
             stop.into(),
             source.to_owned(),
@@ -247,6 +267,7 @@ pub fn check(family: Family, cxx: bool, args: &[OsString]) -> Result<DaemonJob, 
         product,
         unknown: draft.guessed.map(|at| words[at].at),
         family,
+        cxx,
     })
 }
 

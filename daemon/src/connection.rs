@@ -2,22 +2,21 @@
 //!
 //! A slot is held only while a compiler runs: slow peers cannot take one. A peer that goes away takes its job with it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
-use compiler::Product;
-use compiler::remote::{self, DaemonJob};
 use protocol::{Body, Limits, Outcome, Request, Source, Version, WaitStatus};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::compilers::Compiler;
+use crate::check::{Checked, Refused, check};
+use crate::crowd::Place;
 use crate::exit::Exit;
 use crate::job::{self, Finished, JobError, Plan};
 use crate::log::{self, Chain};
 use crate::receive::{self, ReceiveError, Received};
-use crate::scratch::{product_name, source_name};
 use crate::server::Server;
+use crate::shortage;
 use crate::stats::{Ended, Event};
 
 /// How long a peer may take nothing of its answer.
@@ -27,32 +26,58 @@ const CHUNK: usize = 256 << 10;
 /// Bytes after a request that are thrown away before a peer counts as broken.
 const MAX_TRAILING: u64 = 1 << 20;
 
-/// Serves one connection to its end. Every way out closes it.
-pub(crate) async fn serve<R, W>(
-    server: &Server,
-    mut reader: R,
-    mut writer: W,
-    watch: bool,
-    peer: &str,
-) where
+/// How a connection is to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Close {
+    Orderly,
+    /// Its peer takes nothing: what it was not given yet shall not stay with the kernel.
+    Abort,
+}
+
+/// Who is on the other side.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// What the log calls it.
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    /// Whether the end of what it sends means that it went away: not when that is a file.
+    pub(crate) watched: bool,
+}
+
+/// Serves one connection until it can be closed.
+pub(crate) async fn serve<R, W>(server: &Server, mut reader: R, mut writer: W, peer: &Peer) -> Close
+where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
     let start = Instant::now();
     server.stats.count(Event::Accepted);
+    let Peer {
+        name: peer,
+        place,
+        watched,
+    } = peer;
     let received = tokio::select! {
         received = receive::receive(&mut reader, Limits::for_daemon(), server.io_timeout) => received,
-        () = server.ending() => return,
+        () = place.sent_away() => Err(ReceiveError::TooMany),
+        () = server.ending() => return Close::Orderly,
     };
     let request = match received {
         Ok(Received::Request(request)) => *request,
-        Ok(Received::Nothing) => return log::debug!("{peer} connected and left"),
-        Err(error) => return report_broken(server, peer, &error, start),
+        Ok(Received::Nothing) => {
+            log::debug!("{peer} connected and left");
+            return Close::Orderly;
+        }
+        Err(error) => {
+            report_broken(server, peer, &error, start);
+            return Close::Orderly;
+        }
     };
+    place.complete();
     let label = Label::of(&request);
     let unwanted = async {
         tokio::select! {
-            () = gone(&mut reader, watch) => {}
+            () = gone(&mut reader, *watched) => {}
             () = server.ending() => {}
         }
     };
@@ -65,7 +90,9 @@ pub(crate) async fn serve<R, W>(
         && let Err(error) = send(&mut writer, &reply).await
     {
         log::info!("{peer}: could not hand over the answer: {error}");
+        return Close::Abort;
     }
+    Close::Orderly
 }
 
 /// How a connection ended, for the log and the counters.
@@ -79,7 +106,7 @@ struct End {
 enum Answer {
     Finished(Finished),
     /// Not run: the sentence goes to the client.
-    Refused(String),
+    Refused(Refused),
     /// Run, without anything to show for it.
     Failed(JobError),
     /// Nobody is left to answer.
@@ -89,18 +116,13 @@ enum Answer {
 }
 
 async fn compile(server: &Server, request: Request, unwanted: impl Future<Output = ()>) -> Answer {
-    let Request {
-        argv,
-        source: Source::Preprocessed(body),
-        ..
-    } = request
-    else {
-        return Answer::Refused("pump mode is not served yet".into());
+    let Source::Preprocessed(body) = request.source else {
+        return Answer::Refused(Refused::Pump);
     };
-    let argv: Vec<OsString> = argv.into_iter().map(OsString::from_vec).collect();
-    let (compiler, job) = match check(server, &argv) {
+    let argv = request.argv.into_iter().map(OsString::from_vec).collect();
+    let checked = match check(&server.compilers, server.sysroot.as_deref(), argv) {
         Ok(checked) => checked,
-        Err(sentence) => return Answer::Refused(sentence),
+        Err(refused) => return Answer::Refused(refused),
     };
     tokio::pin!(unwanted);
     let slot = tokio::select! {
@@ -116,66 +138,31 @@ async fn compile(server: &Server, request: Request, unwanted: impl Future<Output
         Ok(text) => text,
         Err(error) => return Answer::Broken(error),
     };
-    match run(server, &compiler, &job, &argv[1..], text, unwanted).await {
+    match run(server, &checked, text, unwanted).await {
         Ok(finished) => Answer::Finished(finished),
         Err(JobError::Unwanted) => Answer::Unwanted,
         Err(error) => Answer::Failed(error),
     }
 }
 
-/// May this be run here? The refusal is a sentence for the client.
-fn check(server: &Server, argv: &[OsString]) -> Result<(Compiler, DaemonJob), String> {
-    let (name, args) = argv.split_first().ok_or("the command has no words")?;
-    let compiler = server.compilers.named(name).ok_or_else(|| {
-        format!(
-            "no compiler {} on this host, or not an allowed one",
-            name.display()
-        )
-    })?;
-    let job = remote::check(compiler.family, compiler.cxx, args)
-        .map_err(|refusal| refusal.to_string())?;
-    if let Some(word) = job.unknown.and_then(|at| args.get(at)) {
-        return Err(format!(
-            "unknown option {}, which could read or write files of this host",
-            word.display()
-        ));
-    }
-    Ok((compiler, job))
-}
-
 async fn run(
     server: &Server,
-    compiler: &Compiler,
-    job: &DaemonJob,
-    args: &[OsString],
+    checked: &Checked,
     text: Vec<u8>,
     unwanted: impl Future<Output = ()>,
 ) -> Result<Finished, JobError> {
-    let folder = server.scratch.job().map_err(|source| JobError::Start {
-        program: "a job's folder".into(),
-        source,
-    })?;
-    let client = args
-        .get(job.source)
-        .map_or(OsStr::new(""), OsString::as_os_str);
-    let source = source_name(client, job.language.preprocessed_suffix());
-    let product = product_name(
-        &source,
-        if job.product == Product::Assembly {
-            "s"
-        } else {
-            "o"
-        },
-    );
-    std::fs::write(folder.path().join(&source), &text).map_err(|error| JobError::Start {
-        program: "the job: could not write its source".into(),
-        source: error,
-    })?;
+    let prepare = |what| move |source| JobError::Prepare { what, source };
+    let folder = shortage::wait_out(|| server.scratch.job()).await;
+    let folder = folder.map_err(prepare("its folder"))?;
+    let source = checked.source_name();
+    let product = checked.product_name(&source);
+    let written = shortage::wait_out(|| std::fs::write(folder.path().join(&source), &text)).await;
+    written.map_err(prepare("its source"))?;
     // The compile may take long; the text is on its way to the compiler now.
     drop(text);
     let plan = Plan {
-        program: &compiler.path,
-        args: &job.args_for(args, &source, &product),
+        program: &checked.compiler.path,
+        args: &checked.args(folder.path(), &source, &product),
         folder: folder.path(),
         product: &folder.path().join(&product),
     };
@@ -246,7 +233,7 @@ impl Answer {
                 stdout,
                 product,
             }) => outcome(version, status, stderr, stdout, product),
-            Self::Refused(sentence) => own(Exit::Failed, format!("refused: {sentence}")),
+            Self::Refused(refused) => own(Exit::Failed, format!("refused: {refused}")),
             Self::Failed(error) => own(error.exit(), Chain(&error).to_string()),
             Self::Unwanted | Self::Broken(_) => return None,
         })
@@ -272,8 +259,8 @@ impl Answer {
                     exit: Exit::Ok,
                 }
             }
-            Self::Refused(sentence) => {
-                log::warning!("{peer}: refused: {sentence}");
+            Self::Refused(refused) => {
+                log::warning!("{peer}: refused: {refused}");
                 end(Ended::Other, Exit::Failed)
             }
             Self::Failed(error) => {
@@ -320,7 +307,7 @@ impl JobError {
             Self::Start { .. } => Exit::CompilerMissing,
             Self::OutOfTime(_) => Exit::Timeout,
             Self::Unwanted => Exit::Io,
-            Self::Read { .. } | Self::TooLarge { .. } => Exit::Failed,
+            Self::Prepare { .. } | Self::Read { .. } | Self::TooLarge { .. } => Exit::Failed,
         }
     }
 }
@@ -352,7 +339,9 @@ impl Label {
 fn report_broken(server: &Server, peer: &str, error: &ReceiveError, start: Instant) {
     let (ended, exit) = match error {
         ReceiveError::Protocol(_) | ReceiveError::Pump => (Ended::BadRequest, Exit::Protocol),
-        ReceiveError::Io(_) | ReceiveError::TooSlow => (Ended::Disconnected, Exit::Io),
+        ReceiveError::Io(_) | ReceiveError::TooSlow | ReceiveError::TooMany => {
+            (Ended::Disconnected, Exit::Io)
+        }
     };
     log::info!("{peer}: {}", Chain(error));
     summary(

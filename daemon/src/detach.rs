@@ -1,6 +1,7 @@
 //! Into the background: the parent stays until the daemon listens, so that scripts can go on as soon as it returns.
 
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::exit::Exit;
@@ -76,7 +77,10 @@ fn leave_terminal() -> io::Result<()> {
 }
 
 /// A file that says something about this process for as long as it runs.
-pub(crate) struct Announcement(PathBuf);
+pub(crate) struct Announcement {
+    /// Nothing for a device or a pipe, which is not ours to remove.
+    remove: Option<PathBuf>,
+}
 
 impl Announcement {
     /// Writes `line` to `path`, at once and whole: a reader sees all of it or no file.
@@ -85,22 +89,31 @@ impl Announcement {
     /// The folder cannot be written to.
     pub(crate) fn write(path: &Path, line: u64) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
+        if path.metadata().is_ok_and(|about| !about.is_file()) {
+            let mut device = std::fs::OpenOptions::new().write(true).open(&path)?;
+            writeln!(device, "{line}")?;
+            return Ok(Self { remove: None });
+        }
         let folder = path.parent().unwrap_or(Path::new("/"));
-        let mut file = tempfile::Builder::new()
+        let readable = std::fs::Permissions::from_mode(0o644);
+        let mut builder = tempfile::Builder::new();
+        let mut file = builder
             .prefix(".distccd-")
+            .permissions(readable)
             .tempfile_in(folder)?;
         writeln!(file, "{line}")?;
-        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o644))?;
         file.persist(&path).map_err(|error| error.error)?;
-        Ok(Self(path))
+        Ok(Self { remove: Some(path) })
     }
 }
 
 impl Drop for Announcement {
     fn drop(&mut self) {
         // Root wrote it; whoever root became may not be allowed to remove it.
-        if let Err(error) = std::fs::remove_file(&self.0) {
-            log::info!("could not remove {}: {error}", self.0.display());
+        if let Some(path) = &self.remove
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            log::info!("could not remove {}: {error}", path.display());
         }
     }
 }
@@ -118,5 +131,11 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "4711\n");
         drop(announcement);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_device_stays_what_it_is() {
+        drop(Announcement::write(Path::new("/dev/null"), 4711).unwrap());
+        assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
     }
 }

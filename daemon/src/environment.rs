@@ -29,6 +29,8 @@ const SURPRISES: &[&str] = &[
     "NOTIFY_SOCKET",
     "OBJCPLUS_INCLUDE_PATH",
     "OBJC_INCLUDE_PATH",
+    "OLDPWD",
+    "PWD",
     "QA_OVERRIDE_GCC3_OPTIONS",
     "SUNPRO_DEPENDENCIES",
 ];

@@ -17,7 +17,7 @@ pub(crate) struct Ends {
     pub(crate) reader: Pin<Box<dyn AsyncRead>>,
     pub(crate) writer: Pin<Box<dyn AsyncWrite>>,
     /// Whether the end of the input means that the peer went away: not when it is a file.
-    pub(crate) watch: bool,
+    pub(crate) watched: bool,
 }
 
 /// Is standard input a socket, as inetd leaves it?
@@ -66,11 +66,11 @@ pub(crate) fn peer_ip() -> Option<IpAddr> {
 pub(crate) fn ends() -> io::Result<Ends> {
     let input = own(rustix::stdio::stdin())?;
     let output = own(rustix::stdio::stdout())?;
-    let watch = is_stream(&input)?;
+    let watched = is_stream(&input)?;
     Ok(Ends {
         reader: reader(input)?,
         writer: writer(output)?,
-        watch,
+        watched,
     })
 }
 

@@ -17,7 +17,7 @@ use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::io::unix::AsyncFd;
 
-use crate::{log, os};
+use crate::{log, os, shortage};
 
 /// What is the same for all jobs.
 #[derive(Debug)]
@@ -57,6 +57,11 @@ pub(crate) struct Finished {
 pub(crate) enum JobError {
     #[error("could not start {program}")]
     Start { program: String, source: io::Error },
+    #[error("could not put the job together: {what}")]
+    Prepare {
+        what: &'static str,
+        source: io::Error,
+    },
     #[error("the compile took longer than {0:?}, the limit of --job-lifetime")]
     OutOfTime(Duration),
     #[error("nobody wants the job any more")]
@@ -85,14 +90,19 @@ pub(crate) async fn run(
         program: plan.program.display().to_string(),
         source,
     };
-    let (stdout, stderr) = (
-        memory("stdout").map_err(start)?,
-        memory("stderr").map_err(start)?,
-    );
-    let mut running = Running::start(plan, conditions, &stdout, &stderr).map_err(start)?;
+    tokio::pin!(unwanted);
+    let begin = || {
+        let (stdout, stderr) = (memory("stdout")?, memory("stderr")?);
+        let running = Running::start(plan, conditions, &stdout, &stderr)?;
+        Ok((running, stdout, stderr))
+    };
+    let (mut running, stdout, stderr) = tokio::select! {
+        begun = shortage::wait_out(begin) => begun.map_err(start)?,
+        () = &mut unwanted => return Err(JobError::Unwanted),
+    };
     let status = tokio::select! {
         status = running.wait() => status.map_err(|source| JobError::Read { what: "exit status", source })?,
-        () = unwanted => return Err(JobError::Unwanted),
+        () = &mut unwanted => return Err(JobError::Unwanted),
         () = limit(conditions.lifetime) => {
             return Err(JobError::OutOfTime(conditions.lifetime.unwrap_or_default()));
         }

@@ -15,6 +15,8 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::access::AccessList;
 use crate::compilers::Compilers;
+use crate::connection::{self, Peer};
+use crate::crowd::{self, Crowd};
 use crate::detach::{self, Announcement, Detached, Ready};
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -24,7 +26,7 @@ use crate::options::{LogTo, Options};
 use crate::scratch::{self, Scratch};
 use crate::server::{self, Server};
 use crate::stats::Stats;
-use crate::{DaemonError, cannot, connection, inetd, listen, user};
+use crate::{DaemonError, cannot, inetd, listen, user};
 
 /// What is settled before anything starts.
 struct Settled {
@@ -137,7 +139,7 @@ fn start(
     log::notice!("listening on {address}, {} jobs at once", options.jobs);
     log::info!(
         "jobs are compiled in {}; compilers: {}",
-        server.scratch.root().display(),
+        server.scratch.place().display(),
         server.compilers.names().join(" ")
     );
     drop(entered);
@@ -175,8 +177,8 @@ fn prepare(
 ) -> Result<Server, DaemonError> {
     user::discard_root(options.user.as_deref())?;
     let place = scratch::place(environment.tmpdir());
-    let scratch =
-        Scratch::new(&place).map_err(cannot(format!("make a folder in {}", place.display())))?;
+    let error = cannot(format!("make a folder in {}", place.display()));
+    let scratch = Scratch::new(place).map_err(error)?;
     let to = match &options.log_to {
         LogTo::File(file) => {
             LogTo::File(std::path::absolute(file).map_err(cannot("find the log file"))?)
@@ -184,17 +186,17 @@ fn prepare(
         other => other.clone(),
     };
     log::open(&to, options.log_level);
-    std::env::set_current_dir(scratch.root()).map_err(cannot("enter the folder for jobs"))?;
+    let sysroot = options.sysroot.as_ref().map(std::path::absolute);
+    let sysroot = sysroot.transpose().map_err(cannot("find --sysroot"))?;
+    std::env::set_current_dir(scratch.place()).map_err(cannot("enter the folder for jobs"))?;
     for note in &options.notes {
         log::warning!("{note}");
-    }
-    if options.sysroot.is_some() {
-        log::info!("--sysroot has no effect: -specs= is refused");
     }
     let limits = Limits::for_daemon();
     Ok(Server {
         access: AccessList::new(&options.allow, options.allow_private),
         compilers: settled.compilers,
+        sysroot,
         conditions: Conditions {
             environment: environment.for_compilers(&options.pass_env),
             nice: options.nice,
@@ -206,6 +208,7 @@ fn prepare(
         scratch,
         slots: Semaphore::new(options.jobs),
         jobs: options.jobs,
+        crowd: Crowd::new(crowd::room(options.jobs)),
         stats: Stats::default(),
         io_timeout: settled.io_timeout,
         ends,
@@ -293,14 +296,18 @@ pub(crate) fn serve_stdin(
         let inetd::Ends {
             reader,
             writer,
-            watch,
+            watched,
         } = inetd::ends().map_err(cannot("use standard input and output"))?;
         let wait = end_of_daemon(options.lifetime).map_err(cannot("wait for signals"))?;
-        let peer = inetd::peer_name();
-        let serving = connection::serve(&server, reader, writer, watch, &peer);
+        let peer = Peer {
+            name: inetd::peer_name(),
+            place: server.crowd.enter(),
+            watched,
+        };
+        let serving = connection::serve(&server, reader, writer, &peer);
         tokio::pin!(serving);
         tokio::select! {
-            () = &mut serving => {}
+            _ = &mut serving => {}
             () = wait => {
                 let _ = ends.send(true);
                 serving.await;

@@ -3,18 +3,16 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use tokio::net::TcpStream;
 
 use crate::log;
 use crate::resolve;
+use crate::shortage::BACK_OFF;
 
 /// Connections that the kernel holds until they are accepted, as stock has it.
 const BACKLOG: i32 = 1024;
-/// Between two tries to accept when descriptors or memory ran out.
-const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// Why nobody can connect.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -81,6 +82,7 @@ enum Sink {
 static SINK: OnceLock<Sink> = OnceLock::new();
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Notice as u8);
 
+const SYSLOG: &str = "/dev/log";
 /// Facility "daemon" of syslog.
 const DAEMON: u8 = 3 << 3;
 
@@ -98,19 +100,19 @@ pub(crate) fn open(to: &LogTo, level: Level) {
                     "failed to open log file {}: {error}; logging to syslog",
                     path.display()
                 );
-                syslog()
+                syslog(Path::new(SYSLOG))
             }
         },
-        LogTo::Syslog => syslog(),
+        LogTo::Syslog => syslog(Path::new(SYSLOG)),
     };
     LEVEL.store(level as u8, Ordering::Relaxed);
     // A second call keeps the first sink; there is none in this program.
     let _ = SINK.set(sink);
 }
 
-fn syslog() -> Sink {
+fn syslog(path: &Path) -> Sink {
     let connected = UnixDatagram::unbound().and_then(|socket| {
-        socket.connect("/dev/log")?;
+        socket.connect(path)?;
         // A stuck syslog must not hold up compiles; its lines are lost then.
         socket.set_nonblocking(true)?;
         Ok(socket)
@@ -129,24 +131,25 @@ pub(crate) fn write(level: Level, message: fmt::Arguments<'_>) {
         return;
     }
     let text = Escaped(&message.to_string()).to_string();
-    let pid = std::process::id();
-    let prefix = level.prefix();
     // A line that cannot be written has nowhere to be reported.
-    let _ = match SINK.get() {
-        Some(Sink::File(file)) => {
-            (&*file).write_all(format!("distccd[{pid}] {prefix}{text}\n").as_bytes())
+    let _ = SINK.get().unwrap_or(&Sink::Stderr).write(level, &text);
+}
+
+impl Sink {
+    fn write(&self, level: Level, text: &str) -> io::Result<()> {
+        let pid = std::process::id();
+        let line = || format!("distccd[{pid}] {}{text}\n", level.prefix());
+        match self {
+            Self::File(file) => (&*file).write_all(line().as_bytes()),
+            Self::Stderr => io::stderr().write_all(line().as_bytes()),
+            Self::Nowhere => Ok(()),
+            Self::Syslog(socket) => {
+                let rank = DAEMON | level as u8;
+                let datagram = format!("<{rank}>distccd[{pid}]: {}{text}", level.prefix());
+                socket.send(datagram.as_bytes()).map(drop)
+            }
         }
-        Some(Sink::Syslog(socket)) => {
-            let rank = DAEMON | level as u8;
-            socket
-                .send(format!("<{rank}>distccd[{pid}]: {prefix}{text}").as_bytes())
-                .map(drop)
-        }
-        Some(Sink::Nowhere) => Ok(()),
-        Some(Sink::Stderr) | None => {
-            io::stderr().write_all(format!("distccd[{pid}] {prefix}{text}\n").as_bytes())
-        }
-    };
+    }
 }
 
 /// Text with control characters written as `\xNN`.
@@ -201,6 +204,19 @@ mod tests {
         assert_eq!(Level::from_name("debug"), Some(Level::Debug));
         assert_eq!(Level::from_name("loud"), None);
         assert!(Level::Error < Level::Notice);
+    }
+
+    #[test]
+    fn syslog_gets_datagrams() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        assert!(matches!(syslog(&path), Sink::Nowhere));
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        syslog(&path).write(Level::Warning, "too late").unwrap();
+        let mut datagram = [0; 100];
+        let len = receiver.recv(&mut datagram).unwrap();
+        let expected = format!("<28>distccd[{}]: Warning: too late", std::process::id());
+        assert_eq!(std::str::from_utf8(&datagram[..len]).unwrap(), expected);
     }
 
     #[test]

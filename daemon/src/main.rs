@@ -11,8 +11,10 @@
 //! `docs/security.md` says what stops whom.
 
 mod access;
+mod check;
 mod compilers;
 mod connection;
+mod crowd;
 mod detach;
 mod environment;
 mod exit;
@@ -27,6 +29,7 @@ mod receive;
 mod resolve;
 mod scratch;
 mod server;
+mod shortage;
 mod stats;
 mod user;
 
@@ -91,11 +94,7 @@ fn main() -> ExitCode {
             };
         }
         Err(Instead::Refuse(exit, why)) => {
-            let _ = writeln!(
-                std::io::stderr(),
-                "distccd: {}",
-                why.trim_start_matches("error: ").trim_end()
-            );
+            let _ = writeln!(std::io::stderr(), "distccd: {}", why);
             return ExitCode::from(exit.code());
         }
     };

@@ -19,25 +19,26 @@ use crate::log::Level;
 const ABOUT: &str = "\
 Compiles what distcc clients send: distcc-launch and stock distcc, plain and ,lzo hosts.
 
-Takes the options of stock distccd. Compilers are found once at start in DISTCCD_PATH or PATH; a client names one of
-them and cannot name anything else. Without --allow only private networks are served.";
+Takes the options of stock distccd. Compilers are found once at start in DISTCCD_PATH or PATH; a client names one of them and \
+cannot name anything else. Without --allow only private networks are served.";
 
 const EXAMPLES: &str = "\
 Examples:
-  distcc-launchd --daemon --allow 10.0.0.0/8         serve a network in the background
-  distcc-launchd --no-detach --log-stderr -j 8       try it in a terminal, eight compiles at once
-  distcc-launchd --listen 127.0.0.1 --port 0 --port-file port --daemon
-                                                     for scripts: any free port, written to a file
+  distcc-launchd --daemon --allow 10.0.0.0/8      serve a network, in the background
+  distcc-launchd --no-detach --log-stderr -j 8    try it in a terminal
+  distcc-launchd --daemon --listen 127.0.0.1 --port 0 --port-file port
+                                                  for scripts: on any free port
 
 Environment:
-  DISTCCD_PATH          where compilers are looked for, and their PATH (default: PATH)
-  DISTCC_CMDLIST        file of allowed compilers, one absolute path per line
+  DISTCCD_PATH             where compilers are looked for, and their PATH (default: PATH)
+  DISTCC_CMDLIST           file of allowed compilers, one absolute path per line
   DISTCC_CMDLIST_NUMWORDS  how many trailing parts of a path must match (default: 1)
-  DISTCC_IO_TIMEOUT     seconds to wait for a client whose preprocessor is running (default: 300)
-  DISTCC_TCP_DEFER_ACCEPT  0: wake for connections that sent nothing yet
-  TMPDIR                where jobs are compiled (default: /dev/shm where it is memory, else /tmp)
+  DISTCC_IO_TIMEOUT        seconds that a client may preprocess (default: 300)
+  DISTCC_TCP_DEFER_ACCEPT  0: also wake for connections that sent nothing yet
+  TMPDIR                   where to compile (default: /dev/shm if in memory, else /tmp)
 
-Exit: 0, or 101 bad options, 102 cannot listen, 110 no compiler found, 112 cannot change user, 100 anything else.";
+Exit codes: 101 bad options, 102 cannot listen, 110 no compiler found, 112 cannot change user, \
+100 anything else.";
 
 /// Words of the command line, as typed.
 #[derive(Debug, Parser)]
@@ -266,11 +267,18 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Options,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             Err(Instead::Print(error.render().to_string()))
         }
-        Err(error) => Err(Instead::Refuse(
-            Exit::BadArguments,
-            error.render().to_string(),
-        )),
+        Err(error) => Err(Instead::Refuse(Exit::BadArguments, first_part(&error))),
     }
+}
+
+/// What is wrong, without the tips, which are of no use where other words are ignored.
+fn first_part(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let part = text.split("\n\n").next().unwrap_or_default();
+    format!(
+        "{}; see --help",
+        part.trim_start_matches("error: ").trim_end()
+    )
 }
 
 /// The name that we were called by: `distccd` when a link says so.

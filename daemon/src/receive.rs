@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
 /// How long a part of a request may take that brings nothing.
-const PATIENCE: Duration = Duration::from_millis(4500);
+const PATIENCE: Duration = Duration::from_secs(6);
 /// The most patience that bytes can earn.
 const MAX_PATIENCE: Duration = Duration::from_secs(10);
 /// What earns a second.
@@ -37,6 +37,8 @@ pub(crate) enum ReceiveError {
     Io(#[from] std::io::Error),
     #[error("the request came too slowly")]
     TooSlow,
+    #[error("there were too many connections, and this one was the longest incomplete")]
+    TooMany,
 }
 
 /// A point in time that moves on with each byte.

@@ -1,4 +1,4 @@
-//! Folders for jobs: one private root for the daemon, one folder in it for each job, gone when the job is.
+//! Folders for jobs: a private one for each, gone when the job is.
 //!
 //! In memory where the system has a file system for that, since creating files is most of what a small job costs
 //! (facts performance.md 4); under TMPDIR when the environment names one.
@@ -7,7 +7,6 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Free bytes that a file system in memory must have to be preferred.
 const ENOUGH: u64 = 512 << 20;
@@ -39,44 +38,37 @@ fn is_roomy_memory(folder: &Path) -> bool {
         .is_ok()
 }
 
-/// The daemon's own folder. Removed with everything in it when dropped.
+/// Where jobs have their folders. Empty while no job runs.
 #[derive(Debug)]
 pub(crate) struct Scratch {
-    root: tempfile::TempDir,
-    next: AtomicU64,
+    place: PathBuf,
 }
 
 impl Scratch {
-    /// Makes a folder that only this user can enter.
+    /// Looks whether folders can be made in `place`.
     ///
     /// # Errors
     /// `place` does not exist or cannot be written to.
-    pub(crate) fn new(place: &Path) -> io::Result<Self> {
-        let private = std::fs::Permissions::from_mode(0o700);
-        let root = tempfile::Builder::new()
-            .prefix("distccd_")
-            .permissions(private)
-            .tempdir_in(place)?;
-        Ok(Self {
-            root,
-            next: AtomicU64::new(0),
-        })
+    pub(crate) fn new(place: PathBuf) -> io::Result<Self> {
+        let scratch = Self { place };
+        scratch.job()?;
+        Ok(scratch)
     }
 
-    pub(crate) fn root(&self) -> &Path {
-        self.root.path()
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
     }
 
-    /// An empty folder for one job.
+    /// An empty folder for one job, under a name that nobody can guess and that only this user can enter.
     ///
     /// # Errors
-    /// The file system is full, or somebody removed the root.
+    /// The file system is full, or somebody removed the place.
     pub(crate) fn job(&self) -> io::Result<JobFolder> {
-        // Names need not be secret: nobody else can enter the root.
-        let path = self
-            .root()
-            .join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
-        std::fs::create_dir(&path)?;
+        let private = std::fs::Permissions::from_mode(0o700);
+        let mut builder = tempfile::Builder::new();
+        let folder = builder.prefix("distccd_").permissions(private);
+        // From here on it is ours to remove, and to say so when that fails.
+        let path = folder.tempdir_in(&self.place)?.keep();
         Ok(JobFolder { path })
     }
 }
@@ -144,21 +136,20 @@ mod tests {
     #[test]
     fn folders_are_private_and_go_away() {
         let place = tempfile::tempdir().unwrap();
-        let scratch = Scratch::new(place.path()).unwrap();
+        let count = || std::fs::read_dir(place.path()).unwrap().count();
+        let scratch = Scratch::new(place.path().to_owned()).unwrap();
+        assert_eq!(count(), 0);
         let (one, two) = (scratch.job().unwrap(), scratch.job().unwrap());
         assert_ne!(one.path(), two.path());
-        let mode = std::fs::metadata(scratch.root())
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o700);
+        let about = std::fs::metadata(one.path()).unwrap();
+        assert_eq!(about.permissions().mode() & 0o777, 0o700);
         std::fs::create_dir(one.path().join("sub")).unwrap();
         std::fs::write(one.path().join("sub/file"), "x").unwrap();
-        let gone = one.path().to_owned();
         drop(one);
-        assert!(!gone.exists() && two.path().exists());
-        drop((two, scratch));
-        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+        assert!(count() == 1 && two.path().exists());
+        drop(two);
+        assert_eq!(count(), 0);
+        assert!(Scratch::new(place.path().join("none")).is_err());
     }
 
     #[test]

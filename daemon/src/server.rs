@@ -1,6 +1,7 @@
 //! What all connections share, and the loop that accepts them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::access::AccessList;
 use crate::compilers::Compilers;
-use crate::connection;
+use crate::connection::{self, Close, Peer};
+use crate::crowd::{Crowd, Place};
 use crate::job::Conditions;
 use crate::listen;
 use crate::log;
@@ -24,11 +26,14 @@ const LAST_MOMENTS: Duration = Duration::from_secs(3);
 pub(crate) struct Server {
     pub(crate) access: AccessList,
     pub(crate) compilers: Compilers,
+    /// Where specs files that clients may name are.
+    pub(crate) sysroot: Option<PathBuf>,
     pub(crate) conditions: Conditions,
     pub(crate) scratch: Scratch,
     /// As many permits as compiles may run at once; first come, first served.
     pub(crate) slots: Semaphore,
     pub(crate) jobs: usize,
+    pub(crate) crowd: Arc<Crowd>,
     pub(crate) stats: Stats,
     /// How long a client may preprocess.
     pub(crate) io_timeout: Duration,
@@ -52,8 +57,12 @@ pub(crate) async fn run(server: Arc<Server>, listener: TcpListener, stats: Optio
         tokio::spawn(stats::serve(Arc::clone(&server), stats));
     }
     loop {
+        let next = async {
+            server.crowd.open().await;
+            listen::accept(&listener).await
+        };
         let (stream, peer) = tokio::select! {
-            accepted = listen::accept(&listener) => accepted,
+            accepted = next => accepted,
             () = server.ending() => break,
         };
         if !server.access.allows(peer.ip()) {
@@ -61,8 +70,9 @@ pub(crate) async fn run(server: Arc<Server>, listener: TcpListener, stats: Optio
             continue;
         }
         let (server, alive) = (Arc::clone(&server), alive.clone());
+        let place = server.crowd.enter();
         tokio::spawn(async move {
-            serve(&server, stream, peer).await;
+            serve(&server, stream, peer, place).await;
             drop(alive);
         });
     }
@@ -75,10 +85,20 @@ pub(crate) async fn run(server: Arc<Server>, listener: TcpListener, stats: Optio
     }
 }
 
-async fn serve(server: &Server, mut stream: TcpStream, peer: SocketAddr) {
+async fn serve(server: &Server, mut stream: TcpStream, address: SocketAddr, place: Place) {
     if let Err(error) = stream.set_nodelay(true) {
-        log::debug!("{peer}: {error}");
+        log::debug!("{address}: {error}");
     }
+    let peer = Peer {
+        name: address.to_string(),
+        place,
+        watched: true,
+    };
     let (reader, writer) = stream.split();
-    connection::serve(server, reader, writer, true, &peer.to_string()).await;
+    let close = connection::serve(server, reader, writer, &peer).await;
+    if close == Close::Abort
+        && let Err(error) = stream.set_zero_linger()
+    {
+        log::debug!("{address}: {error}");
+    }
 }

@@ -325,7 +325,7 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener) {
         }
         let server = Arc::clone(&server);
         tokio::spawn(async move {
-            let page = server.stats.page(server.jobs, server.scratch.root());
+            let page = server.stats.page(server.jobs, server.scratch.place());
             let answered = tokio::time::timeout(PATIENCE, answer(stream, page)).await;
             if !matches!(answered, Ok(Ok(()))) {
                 crate::log::debug!("{peer}: did not take the statistics");

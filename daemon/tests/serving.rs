@@ -159,27 +159,21 @@ fn compilers_get_only_what_they_need() {
 #[test]
 fn temporary_names_do_not_reach_objects() {
     let daemon = Daemon::start();
-    // Without line markers the compiler knows only the file's own name.
-    let one = request(
-        Version::Plain,
-        &["g++", "-O1", "-g", "-c", "dir/x.cc", "-o", "x.o"],
-        "struct S { S(); }; static S s;\n",
-    );
-    let objects: Vec<Vec<u8>> = (0..2).map(|_| bytes(daemon.compile(&one).object)).collect();
-    let object = &objects[0];
-    assert!(!object.is_empty());
-    let contains = |text: &[u8]| object.windows(text.len()).any(|window| window == text);
-    assert!(contains(b"x.ii"));
-    let without = request(
-        Version::Plain,
-        &["g++", "-O1", "-c", "dir/x.cc", "-o", "x.o"],
-        "struct S { S(); }; static S s;\n",
-    );
-    let objects: Vec<Vec<u8>> = (0..2)
-        .map(|_| bytes(daemon.compile(&without).object))
-        .collect();
-    assert!(objects[0] == objects[1]);
-    assert!(!objects[0].windows(8).any(|window| window == b"distccd_"));
+    // Without line markers the compiler knows the file's own name only, and its own folder.
+    let source = "struct S { S(); }; static S s;\n";
+    for compiler in ["g++", "clang++"] {
+        for debug in ["-g0", "-g", "-gdwarf-4"] {
+            let words = [compiler, "-O1", debug, "-c", "dir/x.cc", "-o", "x.o"];
+            let job = request(Version::Plain, &words, source);
+            let [one, two] = [(); 2].map(|()| bytes(daemon.compile(&job).object));
+            assert!(
+                !one.is_empty() && one == two,
+                "{words:?}: different objects"
+            );
+            let contains = |text: &[u8]| one.windows(text.len()).any(|window| window == text);
+            assert!(contains(b"x.ii") && !contains(b"distccd_"), "{words:?}");
+        }
+    }
     daemon.end();
 }
 
@@ -339,4 +333,29 @@ fn a_garbled_peer_of_inetd_gets_nothing() {
         .unwrap();
     assert!(read_to_end(&mut child.stdout.take().unwrap()).is_empty());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn root_is_given_up() {
+    let daemon = Daemon::with(&["--user", "nobody"], &[]);
+    // The port is announced by root, and served by the other.
+    daemon.assert_serves();
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
+    let line = |name: &str| {
+        let found = status.lines().find_map(|line| line.strip_prefix(name));
+        found.unwrap().split_whitespace().collect::<Vec<_>>()
+    };
+    if rustix::process::geteuid().is_root() {
+        assert!(line("Uid:").iter().all(|id| *id != "0"), "{status}");
+        assert!(line("Gid:").iter().all(|id| *id != "0"), "{status}");
+        assert!(line("Groups:").is_empty(), "{status}");
+        for thread in fs::read_dir(format!("/proc/{}/task", daemon.child.id())).unwrap() {
+            let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+            assert!(!status.contains("Uid:\t0"), "{status}");
+        }
+    } else {
+        assert!(daemon.log().contains("--user nobody is ignored"));
+    }
+    assert_eq!(line("NoNewPrivs:"), ["1"]);
+    daemon.end();
 }

@@ -90,6 +90,7 @@ fn stock_distcc_compiles_as_here() {
             "#include <string>\nstatic std::string s = \"x\";\nint f() { return s.size(); }\n",
         );
         space.assert_equal("gcc -O2 -c good.c -o good.o", "good.o");
+        space.assert_equal("gcc -g -O2 -c warns.c -o warns.o", "warns.o");
         space.assert_equal("gcc -c good.c", "good.o");
         space.assert_equal("gcc -O1 -S good.c -o good.s", "good.s");
         space.assert_equal("gcc -Wall -c warns.c -o warns.o", "warns.o");
@@ -104,7 +105,7 @@ fn stock_distcc_compiles_as_here() {
         .lines()
         .filter(|line| line.contains("(dcc_job_summary)"))
         .collect();
-    assert_eq!(summaries.len(), 18, "{log}");
+    assert_eq!(summaries.len(), 20, "{log}");
     assert!(
         summaries[0].contains("] (dcc_job_summary) client: 127.0.0.1:")
             && summaries[0].contains(" COMPILE_OK exit:0 sig:0 core:0 ret:0 time:")
@@ -113,9 +114,9 @@ fn stock_distcc_compiles_as_here() {
         summaries[0]
     );
     assert!(
-        summaries[4].contains(" COMPILE_ERROR exit:1 sig:0 core:0 ret:0 time:"),
+        summaries[5].contains(" COMPILE_ERROR exit:1 sig:0 core:0 ret:0 time:"),
         "{}",
-        summaries[4]
+        summaries[5]
     );
     daemon.end();
 }
@@ -132,6 +133,49 @@ fn a_refusal_reaches_the_user() {
         stderr.contains("distcc-launchd: refused: ") && stderr.contains("-wrapper"),
         "{stderr}"
     );
+    daemon.end();
+}
+
+/// A stand-in ssh drops what is for itself and runs the rest, as sshd would.
+#[test]
+fn ssh_hosts_work() {
+    let daemon = Daemon::start();
+    let mut space = Space::new(&daemon, "");
+    let ssh = space.path().join("ssh");
+    let text = "while [ \"$1\" = -l ]; do shift 2; done\nshift\nexec \"$@\"\n";
+    common::script(&ssh, text);
+    fs::write(space.path().join("a.c"), "int f(void) { return 1; }\n").unwrap();
+    for host in ["@host", "ann@host"] {
+        for option in ["", ",lzo"] {
+            space.hosts = format!("{host}:{}{option}", common::PROGRAM);
+            let run = |line: &str| {
+                let ssh = ssh.to_str().unwrap();
+                space.run(
+                    "env",
+                    &format!(
+                        "DISTCC_SSH={ssh} TMPDIR={} {line}",
+                        daemon.tmp.path().display()
+                    ),
+                )
+            };
+            let there = run("distcc gcc -O2 -c a.c -o there.o");
+            assert_eq!(
+                there.status.code(),
+                Some(0),
+                "{}",
+                String::from_utf8_lossy(&there.stderr)
+            );
+            assert!(
+                there.stderr.is_empty(),
+                "{}",
+                String::from_utf8_lossy(&there.stderr)
+            );
+            run("gcc -O2 -c a.c -o here.o");
+            let object = |name: &str| fs::read(space.path().join(name)).unwrap();
+            assert!(object("there.o") == object("here.o"));
+            fs::remove_file(space.path().join("there.o")).unwrap();
+        }
+    }
     daemon.end();
 }
 

@@ -78,7 +78,7 @@ impl Dispatch<'_> {
         }
         let dependencies_output = settings.dependencies_output.as_deref();
         let source = Source::start(self.job, self.command.program, dependencies_output);
-        self.source = Some(source.map_err(|error| self.no_source(&error))?);
+        self.source = Some(source.map_err(|error| no_source(self.command, &error))?);
         Ok(())
     }
 
@@ -95,42 +95,40 @@ impl Dispatch<'_> {
             .map(|word| word.as_bytes());
         let head = protocol::request::encode_head(version, None, words).map_err(WireError::from)?;
         link.send(&head)?;
-        let text = self.text()?;
-        link.send_source(Body::pack(version, text).wire())?;
+        self.send_text(link, version)?;
         monitor.phase(Phase::Compile);
         Ok(link.receive(version, &mut || monitor.refresh())?)
     }
 
-    /// The source's text as it travels.
-    fn text(&mut self) -> Result<Vec<u8>, Stop> {
+    /// Waits for the source's text and sends it.
+    fn send_text(&mut self, link: &mut Link, version: Version) -> Result<(), Stop> {
+        let job = self.job;
         let source = self.source.as_mut().ok_or(Stop::Here(Why::Unreadable))?;
         let finished = source.finish();
         self.cpp_slot = None;
-        finished
-            .and_then(|()| source.bytes())
-            .map_err(|error| self.no_source(&error))
-            .and_then(|text| {
-                if let Some(reason) = compiler::text::ties_here(&text) {
-                    return Err(Stop::Here(Why::Text(reason)));
-                }
-                let head = if self.job.language().wants_preprocessor() {
-                    None
-                } else {
-                    compiler::text::head(self.job, &text)
-                };
-                Ok(match head {
-                    Some(head) => [head, text].concat(),
-                    None => text,
-                })
-            })
-    }
-
-    fn no_source(&self, error: &SourceError) -> Stop {
-        self.command.say.info(format_args!("{}", chain(error)));
-        match error {
-            SourceError::Failed => Stop::Here(Why::PreprocessorFailed),
-            SourceError::Start { .. } | SourceError::Read(_) => Stop::Here(Why::Unreadable),
+        let (text, file) = match finished.and_then(|()| source.text()) {
+            Ok(text) => text,
+            Err(error) => return Err(no_source(self.command, &error)),
+        };
+        if let Some(reason) = compiler::text::ties_here(&text) {
+            return Err(Stop::Here(Why::Text(reason)));
         }
+        let head = if job.language().wants_preprocessor() {
+            None
+        } else {
+            compiler::text::head(job, &text)
+        };
+        match (version, head) {
+            (Version::Plain, None) => link.send_file(file, text.len())?,
+            (version, head) => {
+                let body = match head {
+                    Some(head) => Body::pack(version, [&head, &*text].concat()),
+                    None => Body::pack_slice(version, &text),
+                };
+                link.send_source(body.wire())?;
+            }
+        }
+        Ok(())
     }
 
     /// The words after the compiler's name for the daemon.  clang is told its target, which on another machine may differ.
@@ -145,5 +143,13 @@ impl Dispatch<'_> {
             .into_iter()
             .chain(args)
             .collect()
+    }
+}
+
+fn no_source(command: &Command<'_>, error: &SourceError) -> Stop {
+    command.say.info(format_args!("{}", chain(error)));
+    match error {
+        SourceError::Failed => Stop::Here(Why::PreprocessorFailed),
+        SourceError::Start { .. } | SourceError::Read(_) => Stop::Here(Why::Unreadable),
     }
 }

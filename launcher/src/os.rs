@@ -7,7 +7,9 @@
 )]
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
@@ -124,6 +126,62 @@ pub(crate) fn remove_on_signal(path: &Path) -> io::Result<()> {
 /// The file named last is no leftover any more.
 pub(crate) fn leftover_gone() {
     LEFTOVER.store(std::ptr::null_mut(), Ordering::Relaxed);
+}
+
+/// A file of ours in memory, seen as bytes without a copy.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    start: *mut libc::c_void,
+    length: usize,
+}
+
+impl Mapped {
+    /// Maps `file`, which must be a memory file that nobody writes to any more.
+    pub(crate) fn of(file: &File) -> io::Result<Mapped> {
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        if length == 0 {
+            return Ok(Mapped {
+                start: std::ptr::null_mut(),
+                length,
+            });
+        }
+        let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
+        // Safety: a new mapping, read only, of a descriptor that is open.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                length,
+                libc::PROT_READ,
+                flags,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Mapped { start, length })
+    }
+}
+
+impl std::ops::Deref for Mapped {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        if self.length == 0 {
+            return &[];
+        }
+        // Safety: `length` bytes are mapped at `start` as long as this value lives, and their writers have ended.
+        unsafe { std::slice::from_raw_parts(self.start.cast(), self.length) }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        if self.length > 0 {
+            // Safety: the mapping that `of` made, whole.
+            unsafe { libc::munmap(self.start, self.length) };
+        }
+    }
 }
 
 /// Processor time of this process and of its children that have ended, in milliseconds.

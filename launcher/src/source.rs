@@ -15,7 +15,7 @@ use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
 
 use crate::find::Program;
-use crate::os::{self, Ending};
+use crate::os::{self, Ending, Mapped};
 
 /// What went wrong before anything was sent.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,23 @@ pub(crate) enum SourceError {
     Failed,
     #[error("could not read the source")]
     Read(#[source] io::Error),
+}
+
+/// The text of a source.
+#[derive(Debug)]
+pub(crate) enum Text {
+    Mapped(Mapped),
+    Read(Vec<u8>),
+}
+
+impl std::ops::Deref for Text {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Text::Mapped(bytes) => bytes,
+            Text::Read(bytes) => bytes,
+        }
+    }
 }
 
 /// The preprocessor at work, or what it left.
@@ -129,9 +146,14 @@ impl Source {
         }
     }
 
-    /// All of the text.
-    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, SourceError> {
-        content(Some(&mut self.text)).map_err(SourceError::Read)
+    /// All of the text, and the file that holds it.
+    pub(crate) fn text(&mut self) -> Result<(Text, &File), SourceError> {
+        let read = match self.said {
+            Some(_) => Mapped::of(&self.text).map(Text::Mapped),
+            // The user's own file may change under a mapping.
+            None => content(Some(&mut self.text)).map(Text::Read),
+        };
+        Ok((read.map_err(SourceError::Read)?, &self.text))
     }
 
     /// What the preprocessor said on standard error.

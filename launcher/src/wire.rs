@@ -2,9 +2,10 @@
 //!
 //! Owns the sockets and nothing else: what is in a request or a reply is `protocol`'s business.
 
+use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -147,6 +148,30 @@ impl Link {
     /// Sends the source, in the form that it has on the wire.
     pub(crate) fn send_source(&mut self, body: &[u8]) -> Result<(), WireError> {
         self.send_parts(&[&token::head(&token::tag::DOTI, body.len())?, body])
+    }
+
+    /// Sends the source as it is out of `file`, without a copy through this process.
+    pub(crate) fn send_file(&mut self, file: &File, length: usize) -> Result<(), WireError> {
+        self.send_parts(&[&token::head(&token::tag::DOTI, length)?])?;
+        let mut at = 0;
+        while at < length as u64 {
+            let socket = match &self.stream {
+                Stream::Tcp(stream) => stream.as_fd(),
+                Stream::Program { stream, .. } => stream.as_fd(),
+            };
+            let left = length - at as usize;
+            let failed = match rustix::fs::sendfile(socket, file, Some(&mut at), left) {
+                Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+                Ok(_) | Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => error.into(),
+            };
+            return Err(WireError::Send {
+                host: self.host.clone(),
+                source: failed,
+            });
+        }
+        self.sent += length as u64;
+        Ok(())
     }
 
     /// Waits for the whole reply; calls `waiting` each half minute that brings nothing.

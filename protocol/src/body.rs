@@ -26,10 +26,18 @@ impl Body {
     pub fn pack(version: Version, content: Vec<u8>) -> Body {
         match version.coding() {
             Coding::Plain => Body::Plain(content),
-            Coding::Lzo if content.is_empty() => Body::Lzo(content),
+            Coding::Lzo => Body::pack_slice(version, &content),
+        }
+    }
+
+    /// The same for content that somebody else keeps.
+    pub fn pack_slice(version: Version, content: &[u8]) -> Body {
+        match version.coding() {
+            Coding::Plain => Body::Plain(content.to_vec()),
+            Coding::Lzo if content.is_empty() => Body::Lzo(Vec::new()),
             Coding::Lzo => {
                 let mut block = Vec::new();
-                lzo::compress(&content, &mut block);
+                lzo::compress(content, &mut block);
                 Body::Lzo(block)
             }
         }

@@ -59,7 +59,7 @@ struct Blob {
 impl Blob {
     /// Makes room for bytes to come, at most as many as have come already (or the first step).
     fn grow(&mut self) {
-        if self.got == self.bytes.len() && self.got < self.len {
+        if self.got == self.bytes.len() {
             let target = (2 * self.got).max(FIRST_STEP).min(self.len);
             self.bytes.reserve_exact(target - self.got);
             self.bytes.resize(target, 0);

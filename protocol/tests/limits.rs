@@ -5,7 +5,7 @@
 mod support;
 
 use protocol::{
-    Limit, Limits, OutcomeDecoder, Progress, ProtocolError, RequestDecoder, Token, Version,
+    Limit, Limits, OutcomeDecoder, Progress, ProtocolError, RequestDecoder, Source, Token, Version,
     WaitStatus,
     include_talk::{AnswerDecoder, QuestionDecoder},
     limits, lzo,
@@ -221,6 +221,13 @@ fn unpacked_length_is_limited_by_ratio_and_in_all() {
         limits::FREE_UNPACKED + (limits::MAX_RATIO << 20)
     );
     assert_eq!(limits.unpacked(usize::MAX), limits::MAX_UNPACKED);
+    let launcher = Limits::for_launcher();
+    assert_eq!(
+        launcher.unpacked(1 << 20),
+        limits::FREE_UNPACKED + 4 * (limits::MAX_RATIO << 20)
+    );
+    assert_eq!(launcher.unpacked(usize::MAX), (1 << 31) - 1);
+    assert_eq!(launcher.max_object, (1 << 31) - 1);
     let zeros = vec![0; 1 << 20];
     let mut block = Vec::new();
     lzo::compress(&zeros, &mut block);
@@ -252,6 +259,7 @@ fn announce<D: Decoder>(mut decoder: D, before: &[u8], tag: [u8; 4]) {
         );
         sent += piece;
         decoder.space();
+        assert!(decoder.held() > sent);
         assert!(
             decoder.held() <= (2 * sent).max(64 << 10),
             "{} bytes for {sent}",
@@ -296,6 +304,36 @@ fn an_announced_length_costs_nothing() {
         &outputs,
         tag::DOTO,
     );
+}
+
+#[test]
+fn a_large_body_takes_few_reads() {
+    let len = 20 << 20;
+    let before = [
+        head(tag::DIST, 1),
+        head(tag::ARGC, 1),
+        field(tag::ARGV, b"gcc"),
+        head(tag::DOTI, len),
+    ];
+    let mut decoder = support::request();
+    assert_eq!(
+        support::feed(&mut decoder, &before.concat()),
+        Ok(Progress::More)
+    );
+    let mut reads = 0;
+    loop {
+        let space = decoder.space().len();
+        reads += 1;
+        if decoder.filled(space) == Ok(Progress::Done) {
+            break;
+        }
+    }
+    assert!(reads <= 10, "{reads} reads");
+    let body = match decoder.finish().unwrap().source {
+        Source::Preprocessed(body) => body,
+        Source::Closure(_) => panic!("version 1 has one source"),
+    };
+    assert_eq!(body.wire().len(), len as usize);
 }
 
 #[test]

@@ -228,7 +228,18 @@ fn what_does_not_belong_to_a_version_cannot_be_sent() {
     }));
     assert!(refused(&Request {
         source: plain.source.clone(),
-        ..pump
+        ..pump.clone()
+    }));
+    // Bodies of the right form, but in the wrong place.
+    let preprocessed = Source::Preprocessed(Body::Lzo(Vec::new()));
+    assert!(refused(&Request {
+        source: preprocessed,
+        ..pump.clone()
+    }));
+    assert!(refused(&Request {
+        version: Version::Lzo,
+        cwd: None,
+        ..pump.clone()
     }));
     let no_words = Request {
         argv: Vec::new(),

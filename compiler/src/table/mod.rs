@@ -94,6 +94,10 @@ pub enum Effect {
     Aux,
     /// Warns by what comments say.
     Fallthrough,
+    /// Quotes the source's lines in assembler text.
+    Annotates,
+    /// `-fsanitize=`: some kinds write the columns of the source into the object.
+    Columns,
     /// `-d` and letters.
     Letters,
     /// `-fdiagnostics-format=`
@@ -316,7 +320,7 @@ mod tests {
             for row in table.rows() {
                 for tail in ["", "x", "=", "=a/b", "-", "\u{ff}", "no-such"] {
                     for cut in 0..=row.name.len() {
-                        let word = [row.name[..cut].as_bytes(), tail.as_bytes()].concat();
+                        let word = [&row.name.as_bytes()[..cut], tail.as_bytes()].concat();
                         let walked = table
                             .rows()
                             .iter()

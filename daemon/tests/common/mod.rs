@@ -67,18 +67,16 @@ impl Daemon {
 
     /// With these words and variables more.
     pub(crate) fn with(words: &[&str], variables: &[(&str, &OsStr)]) -> Self {
+        Self::by(Command::new(PROGRAM), words, variables)
+    }
+
+    /// Started by a command that goes on with the words it is given.
+    pub(crate) fn by(mut command: Command, words: &[&str], variables: &[(&str, &OsStr)]) -> Self {
         let (tmp, files) = (folder(), folder());
         let log = File::create(files.path().join("log")).unwrap();
-        let child = Command::new(PROGRAM)
-            .args([
-                "--daemon",
-                "--no-detach",
-                "--listen",
-                "127.0.0.1",
-                "--port",
-                "0",
-                "--port-file",
-            ])
+        let child = command
+            .args(["--daemon", "--no-detach", "--listen", "127.0.0.1"])
+            .args(["--port", "0", "--port-file"])
             .arg(files.path().join("port"))
             .args(["--log-stderr", "--log-level", "debug"])
             .args(words)

@@ -1,0 +1,58 @@
+//! What two runs of a compiler say together: the preprocessor here and the compiler there both remark on the options.
+
+/// The preprocessor's messages without the lines that the compiler there says again: remarks of the driver or of the compiler on the options
+/// themselves, which name no source (`cc1plus: warning: command-line option …`). Everything else is kept as it is.
+pub fn without_repeats<'a>(here: &'a [u8], there: &[u8]) -> Vec<&'a [u8]> {
+    let repeated = |line: &[u8]| {
+        on_options(line)
+            && there
+                .split_inclusive(|&b| b == b'\n')
+                .any(|other| other == line)
+    };
+    here.split_inclusive(|&b| b == b'\n')
+        .filter(|line| !repeated(line))
+        .collect()
+}
+
+/// Does a line remark on the command and not on a source? Colours may stand before the program's name.
+fn on_options(line: &[u8]) -> bool {
+    const SPEAKERS: &[&[u8]] = &[
+        b"cc1:",
+        b"cc1plus:",
+        b"cc1obj:",
+        b"cc1objplus:",
+        b"warning:",
+    ];
+    let mut rest = line;
+    while let Some(colour) = rest.strip_prefix(b"\x1b[") {
+        let end = colour
+            .iter()
+            .position(u8::is_ascii_alphabetic)
+            .map_or(colour.len(), |letter| letter + 1);
+        rest = &colour[end..];
+    }
+    SPEAKERS.iter().any(|speaker| rest.starts_with(speaker))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remarks_on_options_are_said_once() {
+        let here = b"cc1plus: warning: command-line option '-Wx'\na.c:1:2: warning: #warning y\n";
+        let there = b"cc1plus: warning: command-line option '-Wx'\na.c:1:2: warning: #warning y\n";
+        assert_eq!(
+            without_repeats(here, there),
+            [b"a.c:1:2: warning: #warning y\n"]
+        );
+        assert_eq!(without_repeats(here, b"").concat(), here);
+    }
+
+    #[test]
+    fn colours_do_not_hide_them() {
+        let line = b"\x1b[01m\x1b[Kcc1plus:\x1b[m\x1b[K \x1b[01;35m\x1b[Kwarning: \x1b[m\x1b[Kcommand-line option\n";
+        assert!(without_repeats(line, line).is_empty());
+        assert_eq!(without_repeats(b"\x1b[", b"\x1b["), [b"\x1b["]);
+    }
+}
