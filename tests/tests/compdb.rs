@@ -367,6 +367,20 @@ fn a_compiler_of_another_machine_is_judged_by_its_name() {
     );
 }
 
+#[test]
+fn this_machines_processor_can_be_spelled_out() {
+    let project = Project::new("");
+    project.database(&[
+        ("a.c", "gcc -O2 -march=native -c a.c"),
+        ("b.c", "gcc -O2 -march=native -g -c b.c"),
+        ("c.c", "/opt/none/mips-none-elf-gcc -march=native -c c.c"),
+    ]);
+    assert_eq!(
+        reasons(&project, &[]),
+        counts(&[("remote", 1), ("native-cpu", 2)])
+    );
+}
+
 /// Runs `classify` and `compile` on a text that is no database; gives what they complain of.
 fn refused(text: &str) -> String {
     let project = Project::new("");

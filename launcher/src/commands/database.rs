@@ -1,16 +1,19 @@
 //! A `compile_commands.json` on this machine: found, read, and its commands judged as the launch path judges them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use compiler::compdb::{self, Entry};
 use compiler::{Family, Job, Reason, Surroundings, Verdict, classify, names, response, words};
 
 use crate::about::About;
-use crate::find::{self, Inode};
+use crate::find::{self, Inode, Program};
+use crate::native;
 use crate::settings::Settings;
 
 /// Where CMake and Meson leave the file, as seen from the project and from the build folder.
@@ -102,7 +105,15 @@ pub(super) struct Judged {
 /// Judges commands.  Each compiler is asked once, however many commands name it.
 pub(super) struct Judge<'a> {
     settings: &'a Settings,
-    known: HashMap<OsString, Option<(Family, bool)>>,
+    known: HashMap<OsString, Option<Rc<Known>>>,
+}
+
+/// A compiler.
+struct Known {
+    family: Family,
+    cxx: bool,
+    /// Itself, when it is on this machine, and what it says of itself.
+    found: Option<(Program, About)>,
 }
 
 impl<'a> Judge<'a> {
@@ -138,9 +149,10 @@ impl<'a> Judge<'a> {
             lacks: None,
             output: None,
         };
-        let Some((family, cxx)) = self.compiler(&command.compiler, folder) else {
+        let Some(known) = self.compiler(&command.compiler, folder) else {
             return stays(Reason::UnknownCompiler);
         };
+        let Known { family, cxx, .. } = *known;
         let mut read = |name: &OsStr| {
             let path = folder.join(name);
             // Never waits for a pipe that nobody fills.
@@ -156,12 +168,17 @@ impl<'a> Judge<'a> {
             ..Surroundings::new(folder.as_os_str())
         };
         match classify(family, cxx, &args, &surroundings) {
-            Verdict::Distribute(job) => Judged {
-                here: reads_precompiled(&job, folder).then_some(Reason::PrecompiledHeader),
-                lacks: None,
-                output: Some(job.output().to_owned()),
-            },
+            Verdict::Distribute(job) => distributed(&job, folder),
             Verdict::RunHere(reason) => {
+                if reason == Reason::NativeCpu
+                    && let Some((program, about)) = &known.found
+                    && let Some(args) =
+                        native::expand(program, about, &args, self.settings.folder.as_deref())
+                    && let Verdict::Distribute(job) = classify(family, cxx, &args, &surroundings)
+                    && !job.writes_debug()
+                {
+                    return distributed(&job, folder);
+                }
                 let words = words::read(family, &args);
                 let lacks = compdb::missing_response_file(&words);
                 Judged {
@@ -175,32 +192,47 @@ impl<'a> Judge<'a> {
     }
 
     /// What `word` is: asked as on the launch path; one that is not on this machine is judged by its name.
-    fn compiler(&mut self, word: &OsStr, folder: &Path) -> Option<(Family, bool)> {
-        if let Some(known) = self.known.get(word) {
-            return *known;
-        }
+    fn compiler(&mut self, word: &OsStr, folder: &Path) -> Option<Rc<Known>> {
         // A path with a slash is relative to the entry's folder, so it means another file in each.
         let relative = word.as_bytes().contains(&b'/') && !word.as_bytes().starts_with(b"/");
         let named = match relative {
-            true => tidy(&folder.join(word)).into_os_string(),
-            false => word.to_owned(),
+            true => Cow::Owned(tidy(&folder.join(word)).into_os_string()),
+            false => Cow::Borrowed(word),
         };
-        if let Some(known) = self.known.get(&named) {
-            return *known;
+        if let Some(known) = self.known.get(&*named) {
+            return known.clone();
         }
+        let known = self.meet(&named).map(Rc::new);
+        self.known.insert(named.into_owned(), known.clone());
+        known
+    }
+
+    /// Looks for a compiler that was not named before.
+    fn meet(&self, word: &OsStr) -> Option<Known> {
+        let guess = names::guess(names::base(word.as_bytes()))?;
         let settings = self.settings;
-        let said =
-            names::guess(names::base(word.as_bytes())).and_then(|guess| {
-                match find::compiler(&named, &settings.path, Inode::ours()) {
-                    Some(program) => {
-                        About::of(&program, &named, &settings.path, settings.folder.as_deref())
-                            .map(|about| (about.family, about.cxx))
-                    }
-                    None => Some((guess.family.unwrap_or(Family::Gcc), guess.cxx)),
-                }
+        let Some(program) = find::compiler(word, &settings.path, Inode::ours()) else {
+            return Some(Known {
+                family: guess.family.unwrap_or(Family::Gcc),
+                cxx: guess.cxx,
+                found: None,
             });
-        self.known.insert(named, said);
-        said
+        };
+        let about = About::of(&program, word, &settings.path, settings.folder.as_deref())?;
+        Some(Known {
+            family: about.family,
+            cxx: about.cxx,
+            found: Some((program, about)),
+        })
+    }
+}
+
+/// The verdict on a command that can be sent, but for what lies beside its files.
+fn distributed(job: &Job<'_>, folder: &Path) -> Judged {
+    Judged {
+        here: reads_precompiled(job, folder).then_some(Reason::PrecompiledHeader),
+        lacks: None,
+        output: Some(job.output().to_owned()),
     }
 }
 
