@@ -8,6 +8,7 @@
 //! over the words that were read, so that verdict, preprocessor words, remote words and depfile cannot disagree.
 
 pub mod classify;
+pub mod compdb;
 pub mod deps;
 pub mod diagnostics;
 mod draft;
