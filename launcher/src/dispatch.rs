@@ -191,7 +191,7 @@ impl<'a> Dispatch<'a> {
         let source = self.source.as_mut().ok_or(Stop::Here(Why::Unreadable))?;
         let finished = source.finish();
         self.cpp_slot = None;
-        let (text, file) = match finished.and_then(|()| source.text()) {
+        let text = match finished.and_then(|()| source.text()) {
             Ok(text) => text,
             Err(error) => return Err(no_source(self.command, &error)),
         };
@@ -199,6 +199,11 @@ impl<'a> Dispatch<'a> {
             return Err(Stop::Here(Why::Text(reason)));
         }
         if manner.needs_ours() {
+            // gcc warns where it swallows a directive that it should have kept.
+            let complained = job.family() == Family::Gcc && source.complained();
+            if complained {
+                return Err(Stop::Trap(Trap::Form));
+            }
             let text = keep_directives(job, manner, &text).map_err(Stop::Trap)?;
             link.send_source(Body::pack_slice(version, &text).wire())?;
             return Ok(());
@@ -209,7 +214,7 @@ impl<'a> Dispatch<'a> {
             compiler::text::head(job, &text)
         };
         match (version, head) {
-            (Version::Plain, None) => link.send_file(file, text.len())?,
+            (Version::Plain, None) => link.send_file(source.file(), text.len())?,
             (version, head) => {
                 let body = match head {
                     Some(head) => Body::pack(version, [&head, &*text].concat()),
@@ -245,7 +250,7 @@ fn keep_directives<'t>(
     for name in manner::files(text) {
         // What is no file of this machine is a name that the source made up.
         if let Ok(bytes) = std::fs::read(&*name)
-            && let Some(trap) = manner::trap_in_file(job, manner, &bytes)
+            && let Some(trap) = manner::trap_in_file(job, manner, text, &bytes)
         {
             return Err(trap);
         }

@@ -7,7 +7,7 @@ use compiler::{Reason, Surroundings, Verdict, classify, response};
 use hosts::{HostList, NoHosts, Origin, Places};
 
 use crate::about::About;
-use crate::find::Program;
+use crate::find::{Inode, Program};
 use crate::here::Here;
 use crate::journal::Entry;
 use crate::native;
@@ -41,9 +41,7 @@ impl<'a> Command<'a> {
 /// Compiles on the first host that manages it, or else here.  Gives the exit code, unless the process becomes the compiler.
 pub(crate) fn run(command: &Command<'_>) -> i32 {
     let settings = command.settings;
-    let cwd = rustix::process::getcwd(Vec::new())
-        .map(|cwd| OsStr::from_bytes(cwd.as_bytes()).to_owned())
-        .unwrap_or_default();
+    let cwd = working_folder(settings);
     let words = std::iter::once(command.word)
         .chain(command.args.iter().map(|word| &**word))
         .map(OsStr::to_owned)
@@ -74,6 +72,22 @@ pub(crate) fn run(command: &Command<'_>) -> i32 {
         }
         Verdict::RunHere(reason) => run_here(command, entry, reason),
         Verdict::Distribute(job) => trip::run(command, &about, &job, entry),
+    }
+}
+
+/// The working folder by the name that compilers write into objects: `PWD` where that is this folder, by whatever links.
+fn working_folder(settings: &Settings) -> OsString {
+    let here = rustix::fs::stat(".").map(|stat| Inode::of(&stat));
+    let named = settings.pwd.as_deref().filter(|path| {
+        let there = rustix::fs::stat(*path).map(|stat| Inode::of(&stat));
+        there.is_ok() && there.ok() == here.ok()
+    });
+    match named {
+        Some(path) => path.into(),
+        // A folder that is gone has no name; the compiler will have its own word on that.
+        None => rustix::process::getcwd(Vec::new())
+            .map(|cwd| OsStr::from_bytes(cwd.as_bytes()).to_owned())
+            .unwrap_or_default(),
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     pub exact_diagnostics: bool,
     /// `DISTCC_LAUNCH_CC`: the compiler when the command names none.
     pub cc: OsString,
+    /// `PWD`: what compilers call the working folder, if it is that.
+    pub pwd: Option<PathBuf>,
     /// `DEPENDENCIES_OUTPUT`, `SUNPRO_DEPENDENCIES`: the compiler's own variables for dependency files.
     pub dependencies_output: Option<OsString>,
     pub sunpro_dependencies: bool,
@@ -103,6 +105,9 @@ impl Settings {
             cc: env::var_os("DISTCC_LAUNCH_CC")
                 .filter(|cc| !cc.is_empty())
                 .unwrap_or_else(|| "cc".into()),
+            pwd: env::var_os("PWD")
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute()),
             dependencies_output: env::var_os("DEPENDENCIES_OUTPUT"),
             sunpro_dependencies: env::var_os("SUNPRO_DEPENDENCIES").is_some(),
             search_environment: SEARCH_VARIABLES

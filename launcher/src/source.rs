@@ -147,14 +147,25 @@ impl Source {
         }
     }
 
-    /// All of the text, and the file that holds it.
-    pub(crate) fn text(&mut self) -> Result<(Text, &File), SourceError> {
+    /// All of the text.
+    pub(crate) fn text(&mut self) -> Result<Text, SourceError> {
         let read = match self.said {
             Some(_) => Mapped::of(&self.text).map(Text::Mapped),
             // The user's own file may change under a mapping.
             None => content(Some(&mut self.text)).map(Text::Read),
         };
-        Ok((read.map_err(SourceError::Read)?, &self.text))
+        read.map_err(SourceError::Read)
+    }
+
+    /// The file that holds the text.
+    pub(crate) fn file(&self) -> &File {
+        &self.text
+    }
+
+    /// Has the preprocessor said anything?
+    pub(crate) fn complained(&self) -> bool {
+        let length = |file: &File| file.metadata().map_or(0, |data| data.len());
+        self.said.as_ref().is_some_and(|said| length(said) > 0)
     }
 
     /// What the preprocessor said on standard error.
