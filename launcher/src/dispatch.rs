@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use compiler::manner::{self, Manner, Trap};
-use compiler::{Family, Job};
+use compiler::{Family, Job, Reason};
 use hosts::{Host, HostList, LocalPool, Monitor, Phase, Slot};
 use protocol::{Body, Outcome, Version};
 
@@ -44,6 +44,8 @@ pub(crate) enum Stop {
     Wire(WireError),
     /// The host has another compiler.
     Unfit,
+    /// This host does not take such jobs; another may.
+    NotThere(Why),
     /// This source needs another manner.
     Trap(Trap),
     /// Nothing that another host could mend.
@@ -113,6 +115,15 @@ impl<'a> Dispatch<'a> {
 
     /// The manner for a daemon like `peer`, without those that the source forbids.
     fn best_manner(&self, peer: &Peer) -> Result<Manner, Stop> {
+        if self.job.language().is_assembler() {
+            let why = Why::Text(Reason::AssemblerSource);
+            // Line tables of assembler name its file, which there is another.
+            return match (self.job.writes_debug(), peer.ours) {
+                (true, _) => Err(Stop::Here(why)),
+                (false, true) => Ok(Manner::Expanded),
+                (false, false) => Err(Stop::NotThere(why)),
+            };
+        }
         let manners = self.job.manners(peer.launch_jobs, &self.about.ident);
         let manners = manners.map_err(|reason| Stop::Here(Why::Text(reason)))?;
         let forced = self.command.settings.preprocess;

@@ -64,6 +64,8 @@ pub(crate) fn run(command: &Command<'_>) -> i32 {
         dependencies_output: settings.dependencies_output.as_deref(),
         sunpro_dependencies: settings.sunpro_dependencies,
         search_environment: settings.search_environment,
+        // To daemons of ours: which a host has is known later.
+        assembler_goes: true,
         ..Surroundings::new(&cwd)
     };
     match classify(about.family, about.cxx, &args, &surroundings) {

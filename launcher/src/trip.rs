@@ -57,6 +57,7 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         entry: &mut entry,
         tried: vec![false; list.hosts.len()],
         failure: None,
+        refused: None,
     };
     match trip.run() {
         Arrival::Done(code) => code,
@@ -145,6 +146,8 @@ struct Trip<'a> {
     tried: Vec<bool>,
     /// What a compile that failed elsewhere left, for when it may not be repeated here.
     failure: Option<(WaitStatus, Printed)>,
+    /// Why a host did not take the job that another might have taken.
+    refused: Option<Why>,
 }
 
 impl Trip<'_> {
@@ -152,15 +155,12 @@ impl Trip<'_> {
         let list = self.dispatch.list;
         loop {
             let Some((slot, index, probe)) = self.take_slot() else {
-                let untried = self.entry.attempts.is_empty();
-                return Arrival::Here(
-                    if untried {
-                        Why::HostsAvoided
-                    } else {
-                        Why::HostsFailed
-                    },
-                    None,
-                );
+                let why = match self.refused {
+                    Some(why) => why,
+                    None if self.entry.attempts.is_empty() => Why::HostsAvoided,
+                    None => Why::HostsFailed,
+                };
+                return Arrival::Here(why, None);
             };
             let host = &list.hosts[index];
             if host.transport == Transport::Local {
@@ -257,9 +257,12 @@ impl Trip<'_> {
             Err(Stop::Trap(trap)) => Arrival::Here(Why::Trapped(trap), None),
             Err(Stop::Unfit) => {
                 self.unfit(host);
-                if let Some(attempt) = self.entry.attempts.last_mut() {
-                    attempt.error = Some("other-compiler-there");
-                }
+                self.note_error("other-compiler-there");
+                return None;
+            }
+            Err(Stop::NotThere(why)) => {
+                self.note_error(why.code());
+                self.refused = Some(why);
                 return None;
             }
             Ok(outcome) => match accept(&mut self.dispatch, outcome) {
@@ -276,10 +279,17 @@ impl Trip<'_> {
                 }
             },
         };
-        if let (Arrival::Here(why, _), Some(attempt)) = (&arrival, self.entry.attempts.last_mut()) {
-            attempt.error = Some(why.code());
+        if let Arrival::Here(why, _) = &arrival {
+            self.note_error(why.code());
         }
         Some(arrival)
+    }
+
+    /// Why the try that was just made gave no result.
+    fn note_error(&mut self, code: &'static str) {
+        if let Some(attempt) = self.entry.attempts.last_mut() {
+            attempt.error = Some(code);
+        }
     }
 
     /// The host did not do its part: it is avoided for a while, and the next one is asked.
@@ -289,9 +299,7 @@ impl Trip<'_> {
         code: &'static str,
         error: &dyn std::error::Error,
     ) -> Option<Arrival> {
-        if let Some(attempt) = self.entry.attempts.last_mut() {
-            attempt.error = Some(code);
-        }
+        self.note_error(code);
         let say = self.dispatch.command.say;
         say.info(format_args!("{}", chain(error)));
         if let Err(error) = self.dislikes.failed(host, SystemTime::now()) {
