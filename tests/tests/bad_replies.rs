@@ -574,7 +574,7 @@ fn the_next_host_takes_over() {
                 suffix(if kind == 4 { 2 } else { 1 }),
                 farm.hosts("")
             ))
-            .client_env("DISTCC_IO_TIMEOUT", if kind == 3 { "1" } else { "60" })
+            .client_env("DISTCC_IO_TIMEOUT", if kind == 3 { "5" } else { "60" })
             .client_env("DISTCC_BACKOFF_PERIOD", "60");
         let compared = space.compile_against(local(), COMMAND);
         compared.assert_same_as_local();
