@@ -81,6 +81,7 @@ reasons! {
     SeveralArchitectures "several-architectures" Compile  "one command compiles for chosen or several architectures";
     SeveralOutputs      "several-outputs"      Compile    "several outputs are named";
     SeveralSources      "several-sources"      Compile    "several sources are named";
+    SourceColumns       "source-columns"       Compile    "the object holds columns of the source that the hosts would not see";
     SourceFromStdin     "source-from-stdin"    Compile    "the source comes from standard input";
     SourceReadsFiles    "source-reads-files"   Compile    "the source makes the assembler read files of this machine";
     Specs               "specs"                Compile    "a specs file of this machine is read";

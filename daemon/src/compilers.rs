@@ -151,6 +151,39 @@ impl Compilers {
             })
     }
 
+    /// Every word that a client can use, with the program behind it. Names come before paths, which are only those that no
+    /// name stands for.
+    pub(crate) fn all(&self) -> Vec<(Vec<u8>, PathBuf)> {
+        let mut all: Vec<_> = match &self.listed {
+            Some((listed, _)) => listed
+                .iter()
+                .map(|(name, compiler)| (name.clone(), compiler.path.clone()))
+                .collect(),
+            None => {
+                let named = |path: &Path| {
+                    let name = path.file_name()?;
+                    Some(self.by_name.get(name)?.path == path)
+                };
+                let names = self
+                    .by_name
+                    .iter()
+                    .map(|(name, compiler)| (name.as_bytes().to_vec(), compiler.path.clone()));
+                let paths = self.by_path.keys().filter(|path| named(path) != Some(true));
+                names
+                    .chain(paths.map(|path| (path.as_os_str().as_bytes().to_vec(), path.clone())))
+                    .filter(|(name, _)| !name.iter().any(u8::is_ascii_control))
+                    .collect()
+            }
+        };
+        all.sort_unstable_by_key(|(name, _)| (name.starts_with(b"/"), name.clone()));
+        all
+    }
+
+    /// Whether clients can name programs that are not on the list.
+    pub(crate) fn runs_anything(&self) -> bool {
+        self.anything_on.is_some()
+    }
+
     /// How many names clients can use, for the log.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = match &self.listed {

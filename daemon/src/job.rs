@@ -22,7 +22,7 @@ use crate::{log, os, shortage};
 /// What is the same for all jobs.
 #[derive(Debug)]
 pub(crate) struct Conditions {
-    /// The whole environment of a compiler but TMPDIR.
+    /// The whole environment of a compiler but TMPDIR and PWD.
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// Added to the daemon's own niceness.
     pub(crate) nice: i32,
@@ -163,6 +163,8 @@ impl Running {
                     .map(|(name, value)| (name, value)),
             )
             .env("TMPDIR", plan.folder)
+            // By this name, not by the one behind a link: prefix maps have it so.
+            .env("PWD", plan.folder)
             .current_dir(plan.folder)
             .stdin(Stdio::null())
             .stdout(stdout.try_clone()?)

@@ -10,6 +10,7 @@ use crate::about::About;
 use crate::find::Program;
 use crate::here::Here;
 use crate::journal::Entry;
+use crate::native;
 use crate::say::Say;
 use crate::settings::Settings;
 use crate::trip;
@@ -68,8 +69,31 @@ pub(crate) fn run(command: &Command<'_>) -> i32 {
         ..Surroundings::new(&cwd)
     };
     match classify(about.family, about.cxx, &args, &surroundings) {
+        Verdict::RunHere(Reason::NativeCpu) => {
+            run_native(command, &about, &args, &surroundings, entry)
+        }
         Verdict::RunHere(reason) => run_here(command, entry, reason),
         Verdict::Distribute(job) => trip::run(command, &about, &job, entry),
+    }
+}
+
+/// A command for the processor of this machine goes out in words that say which one that is.  Debug information would tell the
+/// difference.
+fn run_native(
+    command: &Command<'_>,
+    about: &About,
+    args: &[OsString],
+    surroundings: &Surroundings<'_>,
+    entry: Entry,
+) -> i32 {
+    let folder = command.settings.folder.as_deref();
+    let Some(args) = native::expand(command.program, about, args, folder) else {
+        return run_here(command, entry, Reason::NativeCpu);
+    };
+    match classify(about.family, about.cxx, &args, surroundings) {
+        Verdict::Distribute(job) if !job.writes_debug() => trip::run(command, about, &job, entry),
+        Verdict::Distribute(_) => run_here(command, entry, Reason::NativeCpu),
+        Verdict::RunHere(reason) => run_here(command, entry, reason),
     }
 }
 

@@ -4,10 +4,13 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use compiler::Manner;
 use compiler::classify::SEARCH_VARIABLES;
+use compiler::diagnostics::Charset;
 
 /// How deep in launchers we are; children get one more.  Stock distcc counts in the same variable.
 pub(crate) const LEVEL: &str = "_DISTCC_SAFEGUARD";
@@ -41,6 +44,10 @@ pub(crate) struct Settings {
     pub no_rewrite_cross: bool,
     /// `DISTCC_LAUNCH_JOURNAL`.
     pub journal: Option<PathBuf>,
+    /// `DISTCC_LAUNCH_PREPROCESS`: the only manner of preprocessing to use, where a daemon and a command allow it.
+    pub preprocess: Option<Manner>,
+    /// `DISTCC_LAUNCH_DIAGNOSTICS=exact`: a job that printed something is compiled here again.
+    pub exact_diagnostics: bool,
     /// `DISTCC_LAUNCH_CC`: the compiler when the command names none.
     pub cc: OsString,
     /// `DEPENDENCIES_OUTPUT`, `SUNPRO_DEPENDENCIES`: the compiler's own variables for dependency files.
@@ -93,6 +100,10 @@ impl Settings {
             journal: env::var_os("DISTCC_LAUNCH_JOURNAL")
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
+            preprocess: env::var_os("DISTCC_LAUNCH_PREPROCESS")
+                .and_then(|name| Manner::from_name(name.as_bytes())),
+            exact_diagnostics: env::var_os("DISTCC_LAUNCH_DIAGNOSTICS")
+                .is_some_and(|value| value == "exact"),
             cc: env::var_os("DISTCC_LAUNCH_CC")
                 .filter(|cc| !cc.is_empty())
                 .unwrap_or_else(|| "cc".into()),
@@ -105,6 +116,11 @@ impl Settings {
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
         };
         (settings, verdict)
+    }
+
+    /// How messages are printed here; read only when there are some.
+    pub(crate) fn charset() -> Charset {
+        Charset::of(|name| env::var_os(name).map(OsString::into_vec))
     }
 
     /// Where the journal lies, unless there is no place for one.

@@ -1,4 +1,4 @@
-//! The source of a job as it travels in plain mode: preprocessed here, once, however many hosts are tried.
+//! The source of a job as it travels in plain mode: preprocessed here, once for a manner, however many hosts are tried.
 //!
 //! The preprocessor writes into memory files: its text, its messages and the dependency file.  Nothing lands in the file system
 //! before the whole job is known to be good.
@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use compiler::Job;
+use compiler::{Job, Manner};
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
 
@@ -74,6 +74,7 @@ impl Source {
     /// Starts the preprocessor for `job`, or opens the source if it goes as it is.
     pub(crate) fn start(
         job: &Job<'_>,
+        manner: Manner,
         program: &Program,
         dependencies_output: Option<&OsStr>,
     ) -> Result<Source, SourceError> {
@@ -94,13 +95,13 @@ impl Source {
         };
         let mut command = Command::new(&program.path);
         let args = match &depfile {
-            None => job.preprocess_args(),
+            None => job.preprocess_args_for(manner, None),
             Some((file, wanted)) if wanted.appended => {
                 let value = redirected(dependencies_output.unwrap_or_default(), &name_of(file));
                 command.env("DEPENDENCIES_OUTPUT", value);
-                job.preprocess_args()
+                job.preprocess_args_for(manner, None)
             }
-            Some((file, _)) => job.preprocess_args_with(name_of(file).as_ref()),
+            Some((file, _)) => job.preprocess_args_for(manner, Some(name_of(file).as_ref())),
         }
         .unwrap_or_default();
         let out = text

@@ -45,16 +45,7 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         Err(why) => return refuse(command, job, &mut entry, why),
     };
     os::undo_on_signals();
-    let dispatch = Dispatch {
-        command,
-        about,
-        job,
-        list: &list,
-        source: None,
-        cpp_slot: None,
-        sent: 0,
-        received: 0,
-    };
+    let dispatch = Dispatch::new(command, about, job, &list);
     let period = match command.settings.backoff {
         Some(seconds) => Period::Fixed(Duration::from_secs(seconds)),
         None => Period::Growing,
@@ -69,7 +60,7 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
     };
     match trip.run() {
         Arrival::Done(code) => code,
-        Arrival::Here(why, slot) if why == Why::LocalhostListed || command.settings.fallback => {
+        Arrival::Here(why, slot) if why.is_verdict() || command.settings.fallback => {
             // Ends a preprocessor that is still at work: after `exec` nobody would.
             drop(trip);
             fall_back(command, job, entry, why, slot)
@@ -114,8 +105,10 @@ fn fall_back(
         .last()
         .map_or("a host", |attempt| &attempt.host);
     match why {
-        Why::NoFile => say.info(format_args!("{source} is no regular file; compiling here")),
         Why::LocalhostListed => say.info(format_args!("compile {source} on localhost")),
+        why if why.is_verdict() => {
+            say.info(format_args!("compiling {source} here ({})", why.code()));
+        }
         Why::FailedThere => say.info(format_args!(
             "compile {source} on {host} failed; compiling it here to be sure"
         )),
@@ -261,24 +254,27 @@ impl Trip<'_> {
         let arrival = match result {
             Err(Stop::Wire(error)) => return self.blame(host, error.code(), &error),
             Err(Stop::Here(why)) => Arrival::Here(why, None),
-            Ok(outcome) => {
-                let Dispatch {
-                    job, about, source, ..
-                } = &mut self.dispatch;
-                match accept(job, about, source.as_mut(), outcome) {
-                    Ok(printed) => {
-                        self.dislikes.worked(host);
-                        Arrival::Done(self.finish(host, &printed, 0))
-                    }
-                    Err(error @ Rejection::Broken(_)) => {
-                        return self.blame(host, "protocol", &error);
-                    }
-                    Err(rejection) => {
-                        self.dislikes.worked(host);
-                        self.turn_down(host, rejection)
-                    }
+            Err(Stop::Trap(trap)) => Arrival::Here(Why::Trapped(trap), None),
+            Err(Stop::Unfit) => {
+                self.unfit(host);
+                if let Some(attempt) = self.entry.attempts.last_mut() {
+                    attempt.error = Some("other-compiler-there");
                 }
+                return None;
             }
+            Ok(outcome) => match accept(&mut self.dispatch, outcome) {
+                Ok(printed) => {
+                    self.dislikes.worked(host);
+                    Arrival::Done(self.finish(host, &printed, 0))
+                }
+                Err(error @ Rejection::Broken(_)) => {
+                    return self.blame(host, "protocol", &error);
+                }
+                Err(rejection) => {
+                    self.dislikes.worked(host);
+                    self.turn_down(host, rejection)
+                }
+            },
         };
         if let (Arrival::Here(why, _), Some(attempt)) = (&arrival, self.entry.attempts.last_mut()) {
             attempt.error = Some(why.code());
@@ -304,26 +300,30 @@ impl Trip<'_> {
         None
     }
 
+    /// The host is no good for jobs of this compiler for a while.
+    fn unfit(&self, host: &Host) {
+        let id = self.dispatch.about.id();
+        if let Err(error) = self.dislikes.unfit(host, &id, SystemTime::now()) {
+            let say = self.dispatch.command.say;
+            say.info(format_args!("{}", chain(&error)));
+        }
+    }
+
     fn turn_down(&mut self, host: &Host, rejection: Rejection) -> Arrival {
         let say = self.dispatch.command.say;
         say.info(format_args!("{}: {}", host.name(), chain(&rejection)));
-        let unfit = || {
-            drop(
-                self.dislikes
-                    .unfit(host, &self.dispatch.about.id(), SystemTime::now()),
-            )
-        };
         let why = match rejection {
             Rejection::Misfit(misfit) => {
                 say.warn(format_args!("{}: {misfit}", host.name()));
-                unfit();
+                self.unfit(host);
                 Why::Misfit(misfit.code())
             }
             Rejection::Broken(_) => Why::HostsFailed,
+            Rejection::Printed => Why::Printed,
             Rejection::Place(_) => Why::CannotPlace,
             Rejection::Failed { status, printed } => {
                 if status.exit_code() == Some(EXIT_COMPILER_MISSING) {
-                    unfit();
+                    self.unfit(host);
                 }
                 if self.dispatch.command.settings.skip_local_retry && status.exit_code().is_some() {
                     return Arrival::Done(self.finish(host, &printed, exit_code(status)));
@@ -350,7 +350,7 @@ impl Trip<'_> {
                 host.name()
             ));
         }
-        self.print(printed);
+        print(printed);
         self.entry.host = Some(host.name());
         self.entry.mode = Some("plain");
         self.note(code);
@@ -367,11 +367,16 @@ impl Trip<'_> {
         ));
         let code = match self.failure.take() {
             Some((status, printed)) => {
-                self.print(&printed);
+                print(&printed);
                 exit_code(status)
             }
             None if why == Why::PreprocessorFailed => {
-                self.print(&Printed::default());
+                let source = self.dispatch.source.as_mut();
+                let stderr = source.and_then(|source| source.said().ok());
+                print(&Printed {
+                    stdout: Vec::new(),
+                    stderr: stderr.unwrap_or_default(),
+                });
                 1
             }
             None => EXIT_NO_HOSTS,
@@ -387,23 +392,14 @@ impl Trip<'_> {
             self.entry.write(&path, End::Status(code));
         }
     }
+}
 
-    /// Prints the preprocessor's messages and then the compiler's.
-    fn print(&mut self, printed: &Printed) {
-        let said = self
-            .dispatch
-            .source
-            .as_mut()
-            .and_then(|source| source.said().ok())
-            .unwrap_or_default();
-        // A closed stdout or stderr is the reader's choice; the compile itself went as it went.
-        let _ = io::stderr()
-            .write_all(&said)
-            .and_then(|()| io::stderr().write_all(&printed.stderr));
-        let _ = io::stdout()
-            .write_all(&printed.stdout)
-            .and_then(|()| io::stdout().flush());
-    }
+fn print(printed: &Printed) {
+    // A closed stdout or stderr is the reader's choice; the compile itself went as it went.
+    let _ = io::stderr().write_all(&printed.stderr);
+    let _ = io::stdout()
+        .write_all(&printed.stdout)
+        .and_then(|()| io::stdout().flush());
 }
 
 /// A wait status as a shell would give it.

@@ -215,6 +215,24 @@ impl Link {
         }
     }
 
+    /// One read that waits for `patience` at most, for conversations that are no job.
+    pub(crate) fn read_within(
+        &mut self,
+        space: &mut [u8],
+        patience: Duration,
+    ) -> io::Result<usize> {
+        if patience.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match &self.stream {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(patience)),
+            Stream::Program { stream, .. } => stream.set_read_timeout(Some(patience)),
+        }?;
+        let count = self.read(space)?;
+        self.received += count as u64;
+        Ok(count)
+    }
+
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.read(space),
