@@ -24,7 +24,7 @@ pub use effects::{Effects, Entry, snapshot};
 pub use elf::{for_another_compiler, for_machine, for_other_class};
 pub use farm::{Daemon, Farm, Make};
 pub use journal::{Attempt, Row, Text, read_journal};
-pub use liar::{Conversation, LyingServer};
+pub use liar::{Conversation, Greeting, LyingServer};
 pub use mill::{long, side_by_side, until};
 pub use programs::{distcc, distccd, launcher, launcher_daemon};
 pub use recorded::{Recorded, data};

@@ -54,7 +54,6 @@ fn a_local_command_is_noted_before_it_becomes_the_compiler() {
         ("gcc -E a.c", "preprocesses"),
         ("gcc a.c -shared -fPIC -o a.so", "links"),
         ("gcc --version", "question"),
-        ("gcc -c a.c -march=native", "native-cpu"),
     ] {
         let compared = space.compile(command);
         compared.assert_same_as_local().assert_local(reason);
