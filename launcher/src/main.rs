@@ -85,7 +85,8 @@ fn start(mut words: Vec<OsString>) -> i32 {
         words.remove(0)
     };
     let role = Role::of(&name);
-    let (settings, verdict) = Settings::read();
+    let (mut settings, verdict) = Settings::read();
+    settings.ssh_speaks |= role == Role::Stock;
     if let (Role::Stock, Err(error)) = (role, &verdict) {
         eprintln!("distcc: {error}");
         return EXIT_BAD_ARGUMENTS;

@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub verbose: bool,
     /// `DISTCC_LOG`; set but empty means standard error.
     pub log: Option<OsString>,
+    /// May ssh speak on standard error?  As with our own words, where somebody asked for them or we are called `distcc`.
+    pub ssh_speaks: bool,
     /// `UNCACHED_ERR_FD`: where ccache keeps the real standard error.
     pub uncached_err_fd: Option<i32>,
     /// `DISTCC_SSH`, split at blanks.
@@ -92,6 +94,8 @@ impl Settings {
             io_timeout,
             verbose: boolean("DISTCC_VERBOSE", false),
             log: env::var_os("DISTCC_LOG"),
+            ssh_speaks: boolean("DISTCC_VERBOSE", false)
+                || env::var_os("DISTCC_LOG").is_some_and(|log| !log.is_empty()),
             uncached_err_fd: number("UNCACHED_ERR_FD"),
             ssh: env::var_os("DISTCC_SSH"),
             no_rewrite_cross: env::var_os("DISTCC_NO_REWRITE_CROSS").is_some(),

@@ -373,6 +373,9 @@ fn transport(
     ]);
     ssh.stdin(Stdio::from(theirs.try_clone().map_err(failed)?))
         .stdout(Stdio::from(theirs));
+    if !settings.ssh_speaks {
+        ssh.stderr(Stdio::null());
+    }
     ours.set_read_timeout(Some(settings.io_timeout.min(PULSE)))
         .map_err(failed)?;
     ours.set_write_timeout(Some(settings.io_timeout))

@@ -44,8 +44,27 @@ impl State {
     }
 }
 
+/// What becomes of a client that asks whose daemon this is, instead of sending a job.
+#[derive(Debug, Clone)]
+pub enum Greeting {
+    /// Closed, as a stock daemon does.  Counted nowhere.
+    Closed,
+    /// Answered with these bytes.
+    Says(Vec<u8>),
+    /// Held until the client gives up.
+    Stalls,
+}
+
 impl LyingServer {
+    /// A server that passes for stock's until it is sent a job.
     pub fn start(script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> LyingServer {
+        LyingServer::greeting(Greeting::Closed, script)
+    }
+
+    pub fn greeting(
+        greeting: Greeting,
+        script: impl Fn(&mut Conversation) + Send + Sync + 'static,
+    ) -> LyingServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener
             .local_addr()
@@ -61,9 +80,12 @@ impl LyingServer {
                     break;
                 }
                 let stream = stream.expect("a listener accepts");
-                let mut talk = Conversation::new(stream, Arc::clone(&shared));
-                let script = Arc::clone(&script);
-                talks.push(std::thread::spawn(move || script(&mut talk)));
+                let (shared, script) = (Arc::clone(&shared), Arc::clone(&script));
+                let greeting = greeting.clone();
+                talks.push(std::thread::spawn(move || match is_question(&stream) {
+                    true => greet(&greeting, stream, shared),
+                    false => script(&mut Conversation::new(stream, shared)),
+                }));
             }
             for talk in talks {
                 let _ = talk.join();
@@ -134,6 +156,38 @@ impl Drop for LyingServer {
     }
 }
 
+/// Does the client open with a version that no stock daemon knows?  Waits for its first words, and leaves them unread.
+fn is_question(stream: &TcpStream) -> bool {
+    let mut first = [0; 12];
+    loop {
+        match stream.peek(&mut first) {
+            Ok(12) => return first.starts_with(b"DIST64636c00"),
+            Ok(count) if count > 0 && b"DIST".starts_with(&first[..count.min(4)]) => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            _ => return false,
+        }
+    }
+}
+
+fn greet(greeting: &Greeting, stream: TcpStream, state: Arc<State>) {
+    let mut talk = Conversation {
+        stream,
+        number: 0,
+        state,
+    };
+    match greeting {
+        Greeting::Closed => {}
+        Greeting::Says(answer) => {
+            talk.read(24);
+            talk.send(answer);
+        }
+        Greeting::Stalls => {
+            talk.stall();
+        }
+    }
+}
+
 /// One client's connection.  Closed when the script ends.
 pub struct Conversation {
     stream: TcpStream,
@@ -159,7 +213,7 @@ impl Conversation {
         }
     }
 
-    /// 1 for the first client.
+    /// 1 for the first client, 0 for one that only asks.
     pub fn number(&self) -> usize {
         self.number
     }
@@ -209,7 +263,7 @@ impl Conversation {
 impl Drop for Conversation {
     /// Counted as gone before it is: a client must not be able to come for its place and find it counted.
     fn drop(&mut self) {
-        {
+        if self.number > 0 {
             let mut seen = self.state.seen();
             seen.open -= 1;
             let mine = self.stream.peer_addr().ok();
