@@ -11,8 +11,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::process::Command;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 /// The C library's way in.  std's own start reads the memory map to place a guard below the stack, which costs a fifth of all
 /// that a launch spends; what is worth keeping of it is done here.
@@ -21,10 +23,12 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 #[unsafe(no_mangle)]
 extern "C" fn main(_count: libc::c_int, _words: *const *const libc::c_char) -> libc::c_int {
     open_standard_streams();
-    // Safety: called before anything else runs. A peer that goes away is an error, not our end.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    set_dispositions();
     crate::enter()
 }
+
+/// Standard streams that were closed when we came, a bit each; they lead to `/dev/null` now.
+static CLOSED: AtomicI32 = AtomicI32::new(0);
 
 /// A file that is opened must not become standard output because whoever started us had closed that.
 #[cfg(not(test))]
@@ -34,9 +38,50 @@ fn open_standard_streams() {
         unsafe {
             if libc::fcntl(fd, libc::F_GETFD) == -1 {
                 libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+                CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
             }
         }
     }
+}
+
+/// Signals whose disposition is ours while we run: a peer that goes away and a journal past `ulimit -f` are errors, not our
+/// end, and children can be waited for even where our parent ignores the end of its own.
+const OURS: [(libc::c_int, libc::sighandler_t); 3] = [
+    (libc::SIGPIPE, libc::SIG_IGN),
+    (libc::SIGXFSZ, libc::SIG_IGN),
+    (libc::SIGCHLD, libc::SIG_DFL),
+];
+/// What our parent had chosen for them.
+static BEFORE: [AtomicUsize; OURS.len()] = [const { AtomicUsize::new(libc::SIG_DFL) }; OURS.len()];
+
+#[cfg(not(test))]
+fn set_dispositions() {
+    for ((signal, ours), before) in OURS.into_iter().zip(&BEFORE) {
+        // Safety: no handler is involved, and nothing else runs yet.
+        before.store(unsafe { libc::signal(signal, ours) }, Ordering::Relaxed);
+    }
+}
+
+/// Becomes `command`, with the signals and standard streams that we were started with.  Comes back only with an error.
+pub(crate) fn exec(command: &mut Command) -> io::Error {
+    // Safety: plain system calls on whole structures; std calls this just before `exec`, in this process.
+    unsafe {
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_BLOCK, std::ptr::null(), &mut mask);
+        command.pre_exec(move || {
+            for ((signal, _), before) in OURS.into_iter().zip(&BEFORE) {
+                libc::signal(signal, before.load(Ordering::Relaxed));
+            }
+            // std has emptied it.
+            libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut());
+            let closed = CLOSED.load(Ordering::Relaxed);
+            for fd in (0..3).filter(|fd| closed & 1 << fd != 0) {
+                libc::close(fd);
+            }
+            Ok(())
+        });
+    }
+    command.exec()
 }
 
 /// Sets a variable for this process and all that it starts: cheaper than a copy of the whole environment for each.
