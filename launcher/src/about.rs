@@ -5,15 +5,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::Write as _;
+use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use compiler::{Family, names};
+use compiler::{Family, Reason, names};
 
 use crate::find::{self, Inode, Program};
+use crate::remember;
 
 /// A compiler that we know how to read the commands of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,26 +31,29 @@ pub(crate) struct About {
 }
 
 /// Layout of the remembered file; another number is as good as no file.
-const LAYOUT: &str = "distcc-launch compiler 1";
+const LAYOUT: &str = "distcc-launch compiler 2";
 
 impl About {
-    /// What is known of `program`, called `word`; `None` when it is no compiler of ours.
+    /// What is known of `program`, called `word`; else why its commands run here.
     pub(crate) fn of(
         program: &Program,
         word: &OsStr,
         path: &OsStr,
         folder: Option<&Path>,
-    ) -> Option<About> {
-        let guess = names::guess(names::base(word.as_bytes()))?;
+    ) -> Result<About, Reason> {
+        let guess = names::guess(names::base(word.as_bytes())).ok_or(Reason::UnknownCompiler)?;
         let memory = folder.map(|folder| Memory::new(folder, program, word));
         if let Some(about) = memory.as_ref().and_then(Memory::recall) {
-            return Some(about);
+            return Ok(about);
         }
-        let about = ask(program, guess.cxx, word, path)?;
+        if is_script(&program.path) {
+            return Err(Reason::CompilerScript);
+        }
+        let about = ask(program, guess.cxx, word, path).ok_or(Reason::UnknownCompiler)?;
         if let Some(memory) = &memory {
             memory.keep(&about);
         }
-        Some(about)
+        Ok(about)
     }
 
     /// What tells this compiler from others in lists of hosts that are no good for it.
@@ -57,8 +61,17 @@ impl About {
         let mut id = String::from_utf8_lossy(&self.ident).into_owned();
         id.push(' ');
         id.push_str(&String::from_utf8_lossy(&self.triple));
+        id.push(' ');
+        id.push_str(&self.remote.to_string_lossy());
         id
     }
+}
+
+/// Is `program` a script? It answers as the compiler that it runs, but what it adds to the words no host would know.
+fn is_script(program: &Path) -> bool {
+    let mut start = [0; 2];
+    fs::File::open(program).is_ok_and(|mut file| file.read_exact(&mut start).is_ok())
+        && start == *b"#!"
 }
 
 /// Asks the compiler itself.
@@ -194,7 +207,7 @@ impl Memory {
     }
 
     fn recall(&self) -> Option<About> {
-        let text = fs::read(&self.file).ok()?;
+        let (text, _) = remember::read(&self.file)?;
         let mut lines = text
             .strip_prefix(&self.key[..])?
             .split(|byte| *byte == b'\n');
@@ -238,15 +251,7 @@ impl Memory {
             );
             text.push(b'\n');
         }
-        let keep = || {
-            let folder = self.file.parent()?;
-            fs::create_dir_all(folder).ok()?;
-            let partial = self.file.with_extension(std::process::id().to_string());
-            fs::File::create(&partial).ok()?.write_all(&text).ok()?;
-            fs::rename(&partial, &self.file).ok()
-        };
-        // Best effort: without it the compiler is asked again.
-        let _: Option<()> = keep();
+        remember::write(&self.file, &text);
     }
 }
 

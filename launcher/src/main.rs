@@ -15,6 +15,7 @@ mod here;
 mod journal;
 mod os;
 mod place;
+mod remember;
 mod resolve;
 mod say;
 mod settings;

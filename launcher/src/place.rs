@@ -133,37 +133,44 @@ fn appear(path: &Path, bytes: &[u8], mode: Option<u32>, replaces: bool) -> io::R
         Err(_) => return appear_named(path, folder, bytes, mode),
     };
     fill(&nameless, bytes, mode)?;
-    let name = format!("/proc/self/fd/{}", nameless.as_raw_fd());
+    let source = format!("/proc/self/fd/{}", nameless.as_raw_fd());
+    let name = |to: &Path| fs::linkat(CWD, &source, CWD, to, AtFlags::SYMLINK_FOLLOW);
     if !replaces {
-        match fs::linkat(CWD, &name, CWD, path, AtFlags::SYMLINK_FOLLOW) {
+        match name(path) {
             Ok(()) => return Ok(()),
             // It has come to be meanwhile.
             Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
+            // No /proc, or a file system that gives nameless files no names.
+            Err(_) => return appear_named(path, folder, bytes, mode),
         }
     }
-    let partial = partial_name(path, folder);
-    os::remove_on_signal(&partial)?;
-    let renamed = fs::linkat(CWD, &name, CWD, &partial, AtFlags::SYMLINK_FOLLOW)
-        .and_then(|()| fs::rename(&partial, path))
-        .inspect_err(|_| {
-            let _ = fs::unlink(&partial);
-        });
-    os::leftover_gone();
-    Ok(renamed?)
+    replace(path, folder, |partial| Ok(name(partial)?))
+        .or_else(|_| appear_named(path, folder, bytes, mode))
 }
 
 fn appear_named(path: &Path, folder: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
+    replace(path, folder, |partial| {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).open(partial)?;
+        fill(&file, bytes, mode)
+    })
+}
+
+/// Has `make` make a file under a name of its own, which then becomes `path`.
+fn replace(
+    path: &Path,
+    folder: &Path,
+    make: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
     let partial = partial_name(path, folder);
     os::remove_on_signal(&partial)?;
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&partial)
-        .and_then(|file| fill(&file, bytes, mode))
+    let made = make(&partial)
         .and_then(|()| Ok(fs::rename(&partial, path)?))
-        .inspect_err(|_| {
-            let _ = fs::unlink(&partial);
+        .inspect_err(|error| {
+            // What was there before us is somebody else's.
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                let _ = fs::unlink(&partial);
+            }
         });
     os::leftover_gone();
     made

@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use compiler::Job;
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::io::FdFlags;
 
 use crate::find::Program;
@@ -112,13 +112,11 @@ impl Source {
             .args(args)
             .stdin(Stdio::null())
             .stdout(OwnedFd::from(out.0))
-            .stderr(OwnedFd::from(out.1))
-            .process_group(0);
-        let child = command.spawn().map_err(|source| SourceError::Start {
+            .stderr(OwnedFd::from(out.1));
+        let (child, ending) = os::start(&mut command).map_err(|source| SourceError::Start {
             program: program.path.clone(),
             source,
         })?;
-        let ending = os::end_with_us(child.id());
         Ok(Source {
             state: State::Running {
                 child,
@@ -197,10 +195,20 @@ fn content(file: Option<&mut File>) -> io::Result<Vec<u8>> {
 
 /// A file in memory; closed on exec.
 fn memory(name: &str) -> io::Result<File> {
-    Ok(File::from(rustix::fs::memfd_create(
-        name,
-        MemfdFlags::CLOEXEC,
-    )?))
+    match rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC) {
+        Ok(fd) => Ok(fd.into()),
+        // A sandbox or a setting (vm.memfd_noexec) may forbid them.
+        Err(error) => nameless().ok_or_else(|| error.into()),
+    }
+}
+
+/// A file without a name, most likely in memory too.
+fn nameless() -> Option<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    ["/dev/shm", "/tmp", "/var/tmp"]
+        .into_iter()
+        .find_map(|folder| rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR).ok())
+        .map(File::from)
 }
 
 /// A file in memory that a child can open by [`name_of`].
@@ -227,6 +235,16 @@ fn redirected(value: &OsStr, name: &str) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nameless_file_does_what_a_memory_file_does() {
+        use std::io::Write as _;
+        let mut file = nameless().expect("one of the folders is there");
+        file.write_all(b"text").expect("written");
+        assert_eq!(&*Mapped::of(&file).expect("mapped"), b"text");
+        std::fs::write(name_of(&file), b"deps").expect("opened again by its name");
+        assert_eq!(content(Some(&mut file)).expect("read"), b"deps");
+    }
 
     #[test]
     fn the_dependency_file_goes_to_memory_first() {

@@ -158,16 +158,9 @@ impl Trip<'_> {
     fn run(&mut self) -> Arrival {
         let list = self.dispatch.list;
         loop {
-            let Some((slot, index, probe)) = self.take_slot() else {
-                let untried = self.entry.attempts.is_empty();
-                return Arrival::Here(
-                    if untried {
-                        Why::HostsAvoided
-                    } else {
-                        Why::HostsFailed
-                    },
-                    None,
-                );
+            let (slot, index, probe) = match self.take_slot() {
+                Ok(taken) => taken,
+                Err(why) => return Arrival::Here(why, None),
             };
             let host = &list.hosts[index];
             if host.transport == Transport::Local {
@@ -181,8 +174,8 @@ impl Trip<'_> {
         }
     }
 
-    /// Waits for a slot of a host worth a try; `None` when none is left.
-    fn take_slot(&mut self) -> Option<(Slot, usize, Option<ProbeGuard>)> {
+    /// Waits for a slot of a host worth a try; else why there is none.
+    fn take_slot(&mut self) -> Result<(Slot, usize, Option<ProbeGuard>), Why> {
         let list = self.dispatch.list;
         let asked = Instant::now();
         let taken = loop {
@@ -200,13 +193,16 @@ impl Trip<'_> {
             let slot = match Slots::new(self.folder).take_remote(&hosts, &waiting) {
                 Ok(slot) => slot,
                 Err(NoSlot::Busy) => continue,
-                Err(NoSlot::NoHost) => break None,
+                Err(NoSlot::NoHost) if self.entry.attempts.is_empty() => {
+                    break Err(Why::HostsAvoided);
+                }
+                Err(NoSlot::NoHost) => break Err(Why::HostsFailed),
                 Err(NoSlot::Folder(error)) => {
                     self.dispatch
                         .command
                         .say
-                        .warn(format_args!("{error}; can't distribute work"));
-                    break None;
+                        .warn(format_args!("{}; can't distribute work", chain(&error)));
+                    break Err(Why::NoFolder);
                 }
             };
             let (index, probe) = candidates.swap_remove(slot.host_index());
@@ -215,7 +211,7 @@ impl Trip<'_> {
                 continue;
             }
             self.tried[index] = true;
-            break Some((slot, index, probe));
+            break Ok((slot, index, probe));
         };
         self.entry.queue_ms += asked.elapsed().as_secs_f64() * 1e3;
         taken
