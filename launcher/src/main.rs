@@ -10,6 +10,7 @@ mod check;
 mod commands;
 mod dispatch;
 mod driver;
+mod fallback;
 mod find;
 mod here;
 mod journal;
@@ -39,8 +40,7 @@ use crate::settings::Settings;
 
 /// More launchers inside one another than this are one that calls itself.
 const MOST_LEVELS: u32 = 5;
-/// Stock's exit codes.
-const EXIT_BAD_ARGUMENTS: i32 = 101;
+/// Stock's exit code.
 const EXIT_RECURSION: i32 = 111;
 
 /// Where `os::main` goes on; gives the exit code.
@@ -83,11 +83,7 @@ fn start(mut words: Vec<OsString>) -> i32 {
         words.remove(0)
     };
     let role = Role::of(&name);
-    let (settings, verdict) = Settings::read();
-    if let (Role::Stock, Err(error)) = (role, &verdict) {
-        eprintln!("distcc: {error}");
-        return EXIT_BAD_ARGUMENTS;
-    }
+    let settings = Settings::read();
     let say = Say::new(&settings, role == Role::Stock);
     match (role, words.first()) {
         (Role::Masquerade, _) => launch(&settings, &say, &name, words),

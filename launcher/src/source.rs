@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use compiler::Job;
 use rustix::fs::{MemfdFlags, Mode, OFlags};
@@ -67,7 +67,7 @@ enum State {
         _ending: Ending,
     },
     Done,
-    Failed,
+    Failed(ExitStatus),
 }
 
 impl Source {
@@ -135,12 +135,20 @@ impl Source {
             self.state = if ended.success() {
                 State::Done
             } else {
-                State::Failed
+                State::Failed(ended)
             };
         }
         match self.state {
-            State::Failed => Err(SourceError::Failed),
+            State::Failed(_) => Err(SourceError::Failed),
             _ => Ok(()),
+        }
+    }
+
+    /// How the preprocessor ended, if that was in failure.
+    pub(crate) fn failure(&self) -> Option<ExitStatus> {
+        match self.state {
+            State::Failed(status) => Some(status),
+            _ => None,
         }
     }
 

@@ -1,9 +1,10 @@
 //! A job on its way from host to host, until one of them or this machine has done it.
 
 use std::io::{self, Write};
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant, SystemTime};
 
-use compiler::{Job, Work};
+use compiler::Job;
 use hosts::{Dislikes, Folder, Host, HostList, Monitor, NoHosts, NoSlot, Patience, Period};
 use hosts::{ProbeGuard, Slot, Slots, Transport, Try};
 use protocol::WaitStatus;
@@ -12,13 +13,15 @@ use crate::about::About;
 use crate::accept::{Printed, Rejection, accept};
 use crate::dispatch::{Dispatch, Stop};
 use crate::driver::{Command, host_list};
+use crate::fallback::{EXIT_NO_HOSTS, fall_back, forbidden, refuse};
 use crate::here::Why;
 use crate::journal::{Attempt, End, Entry};
 use crate::os;
 use crate::say::chain;
+use crate::source::Source;
 
-/// Exit code when there was no host and this machine was not allowed: stock's.
-const EXIT_NO_HOSTS: i32 = 116;
+/// Exit code for a variable that means nothing: stock's.
+const EXIT_BAD_ARGUMENTS: i32 = 101;
 /// Exit code of a daemon that has no such compiler: stock's.
 const EXIT_COMPILER_MISSING: u8 = 110;
 
@@ -100,49 +103,6 @@ fn places(command: &Command<'_>) -> Result<(HostList, Folder), Why> {
     Ok((list.0, Folder::at(folder)))
 }
 
-/// Becomes the local compiler.
-fn fall_back(
-    command: &Command<'_>,
-    job: &Job<'_>,
-    mut entry: Entry,
-    why: Why,
-    slot: Option<Slot>,
-) -> i32 {
-    let (say, source) = (command.say, job.source().display());
-    let host = entry
-        .attempts
-        .last()
-        .map_or("a host", |attempt| &attempt.host);
-    match why {
-        Why::NoFile => say.info(format_args!("{source} is no regular file; compiling here")),
-        Why::LocalhostListed => say.info(format_args!("compile {source} on localhost")),
-        Why::FailedThere => say.info(format_args!(
-            "compile {source} on {host} failed; compiling it here to be sure"
-        )),
-        _ => say.warn(format_args!(
-            "failed to distribute {source} to {host}, running locally instead ({})",
-            why.code()
-        )),
-    }
-    entry.fell_back = why.fell_back();
-    command.here().run(entry, why.code(), Work::Compile, slot)
-}
-
-/// The job may not run here, and there is nothing that came back: says so and gives the exit code.
-fn refuse(command: &Command<'_>, job: &Job<'_>, entry: &mut Entry, why: Why) -> i32 {
-    command.say.error(format_args!(
-        "failed to distribute {} ({}), and DISTCC_FALLBACK=0 forbids running it here",
-        job.source().display(),
-        why.code()
-    ));
-    entry.reason = Some(why.code());
-    entry.fell_back = false;
-    if let Some(path) = command.settings.journal_path() {
-        entry.write(&path, End::Status(EXIT_NO_HOSTS));
-    }
-    EXIT_NO_HOSTS
-}
-
 struct Trip<'a> {
     dispatch: Dispatch<'a>,
     dislikes: Dislikes,
@@ -157,6 +117,7 @@ struct Trip<'a> {
 impl Trip<'_> {
     fn run(&mut self) -> Arrival {
         let list = self.dispatch.list;
+        let Command { say, settings, .. } = self.dispatch.command;
         loop {
             let (slot, index, probe) = match self.take_slot() {
                 Ok(taken) => taken,
@@ -165,6 +126,10 @@ impl Trip<'_> {
             let host = &list.hosts[index];
             if host.transport == Transport::Local {
                 return Arrival::Here(Why::LocalhostListed, Some(slot));
+            }
+            if let (true, Some(bad)) = (say.is_stock(), &settings.bad_io_timeout) {
+                say.error(format_args!("{bad}"));
+                return Arrival::Done(EXIT_BAD_ARGUMENTS);
             }
             let arrived = self.compile_on(host, &slot);
             drop(probe);
@@ -256,6 +221,12 @@ impl Trip<'_> {
         (self.entry.sent, self.entry.received) = (self.dispatch.sent, self.dispatch.received);
         let arrival = match result {
             Err(Stop::Wire(error)) => return self.blame(host, error.code(), &error),
+            Err(Stop::Here(why @ Why::PreprocessorFailed)) if self.is_final(self.cpp_code()) => {
+                self.print(&Printed::default());
+                self.entry.reason = Some(why.code());
+                self.note(self.cpp_code());
+                Arrival::Done(self.cpp_code())
+            }
             Err(Stop::Here(why)) => Arrival::Here(why, None),
             Ok(outcome) => {
                 let Dispatch {
@@ -321,7 +292,7 @@ impl Trip<'_> {
                 if status.exit_code() == Some(EXIT_COMPILER_MISSING) {
                     unfit();
                 }
-                if self.dispatch.command.settings.skip_local_retry && status.exit_code().is_some() {
+                if status.exit_code().is_some() && self.is_final(exit_code(status)) {
                     return Arrival::Done(self.finish(host, &printed, exit_code(status)));
                 }
                 let why = if status.exit_code().is_some() {
@@ -355,12 +326,7 @@ impl Trip<'_> {
 
     /// The job could not be done elsewhere and may not be done here.
     fn give_up(&mut self, why: Why) -> i32 {
-        let source = self.dispatch.job.source().display();
-        let say = self.dispatch.command.say;
-        say.error(format_args!(
-            "failed to distribute {source} ({}), and DISTCC_FALLBACK=0 forbids running it here",
-            why.code()
-        ));
+        forbidden(self.dispatch.command, self.dispatch.job, why);
         let code = match self.failure.take() {
             Some((status, printed)) => {
                 self.print(&printed);
@@ -368,7 +334,7 @@ impl Trip<'_> {
             }
             None if why == Why::PreprocessorFailed => {
                 self.print(&Printed::default());
-                1
+                self.cpp_code()
             }
             None => EXIT_NO_HOSTS,
         };
@@ -376,6 +342,21 @@ impl Trip<'_> {
         self.entry.fell_back = false;
         self.note(code);
         code
+    }
+
+    /// Is a compile that failed with `code` not to be repeated here?
+    fn is_final(&self, code: i32) -> bool {
+        self.dispatch.command.settings.skip_local_retry && code < 128
+    }
+
+    /// The exit code of a preprocessor that failed, as a shell would give it.
+    fn cpp_code(&self) -> i32 {
+        let source = self.dispatch.source.as_ref();
+        source.and_then(Source::failure).map_or(1, |status| {
+            status
+                .code()
+                .unwrap_or(128 + status.signal().unwrap_or_default())
+        })
     }
 
     fn note(&self, code: i32) {

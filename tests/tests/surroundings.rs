@@ -1,7 +1,7 @@
 //! Surroundings that a build tool, a batch system or a careless shell may give a compile: limits, ignored signals, closed
 //! streams, compilers that are no programs.
 
-use tests::{Farm, Space, script};
+use tests::{Client, Farm, Space, script};
 
 const SOURCES: [(&str, &str); 2] = [
     ("a.c", "int answer(void) { return 42; }\n"),
@@ -103,4 +103,54 @@ fn a_folder_for_locks_that_is_a_file_is_told_in_the_journal() {
         .compile("gcc -c a.c")
         .assert_same_as_local()
         .assert_local("no-folder");
+}
+
+/// For each client that must pass: stock's own shows that no more is asked than scripts have had.
+fn as_distcc(farm: &Farm) -> [Space; 2] {
+    [Client::stock(), Client::ours().called("distcc")].map(|client| {
+        let space = farm
+            .space(SOURCES)
+            .file("error.c", "#error on purpose\n")
+            .client(client)
+            .client_env("DISTCC_LOG", "")
+            .client_env("DISTCC_VERBOSE", "0");
+        space.renew();
+        space
+    })
+}
+
+#[test]
+fn a_bad_limit_for_waits_concerns_only_what_is_sent() {
+    let farm = Farm::stock(1);
+    for space in as_distcc(&farm) {
+        let space = space.client_env("DISTCC_IO_TIMEOUT", "0");
+        assert_eq!(space.run("gcc -c a.c").code(), 101);
+        assert_eq!(space.run("gcc -E a.c").code(), 0);
+        assert_eq!(space.run("--show-hosts").code(), 0);
+        let space = space.client_env("DISTCC_IO_TIMEOUT", "9s");
+        assert_eq!(space.run("gcc -c a.c").code(), 0);
+    }
+}
+
+#[test]
+fn without_the_local_retry_a_source_that_cannot_be_preprocessed_is_done_with() {
+    let farm = Farm::stock(1);
+    for space in as_distcc(&farm) {
+        let space = space.client_env("DISTCC_SKIP_LOCAL_RETRY", "1");
+        let ran = space.run("gcc -c error.c");
+        assert_eq!(ran.code(), 1);
+        assert_eq!(ran.err().matches("on purpose").count(), 2, "{}", ran.err());
+        assert!(!ran.err().contains("locally"), "{}", ran.err());
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_does_not_spill_over() {
+    let farm = Farm::stock(1);
+    for space in as_distcc(&farm) {
+        let space = space.client_env("DISTCC_LOG", "/no/such/log");
+        let ran = space.run("gcc -c a.c");
+        assert_eq!(ran.code(), 0);
+        assert_eq!(ran.err().lines().count(), 1, "{}", ran.err());
+    }
 }
