@@ -3,12 +3,14 @@
 //! The compiler itself is asked (`--version`, `-dumpmachine`) once; `memory` keeps the answers.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use compiler::{Family, names};
+use compiler::{Family, Reason, names};
 
 use crate::find::{self, Inode, Program};
 use crate::memory::Memory;
@@ -28,23 +30,26 @@ pub(crate) struct About {
 }
 
 impl About {
-    /// What is known of `program`, called `word`; `None` when it is no compiler of ours.
+    /// What is known of `program`, called `word`; else why its commands run here.
     pub(crate) fn of(
         program: &Program,
         word: &OsStr,
         path: &OsStr,
         folder: Option<&Path>,
-    ) -> Option<About> {
-        let guess = names::guess(names::base(word.as_bytes()))?;
+    ) -> Result<About, Reason> {
+        let guess = names::guess(names::base(word.as_bytes())).ok_or(Reason::UnknownCompiler)?;
         let memory = folder.map(|folder| Memory::new(folder, program, word));
         if let Some(about) = memory.as_ref().and_then(Memory::recall).and_then(read) {
-            return Some(about);
+            return Ok(about);
         }
-        let about = ask(program, guess.cxx, word, path)?;
+        if is_script(&program.path) {
+            return Err(Reason::CompilerScript);
+        }
+        let about = ask(program, guess.cxx, word, path).ok_or(Reason::UnknownCompiler)?;
         if let Some(memory) = &memory {
             memory.keep(&about.lines());
         }
-        Some(about)
+        Ok(about)
     }
 
     /// As [`Memory`] keeps it.
@@ -68,6 +73,8 @@ impl About {
         let mut id = String::from_utf8_lossy(&self.ident).into_owned();
         id.push(' ');
         id.push_str(&String::from_utf8_lossy(&self.triple));
+        id.push(' ');
+        id.push_str(&self.remote.to_string_lossy());
         id
     }
 }
@@ -87,6 +94,13 @@ fn read(lines: Vec<Vec<u8>>) -> Option<About> {
         remote: OsString::from_vec(remote),
         triple,
     })
+}
+
+/// Is `program` a script? It answers as the compiler that it runs, but what it adds to the words no host would know.
+fn is_script(program: &Path) -> bool {
+    let mut start = [0; 2];
+    fs::File::open(program).is_ok_and(|mut file| file.read_exact(&mut start).is_ok())
+        && start == *b"#!"
 }
 
 /// Asks the compiler itself.
@@ -233,7 +247,7 @@ mod tests {
             )
         };
         let about = ask().expect("known");
-        assert_eq!(ask(), Some(about.clone()));
+        assert_eq!(ask(), Ok(about.clone()));
         let lines = about.lines().map(<[u8]>::to_vec).to_vec();
         assert_eq!(read(lines), Some(about));
         assert_eq!(read(vec![b"gcc".to_vec()]), None);

@@ -48,13 +48,14 @@ pub(crate) fn run(command: &Command<'_>) -> i32 {
         .collect();
     let entry = Entry::begin(cwd.clone(), words);
 
-    let Some(about) = About::of(
+    let about = match About::of(
         command.program,
         command.word,
         &settings.path,
         settings.folder.as_deref(),
-    ) else {
-        return run_here(command, entry, Reason::UnknownCompiler);
+    ) {
+        Ok(about) => about,
+        Err(reason) => return run_here(command, entry, reason),
     };
     let Ok(args) = response::expand(command.args.to_vec(), &mut |path| std::fs::read(path).ok())
     else {

@@ -14,6 +14,7 @@ use hosts::{Folder, HostList, LocalPool, NoSlot, Patience, Slot, Slots};
 
 use crate::find::Program;
 use crate::journal::{End, Entry};
+use crate::os;
 use crate::say::Say;
 use crate::settings::Settings;
 
@@ -119,10 +120,11 @@ impl Here<'_> {
             // Without its lock the command runs all the same.
             let _ = slot.keep_across_exec();
         }
-        let error = Command::new(&self.program.path)
-            .arg0(&self.program.argv0)
-            .args(self.args)
-            .exec();
+        let error = os::exec(
+            Command::new(&self.program.path)
+                .arg0(&self.program.argv0)
+                .args(self.args),
+        );
         cannot_run(self.say, self.program.path.as_os_str(), &error)
     }
 

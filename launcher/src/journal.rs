@@ -187,7 +187,12 @@ pub(crate) fn text(out: &mut String, value: &OsStr) {
 
 fn open(path: &Path) -> Option<File> {
     let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600);
+    // A pipe that nobody reads must not make a compile wait.
+    options
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK);
     let file = match options.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -4,12 +4,11 @@
 //! Knows nothing of what the answers mean.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::find::Program;
+use crate::remember;
 
 /// Layout of the file; another number is as good as no file.
 const LAYOUT: &str = "distcc-launch compiler 1";
@@ -46,7 +45,7 @@ impl Memory {
 
     /// The lines that were kept, if they are whole and the program is the same.
     pub(crate) fn recall(&self) -> Option<Vec<Vec<u8>>> {
-        let text = fs::read(&self.file).ok()?;
+        let (text, _) = remember::read(&self.file)?;
         let mut lines: Vec<Vec<u8>> = text
             .strip_prefix(&self.key[..])?
             .split(|byte| *byte == b'\n')
@@ -63,13 +62,7 @@ impl Memory {
             text.extend(one_line(line, b' '));
             text.push(b'\n');
         }
-        let keep = || {
-            fs::create_dir_all(self.file.parent()?).ok()?;
-            let partial = self.file.with_extension(std::process::id().to_string());
-            fs::File::create(&partial).ok()?.write_all(&text).ok()?;
-            fs::rename(&partial, &self.file).ok()
-        };
-        let _: Option<()> = keep();
+        remember::write(&self.file, &text);
     }
 }
 
@@ -91,6 +84,7 @@ fn fnv(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
     use crate::find;
+    use std::fs;
 
     #[test]
     fn memory_holds_for_one_identity_and_whole_files_only() {

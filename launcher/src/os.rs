@@ -6,13 +6,15 @@
     reason = "entry point, signal handlers and the environment have no safe interface"
 )]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 /// The C library's way in.  std's own start reads the memory map to place a guard below the stack, which costs a fifth of all
 /// that a launch spends; what is worth keeping of it is done here.
@@ -21,10 +23,12 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 #[unsafe(no_mangle)]
 extern "C" fn main(_count: libc::c_int, _words: *const *const libc::c_char) -> libc::c_int {
     open_standard_streams();
-    // Safety: called before anything else runs. A peer that goes away is an error, not our end.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    set_dispositions();
     crate::enter()
 }
+
+/// Standard streams that were closed when we came, a bit each; they lead to `/dev/null` now.
+static CLOSED: AtomicI32 = AtomicI32::new(0);
 
 /// A file that is opened must not become standard output because whoever started us had closed that.
 #[cfg(not(test))]
@@ -34,9 +38,50 @@ fn open_standard_streams() {
         unsafe {
             if libc::fcntl(fd, libc::F_GETFD) == -1 {
                 libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+                CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
             }
         }
     }
+}
+
+/// Signals whose disposition is ours while we run: a peer that goes away and a journal past `ulimit -f` are errors, not our
+/// end, and children can be waited for even where our parent ignores the end of its own.
+const OURS: [(libc::c_int, libc::sighandler_t); 3] = [
+    (libc::SIGPIPE, libc::SIG_IGN),
+    (libc::SIGXFSZ, libc::SIG_IGN),
+    (libc::SIGCHLD, libc::SIG_DFL),
+];
+/// What our parent had chosen for them.
+static BEFORE: [AtomicUsize; OURS.len()] = [const { AtomicUsize::new(libc::SIG_DFL) }; OURS.len()];
+
+#[cfg(not(test))]
+fn set_dispositions() {
+    for ((signal, ours), before) in OURS.into_iter().zip(&BEFORE) {
+        // Safety: no handler is involved, and nothing else runs yet.
+        before.store(unsafe { libc::signal(signal, ours) }, Ordering::Relaxed);
+    }
+}
+
+/// Becomes `command`, with the signals and standard streams that we were started with.  Comes back only with an error.
+pub(crate) fn exec(command: &mut Command) -> io::Error {
+    // Safety: plain system calls on whole structures; std calls this just before `exec`, in this process.
+    unsafe {
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_BLOCK, std::ptr::null(), &mut mask);
+        command.pre_exec(move || {
+            for ((signal, _), before) in OURS.into_iter().zip(&BEFORE) {
+                libc::signal(signal, before.load(Ordering::Relaxed));
+            }
+            // std has emptied it.
+            libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut());
+            let closed = CLOSED.load(Ordering::Relaxed);
+            for fd in (0..3).filter(|fd| closed & 1 << fd != 0) {
+                libc::close(fd);
+            }
+            Ok(())
+        });
+    }
+    command.exec()
 }
 
 /// Sets a variable for this process and all that it starts: cheaper than a copy of the whole environment for each.
@@ -45,12 +90,12 @@ pub(crate) fn set_variable(name: &str, value: &str) {
     unsafe { std::env::set_var(name, value) };
 }
 
-/// The process group that ends with us: the preprocessor's or ssh's, 0 when there is none.
+/// The process groups that end with us: the preprocessor's and ssh's, 0 when there is none.
 static GROUPS: [AtomicI32; 2] = [AtomicI32::new(0), AtomicI32::new(0)];
 /// A file that must not outlive us, as a leaked C string, null when there is none.
 static LEFTOVER: AtomicPtr<libc::c_char> = AtomicPtr::new(std::ptr::null_mut());
 
-const FATAL: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+const FATAL: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
 extern "C" fn end(signal: libc::c_int) {
     // Safety: kill, unlink, signal and raise are async-signal-safe; LEFTOVER is null or a C string that is never freed.
@@ -70,7 +115,7 @@ extern "C" fn end(signal: libc::c_int) {
     }
 }
 
-/// From now on SIGINT, SIGTERM and SIGHUP end what we started before they end us the way they always do.  A signal that
+/// From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT end what we started before they end us the way they always do.  A signal that
 /// our parent chose to ignore (`nohup`) stays ignored.
 pub(crate) fn undo_on_signals() {
     for signal in FATAL {
@@ -94,8 +139,31 @@ pub(crate) fn undo_on_signals() {
 #[derive(Debug)]
 pub(crate) struct Ending(usize);
 
-/// Remembers `group` as one to end.  Two at most are remembered: the preprocessor and a transport.
-pub(crate) fn end_with_us(group: u32) -> Ending {
+/// Starts `command` in a process group of its own that ends with us.  Two at most are remembered: the preprocessor and a
+/// transport.
+pub(crate) fn start(command: &mut Command) -> io::Result<(Child, Ending)> {
+    // A signal that comes between the start and the note would leave the child alone.  std gives the child an empty mask.
+    // Safety: plain calls on whole structures.
+    let before = unsafe {
+        let mut fatal: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut fatal);
+        for signal in FATAL {
+            libc::sigaddset(&mut fatal, signal);
+        }
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_BLOCK, &fatal, &mut before);
+        before
+    };
+    let started = command.process_group(0).spawn().map(|child| {
+        let ending = end_with_us(child.id());
+        (child, ending)
+    });
+    // Safety: the mask of before.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
+    started
+}
+
+fn end_with_us(group: u32) -> Ending {
     let group = i32::try_from(group).unwrap_or(0);
     for (index, slot) in GROUPS.iter().enumerate() {
         if slot
@@ -184,6 +252,16 @@ impl Drop for Mapped {
     }
 }
 
+/// The path that this program was started by, for where there is no /proc.
+pub(crate) fn started_as() -> Option<&'static Path> {
+    // Safety: the kernel's own string, which lies above the stack as long as the process lives.
+    let path = unsafe {
+        let path = libc::getauxval(libc::AT_EXECFN) as *const libc::c_char;
+        (!path.is_null()).then(|| CStr::from_ptr(path))?
+    };
+    Some(Path::new(OsStr::from_bytes(path.to_bytes())))
+}
+
 /// Processor time of this process and of its children that have ended, in milliseconds.
 pub(crate) fn cpu_ms() -> f64 {
     let mut total = 0.0;
@@ -199,4 +277,19 @@ pub(crate) fn cpu_ms() -> f64 {
         }
     }
     total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn we_are_known_without_proc_too() {
+        let inode = |path: &Path| std::fs::metadata(path).map(|data| (data.dev(), data.ino()));
+        assert_eq!(
+            inode(started_as().expect("the kernel says it")).expect("there"),
+            inode(Path::new("/proc/self/exe")).expect("there")
+        );
+    }
 }

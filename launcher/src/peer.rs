@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hosts::list::{Host, Transport};
 use protocol::hello::{Hello, Question};
 use protocol::{HelloDecoder, Limits, Progress, ProtocolError, Version};
-use rustix::fs::{Mode, OFlags};
 
+use crate::remember;
 use crate::wire::{Link, WireError};
 
 /// How long an answer holds.
@@ -25,8 +25,6 @@ const FRESH_UNREACHED: u64 = 60;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Layout of the remembered file; another number is as good as no file.
 const LAYOUT: &str = "distcc-launch peer 1";
-/// More than a file of ours has.
-const MAX_FILE: usize = 1 << 20;
 
 /// What is known of a host's daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,7 +219,7 @@ impl Memory {
     }
 
     fn recall(&self, now: u64) -> Option<Peer> {
-        let text = read(&self.file)?;
+        let (text, _) = remember::read(&self.file)?;
         let rest = text.strip_prefix(LAYOUT.as_bytes())?.strip_prefix(b"\n")?;
         let rest = rest
             .strip_prefix(self.key.as_bytes())?
@@ -260,33 +258,7 @@ impl Memory {
             peer.jobs.unwrap_or(0)
         );
         let text = [text.as_bytes(), compilers].concat();
-        let keep = || {
-            let folder = self.file.parent()?;
-            fs::create_dir_all(folder).ok()?;
-            let partial = folder.join(format!(".{}~", std::process::id()));
-            fs::write(&partial, text).ok()?;
-            fs::rename(&partial, &self.file).ok()
-        };
-        // Best effort: without it the daemon is asked again.
-        let _: Option<()> = keep();
-    }
-}
-
-/// A small file, in one read.
-fn read(file: &Path) -> Option<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = rustix::fs::open(file, flags, Mode::empty()).ok()?;
-    let mut text = Vec::with_capacity(4 << 10);
-    loop {
-        let count = rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)).ok()?;
-        // A read that leaves room has met the end.
-        if count == 0 || text.len() < text.capacity() {
-            return Some(text);
-        }
-        if text.len() >= MAX_FILE {
-            return None;
-        }
-        text.reserve(text.len());
+        remember::write(&self.file, &text);
     }
 }
 

@@ -29,8 +29,10 @@ pub(crate) struct Settings {
     pub skip_local_retry: bool,
     /// `DISTCC_BACKOFF_PERIOD` in seconds, when set.
     pub backoff: Option<u64>,
-    /// `DISTCC_IO_TIMEOUT`: the longest wait for one read or write.
+    /// `DISTCC_IO_TIMEOUT`: the longest wait for one read or write; for a value that means none, stock's default and what is
+    /// wrong with it.
     pub io_timeout: Duration,
+    pub bad_io_timeout: Option<BadSetting>,
     pub verbose: bool,
     /// `DISTCC_LOG`; set but empty means standard error.
     pub log: Option<OsString>,
@@ -62,8 +64,8 @@ pub(crate) struct Settings {
     pub path: OsString,
 }
 
-/// A variable whose value stops us, as it stops stock.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+/// A variable whose value stops stock, and us when called by stock's name, before anything is sent.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{name} is {value:?}; it must be a whole number of seconds above 0")]
 pub(crate) struct BadSetting {
     pub name: &'static str,
@@ -71,11 +73,11 @@ pub(crate) struct BadSetting {
 }
 
 impl Settings {
-    /// Reads them all; with them, what stock would end for.  We go on as if it were not set, unless called as stock.
-    pub(crate) fn read() -> (Settings, Result<(), BadSetting>) {
-        let (io_timeout, verdict) = match io_timeout(env::var_os("DISTCC_IO_TIMEOUT")) {
-            Ok(limit) => (limit, Ok(())),
-            Err(bad) => (IO_TIMEOUT, Err(bad)),
+    /// Reads them all.
+    pub(crate) fn read() -> Settings {
+        let (io_timeout, bad_io_timeout) = match io_timeout(env::var_os("DISTCC_IO_TIMEOUT")) {
+            Ok(limit) => (limit, None),
+            Err(bad) => (IO_TIMEOUT, Some(bad)),
         };
         let home = env::var_os("HOME")
             .filter(|home| !home.is_empty())
@@ -84,7 +86,7 @@ impl Settings {
             .filter(|dir| !dir.is_empty())
             .map(PathBuf::from)
             .or_else(|| home.as_ref().map(|home| home.join(".distcc")));
-        let settings = Settings {
+        Settings {
             hosts: env::var_os("DISTCC_HOSTS"),
             folder,
             home,
@@ -92,6 +94,7 @@ impl Settings {
             skip_local_retry: env::var_os("DISTCC_SKIP_LOCAL_RETRY").is_some(),
             backoff: number("DISTCC_BACKOFF_PERIOD"),
             io_timeout,
+            bad_io_timeout,
             verbose: boolean("DISTCC_VERBOSE", false),
             log: env::var_os("DISTCC_LOG"),
             ssh_speaks: boolean("DISTCC_VERBOSE", false)
@@ -119,8 +122,7 @@ impl Settings {
                 .any(|name| env::var_os(name).is_some()),
             level: number(LEVEL).unwrap_or(0),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
-        };
-        (settings, verdict)
+        }
     }
 
     /// How messages are printed here; read only when there are some.
@@ -159,11 +161,11 @@ fn io_timeout(value: Option<OsString>) -> Result<Duration, BadSetting> {
     let Some(value) = value else {
         return Ok(IO_TIMEOUT);
     };
-    match value
-        .to_str()
-        .and_then(|text| text.trim().parse::<u64>().ok())
-    {
-        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+    // As C's atoi: what follows the digits is not looked at.
+    let digits = value.to_str().unwrap_or_default().trim_start();
+    let digits = digits.split(|c: char| !c.is_ascii_digit()).next();
+    match digits.unwrap_or_default().parse::<u64>() {
+        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
         _ => Err(BadSetting {
             name: "DISTCC_IO_TIMEOUT",
             value,
@@ -178,7 +180,10 @@ mod tests {
     #[test]
     fn a_wait_of_nothing_is_refused() {
         assert_eq!(io_timeout(None), Ok(Duration::from_secs(300)));
-        assert_eq!(io_timeout(Some("7".into())), Ok(Duration::from_secs(7)));
+        for seven in ["7", " 7", "7s"] {
+            let limit = io_timeout(Some(seven.into()));
+            assert_eq!(limit, Ok(Duration::from_secs(7)), "{seven}");
+        }
         for bad in ["0", "-1", "soon", ""] {
             assert!(io_timeout(Some(bad.into())).is_err(), "{bad}");
         }

@@ -8,10 +8,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use compiler::{Job, Manner};
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::io::FdFlags;
 
 use crate::find::Program;
@@ -67,7 +67,7 @@ enum State {
         _ending: Ending,
     },
     Done,
-    Failed,
+    Failed(ExitStatus),
 }
 
 impl Source {
@@ -113,13 +113,11 @@ impl Source {
             .args(args)
             .stdin(Stdio::null())
             .stdout(OwnedFd::from(out.0))
-            .stderr(OwnedFd::from(out.1))
-            .process_group(0);
-        let child = command.spawn().map_err(|source| SourceError::Start {
+            .stderr(OwnedFd::from(out.1));
+        let (child, ending) = os::start(&mut command).map_err(|source| SourceError::Start {
             program: program.path.clone(),
             source,
         })?;
-        let ending = os::end_with_us(child.id());
         Ok(Source {
             state: State::Running {
                 child,
@@ -138,12 +136,20 @@ impl Source {
             self.state = if ended.success() {
                 State::Done
             } else {
-                State::Failed
+                State::Failed(ended)
             };
         }
         match self.state {
-            State::Failed => Err(SourceError::Failed),
+            State::Failed(_) => Err(SourceError::Failed),
             _ => Ok(()),
+        }
+    }
+
+    /// How the preprocessor ended, if that was in failure.
+    pub(crate) fn failure(&self) -> Option<ExitStatus> {
+        match self.state {
+            State::Failed(status) => Some(status),
+            _ => None,
         }
     }
 
@@ -209,10 +215,20 @@ fn content(file: Option<&mut File>) -> io::Result<Vec<u8>> {
 
 /// A file in memory; closed on exec.
 fn memory(name: &str) -> io::Result<File> {
-    Ok(File::from(rustix::fs::memfd_create(
-        name,
-        MemfdFlags::CLOEXEC,
-    )?))
+    match rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC) {
+        Ok(fd) => Ok(fd.into()),
+        // A sandbox or a setting (vm.memfd_noexec) may forbid them.
+        Err(error) => nameless().ok_or_else(|| error.into()),
+    }
+}
+
+/// A file without a name, most likely in memory too.
+fn nameless() -> Option<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    ["/dev/shm", "/tmp", "/var/tmp"]
+        .into_iter()
+        .find_map(|folder| rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR).ok())
+        .map(File::from)
 }
 
 /// A file in memory that a child can open by [`name_of`].
@@ -239,6 +255,16 @@ fn redirected(value: &OsStr, name: &str) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nameless_file_does_what_a_memory_file_does() {
+        use std::io::Write as _;
+        let mut file = nameless().expect("one of the folders is there");
+        file.write_all(b"text").expect("written");
+        assert_eq!(&*Mapped::of(&file).expect("mapped"), b"text");
+        std::fs::write(name_of(&file), b"deps").expect("opened again by its name");
+        assert_eq!(content(Some(&mut file)).expect("read"), b"deps");
+    }
 
     #[test]
     fn the_dependency_file_goes_to_memory_first() {

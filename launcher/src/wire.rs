@@ -7,7 +7,6 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -380,8 +379,7 @@ fn transport(
         .map_err(failed)?;
     ours.set_write_timeout(Some(settings.io_timeout))
         .map_err(failed)?;
-    let child = ssh.process_group(0).spawn().map_err(failed)?;
-    let ending = os::end_with_us(child.id());
+    let (child, ending) = os::start(&mut ssh).map_err(failed)?;
     Ok(Stream::Program {
         stream: ours,
         child,

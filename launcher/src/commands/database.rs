@@ -218,7 +218,7 @@ impl<'a> Judge<'a> {
                 found: None,
             });
         };
-        let about = About::of(&program, word, &settings.path, settings.folder.as_deref())?;
+        let about = About::of(&program, word, &settings.path, settings.folder.as_deref()).ok()?;
         Some(Known {
             family: about.family,
             cxx: about.cxx,
