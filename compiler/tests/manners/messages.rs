@@ -50,7 +50,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "warn.cc",
-        "#include <string>\nstruct B { virtual void f(); };\tstruct C : B { int b, a; C() : a(1), b(2) {} void f(); };\nint g(unsigned u) {\tfor (int i = 0; i < u; i++) ; return std::string(\"x\") == \"y\"; int n; }\n",
+        "#include <string>\nstruct B { virtual void f(); };\tstruct C : B { int b, a; C() : a(1), b(2) {} void f(); };\nint g(unsigned u) {\tfor (int i = 0; i < u; i++) {} return std::string(\"x\") == \"y\"; int n; }\n",
     ),
 ];
 
