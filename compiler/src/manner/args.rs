@@ -63,6 +63,10 @@ impl Job<'_> {
                 args.push(self.map(DEBUG_MAP, &maps.debug(self.source)));
                 args.push(self.map(MACRO_MAP, &maps.macros(self.source)));
                 args.push("-fno-diagnostics-show-caret".into());
+                if self.words.iter().any(is_pedantic) {
+                    // gcc is pedantic about line markers, too; any other message has the job compiled here.
+                    args.push("-Wno-error".into());
+                }
                 if self.may_ask_for_bytes() {
                     args.push(BYTE_COLUMNS.into());
                 }
@@ -121,6 +125,11 @@ fn goes(family: Family, word: &Word<'_>) -> bool {
         Meaning::Option(opt) if opt.effect == Effect::Link => false,
         _ => remote::goes(family, Language::C, word),
     }
+}
+
+fn is_pedantic(word: &Word<'_>) -> bool {
+    matches!(word.meaning, Meaning::Option(opt) if matches!(opt.name, "-pedantic" | "--pedantic")
+        || opt.name == "-W" && word.value == b"pedantic")
 }
 
 pub(super) fn is_macro(name: &str) -> bool {

@@ -8,6 +8,7 @@
 mod active;
 mod args;
 mod blank;
+mod empty;
 mod text;
 mod trap;
 
@@ -76,7 +77,7 @@ impl Job<'_> {
             Ok(&[Expanded][..])
         };
         let words = || self.words.iter();
-        let silent = words().any(is_no_warnings) && !self.writes_columns();
+        let silent = self.is_silent() && !self.writes_columns();
         let processed = !self.language.wants_preprocessor() || self.language.is_assembler();
         let unmappable = !self.is_mappable() && (self.family == Family::Gcc || self.draft.debug);
         if !ours
@@ -98,6 +99,11 @@ impl Job<'_> {
             Family::Gcc if both => Ok(&[Directives, Expanded]),
             Family::Gcc => Ok(&[Directives]),
         }
+    }
+
+    /// Are all warnings switched off?
+    fn is_silent(&self) -> bool {
+        self.words.iter().any(is_no_warnings)
     }
 
     /// Some versions take the first equals sign of a map for the one that divides it, others the last.

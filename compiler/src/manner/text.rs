@@ -14,12 +14,11 @@ use std::os::unix::ffi::OsStrExt;
 /// [`Trap`]: this text cannot go in this manner. What only the source files themselves tell, [`super::trap_in_file`] finds.
 pub fn prepare<'t>(job: &Job<'_>, manner: Manner, text: &'t [u8]) -> Result<Cow<'t, [u8]>, Trap> {
     let prepared = match manner {
-        Manner::Expanded => return Ok(Cow::Borrowed(text)),
-        Manner::Rewritten => Cow::Borrowed(text),
+        Manner::Expanded | Manner::Rewritten => Cow::Borrowed(text),
         Manner::Directives => Cow::Owned(blank(&without_head(job, text)?)),
         Manner::Whole => Cow::Owned(blank(&without_whole_head(job, text)?)),
     };
-    match trap::in_text(manner, &prepared) {
+    match trap::in_text(job, manner, &prepared) {
         Some(trap) => Err(trap),
         None => Ok(prepared),
     }

@@ -2,9 +2,9 @@
 //!
 //! A false alarm costs another manner, or one local compile; so these look for words and do not parse.
 
-use super::{Manner, active};
-use crate::Job;
+use super::{Manner, active, empty};
 use crate::words::Meaning;
+use crate::{Family, Job};
 use memchr::memmem;
 
 /// Why a text cannot go in the manner asked for: the next of [`Job::manners`] may serve, else this machine.
@@ -20,6 +20,8 @@ pub enum Trap {
     Pragma,
     /// `#include` within the arguments of a macro fails here, and would not there.
     Arguments,
+    /// clang warns of an empty body here, and would not there.
+    EmptyBody,
 }
 
 impl Trap {
@@ -31,6 +33,7 @@ impl Trap {
             Trap::Counter => "counter",
             Trap::Pragma => "pragma",
             Trap::Arguments => "arguments",
+            Trap::EmptyBody => "empty-body",
         }
     }
 
@@ -42,6 +45,7 @@ impl Trap {
             Trap::Counter => "the source counts, and would be counted twice",
             Trap::Pragma => "the preprocessor swallows a pragma",
             Trap::Arguments => "a file is included within the arguments of a macro",
+            Trap::EmptyBody => "clang would not warn of an empty body",
         }
     }
 }
@@ -102,8 +106,11 @@ fn skip_blanks(rest: &[u8]) -> &[u8] {
 }
 
 /// What a text itself holds, comments blanked.
-pub(super) fn in_text(manner: Manner, text: &[u8]) -> Option<Trap> {
-    if names_clock(text) {
+pub(super) fn in_text(job: &Job<'_>, manner: Manner, text: &[u8]) -> Option<Trap> {
+    if job.family == Family::Clang && !job.is_silent() && empty::has_empty_body(text) {
+        return Some(Trap::EmptyBody);
+    }
+    if manner != Manner::Expanded && names_clock(text) {
         return Some(Trap::Clock);
     }
     match manner {

@@ -18,8 +18,6 @@ pub(crate) struct Outcome {
     pub(crate) there: Output,
     /// The object; nothing when there is none.
     pub(crate) product: Vec<u8>,
-    /// The text as it travelled.
-    pub(crate) text: Vec<u8>,
 }
 
 pub(crate) fn run(program: &OsStr, args: &[OsString], cwd: &Path, locale: &str) -> Output {
@@ -33,12 +31,13 @@ pub(crate) fn run(program: &OsStr, args: &[OsString], cwd: &Path, locale: &str) 
         .expect("the compiler runs")
 }
 
-/// `Err(None)`: the preprocessor failed, so that the job is compiled here.
+/// In spite of traps in files if `forced`. `Err(None)`: the preprocessor failed, so that the job is compiled here.
 pub(crate) fn compile(
     program: &OsStr,
     job: &Job<'_>,
     manner: Manner,
     there: &Path,
+    forced: bool,
 ) -> Result<Outcome, Option<Trap>> {
     let here = Path::new(job.cwd());
     let args = job
@@ -51,13 +50,15 @@ pub(crate) fn compile(
     if !text.status.success() {
         return Err(None);
     }
-    for file in manner::files(&text.stdout) {
+    let trapped = manner::files(&text.stdout).iter().find_map(|file| {
         let bytes = std::fs::read(here.join(file)).unwrap_or_default();
-        if let Some(trap) = manner::trap_in_file(job, manner, &text.stdout, &bytes) {
-            return Err(Some(trap));
-        }
-    }
-    let prepared = manner::prepare(job, manner, &text.stdout).map_err(Some)?;
+        manner::trap_in_file(job, manner, &text.stdout, &bytes)
+    });
+    let prepared = match (manner::prepare(job, manner, &text.stdout), trapped) {
+        (Ok(prepared), None) => prepared,
+        (Ok(prepared), Some(_)) if forced => prepared,
+        (Err(trap), _) | (Ok(_), Some(trap)) => return Err(Some(trap)),
+    };
     let sent = job.remote_args_for(manner);
     let cxx = program.as_bytes().ends_with(b"++");
     let checked = launch::check(job.family(), cxx, &sent).expect("our daemon takes what we send");
@@ -82,6 +83,5 @@ pub(crate) fn compile(
         here: text.stderr,
         there: done,
         product: std::fs::read(there.join("out.o")).unwrap_or_default(),
-        text: prepared.into_owned(),
     })
 }
