@@ -165,6 +165,8 @@ impl<'a> Judge<'a> {
             dependencies_output: self.settings.dependencies_output.as_deref(),
             sunpro_dependencies: self.settings.sunpro_dependencies,
             search_environment: self.settings.search_environment,
+            // As on the launch path: daemons of ours take it.
+            assembler_goes: true,
             ..Surroundings::new(folder.as_os_str())
         };
         match classify(family, cxx, &args, &surroundings) {
