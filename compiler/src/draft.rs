@@ -24,6 +24,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) guessed: Option<usize>,
     pub(crate) deps: Deps<'a>,
     pub(crate) debug: bool,
+    /// `-g3`: macros go into the debug information.
+    pub(crate) debug_macros: bool,
     pub(crate) debug_dir: bool,
     pub(crate) no_ident: bool,
     pub(crate) bitcode: bool,
@@ -44,6 +46,10 @@ pub(crate) struct Deps<'a> {
     pub(crate) file: Option<&'a [u8]>,
     /// Did the driver get `-MT` or `-MQ`?
     pub(crate) target: bool,
+    /// Did both `-MD` and `-MMD` occur?
+    pub(crate) both: bool,
+    /// Which of them came last.
+    last: Option<Dep>,
     /// The file that words passed to the preprocessor itself name (`-Wp,-MD,FILE`).
     pub(crate) passed_file: Option<&'a [u8]>,
 }
@@ -89,7 +95,7 @@ impl<'a> Draft<'a> {
             }
             Effect::Deps(dep) => self.deps.note(dep, word.value),
             Effect::Cpu if word.value == b"native" => self.stay(Reason::NativeCpu, index),
-            Effect::Debug => self.debug = word.value != b"0",
+            Effect::Debug => self.debug(word),
             Effect::DebugDir => self.debug_dir = true,
             Effect::Ident(named) => self.no_ident = !named,
             Effect::Bitcode => {
@@ -121,6 +127,14 @@ impl<'a> Draft<'a> {
     fn letters(&mut self, letters: &[u8], index: usize) {
         if letters.is_empty() || !letters.iter().all(|letter| b"AHPpx".contains(letter)) {
             self.stay(Reason::Dumps, index);
+        }
+    }
+
+    fn debug(&mut self, word: &Word<'_>) {
+        self.debug = word.value != b"0";
+        let level = matches!(word.meaning, Meaning::Option(opt) if matches!(opt.name, "-g" | "-ggdb" | "--debug="));
+        if level && !word.value.is_empty() {
+            self.debug_macros = word.value == b"3";
         }
     }
 
@@ -196,7 +210,11 @@ fn writes_columns(kinds: &[u8]) -> bool {
 impl<'a> Deps<'a> {
     fn note(&mut self, dep: Dep, value: &'a [u8]) {
         match dep {
-            Dep::All | Dep::User => self.asked = true,
+            Dep::All | Dep::User => {
+                self.asked = true;
+                self.both |= self.last.is_some_and(|last| last != dep);
+                self.last = Some(dep);
+            }
             Dep::File => self.file = Some(value),
             Dep::Target => self.target = true,
             Dep::Shape | Dep::Missing => {}

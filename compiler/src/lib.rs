@@ -8,11 +8,14 @@
 //! over the words that were read, so that verdict, preprocessor words, remote words and depfile cannot disagree.
 
 pub mod classify;
+pub mod comments;
 pub mod deps;
+pub mod directives;
 mod draft;
 pub mod job;
 pub mod language;
 pub mod launch;
+pub mod manner;
 pub mod messages;
 pub mod names;
 pub mod object;
@@ -30,6 +33,7 @@ pub use classify::{Surroundings, Verdict, classify};
 pub use deps::Depfile;
 pub use job::{Job, Product};
 pub use language::Language;
+pub use manner::Manner;
 pub use reason::{Reason, Work};
 
 /// Whose command line it is: options are spelled alike, but mean and leave different things.

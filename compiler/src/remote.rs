@@ -15,6 +15,10 @@ pub(crate) fn goes(family: Family, language: Language, word: &Word<'_>) -> bool 
         return false;
     };
     match opt.effect {
+        // Debug information records the option, and this value changes nothing.
+        Effect::Cpp if opt.name == "-finput-charset=" => {
+            word.value.eq_ignore_ascii_case(b"UTF-8") && family == Family::Gcc
+        }
         // clang names options in vain: so it shall there, when it does here.
         Effect::Cpp | Effect::Search | Effect::Deps(_) | Effect::Pass(Tool::Preprocessor) => {
             family == Family::Clang && !language.wants_preprocessor() && !looks_like_file(word)
