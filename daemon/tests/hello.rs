@@ -1,5 +1,7 @@
 //! The hello: whose daemon this is, and what it can do.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 mod common;
 
 use std::ffi::OsStr;

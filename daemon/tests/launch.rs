@@ -1,5 +1,7 @@
 //! Launch jobs: compiled as if in the client's directory, under the client's name for the source.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 mod common;
 
 use std::fs;
