@@ -99,6 +99,10 @@ fn weigh<'a>(
     if written == Some(b"-") {
         return Err(Reason::OutputToStdout);
     }
+    if written.is_some_and(|written| plain(written, about.cwd) == plain(source, about.cwd)) {
+        // gcc refuses, in its own words; clang puts its object in the source's place.
+        return Err(Reason::Malformed);
+    }
     let depfile = deps::depfile(family, &draft, language, source, written, about)?;
     if about.search_environment {
         return Err(Reason::SearchEnvironment);
@@ -126,6 +130,18 @@ fn weigh<'a>(
         output,
         depfile,
     })
+}
+
+/// A path without a `./` or the current folder in front: enough to see that two words spell one file.
+fn plain<'a>(path: &'a [u8], cwd: &OsStr) -> &'a [u8] {
+    let inside = path
+        .strip_prefix(cwd.as_bytes())
+        .and_then(|rest| rest.strip_prefix(b"/"));
+    let mut rest = inside.unwrap_or(path);
+    while let Some(shorter) = rest.strip_prefix(b"./") {
+        rest = shorter;
+    }
+    rest
 }
 
 /// What it makes, when it is a compile at all and nothing ties it to this machine.

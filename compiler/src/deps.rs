@@ -28,6 +28,11 @@ pub(crate) fn depfile(
         return Ok(None);
     }
     let deps = &draft.deps;
+    let in_vain = deps.both || (!deps.asked && (deps.file.is_some() || deps.target));
+    if family == Family::Clang && in_vain {
+        // clang warns of words that have no effect, which neither half of a compile elsewhere would do.
+        return Err(Reason::Malformed);
+    }
     let path = match (deps.passed_file, deps.asked, deps.file) {
         (Some(file), _, _) | (None, true, Some(file)) => file.to_vec(),
         // `-dumpbase` and the like rename it in ways that are not retold here.

@@ -48,6 +48,10 @@ pub(crate) struct Deps<'a> {
     pub(crate) file: Option<&'a [u8]>,
     /// Did the driver get `-MT` or `-MQ`?
     pub(crate) target: bool,
+    /// Did both `-MD` and `-MMD` occur?
+    pub(crate) both: bool,
+    /// Which of them came last.
+    last: Option<Dep>,
     /// The file that words passed to the preprocessor itself name (`-Wp,-MD,FILE`).
     pub(crate) passed_file: Option<&'a [u8]>,
 }
@@ -213,7 +217,11 @@ fn writes_columns(kinds: &[u8]) -> bool {
 impl<'a> Deps<'a> {
     fn note(&mut self, dep: Dep, value: &'a [u8]) {
         match dep {
-            Dep::All | Dep::User => self.asked = true,
+            Dep::All | Dep::User => {
+                self.asked = true;
+                self.both |= self.last.is_some_and(|last| last != dep);
+                self.last = Some(dep);
+            }
             Dep::File => self.file = Some(value),
             Dep::Target => self.target = true,
             Dep::Shape | Dep::Missing => {}

@@ -151,8 +151,8 @@ impl Compilers {
             })
     }
 
-    /// Every word that a client can use, with the program behind it. Names come before paths, which are only those that no
-    /// name stands for.
+    /// Every word that a client can use, with the program behind it, names before paths. `/usr/bin/NAME` and `/bin/NAME` are left
+    /// out where they are the same as `NAME`.
     pub(crate) fn all(&self) -> Vec<(Vec<u8>, PathBuf)> {
         let mut all: Vec<_> = match &self.listed {
             Some((listed, _)) => listed
@@ -160,15 +160,19 @@ impl Compilers {
                 .map(|(name, compiler)| (name.clone(), compiler.path.clone()))
                 .collect(),
             None => {
-                let named = |path: &Path| {
-                    let name = path.file_name()?;
-                    Some(self.by_name.get(name)?.path == path)
+                let same = |path: &Path| {
+                    let usual = ["/usr/bin", "/bin"]
+                        .iter()
+                        .any(|usual| path.parent() == Some(Path::new(usual)));
+                    let name = path.file_name().filter(|_| usual)?;
+                    let bare = self.by_name.get(name)?.path.canonicalize().ok()?;
+                    Some(bare == path.canonicalize().ok()?)
                 };
                 let names = self
                     .by_name
                     .iter()
                     .map(|(name, compiler)| (name.as_bytes().to_vec(), compiler.path.clone()));
-                let paths = self.by_path.keys().filter(|path| named(path) != Some(true));
+                let paths = self.by_path.keys().filter(|path| same(path) != Some(true));
                 names
                     .chain(paths.map(|path| (path.as_os_str().as_bytes().to_vec(), path.clone())))
                     .filter(|(name, _)| !name.iter().any(u8::is_ascii_control))

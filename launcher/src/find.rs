@@ -45,9 +45,8 @@ pub(crate) fn compiler(word: &OsStr, path: &OsStr, ours: Option<Inode>) -> Optio
     let name = word.as_bytes();
     if name.contains(&b'/') {
         let named = Path::new(word);
-        if let Some(stat) = executable(named)
-            && ours != Some(Inode::of(&stat))
-        {
+        let stat = executable(named)?;
+        if ours != Some(Inode::of(&stat)) {
             return Some(Program {
                 path: named.into(),
                 argv0: word.into(),

@@ -29,6 +29,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::panic::AssertUnwindSafe;
 
 use compiler::names;
 
@@ -83,13 +84,11 @@ fn start(mut words: Vec<OsString>) -> i32 {
         words.remove(0)
     };
     let role = Role::of(&name);
-    let settings = match Settings::read() {
-        Ok(settings) => settings,
-        Err(error) => {
-            eprintln!("distcc-launch: {error}");
-            return EXIT_BAD_ARGUMENTS;
-        }
-    };
+    let (settings, verdict) = Settings::read();
+    if let (Role::Stock, Err(error)) = (role, &verdict) {
+        eprintln!("distcc: {error}");
+        return EXIT_BAD_ARGUMENTS;
+    }
     let say = Say::new(&settings, role == Role::Stock);
     match (role, words.first()) {
         (Role::Masquerade, _) => launch(&settings, &say, &name, words),
@@ -154,11 +153,17 @@ fn launch(settings: &Settings, say: &Say, word: &OsStr, args: Vec<OsString>) -> 
     } else {
         OsStr::from_bytes(names::base(word.as_bytes()))
     };
-    driver::run(&driver::Command {
+    let command = driver::Command {
         settings,
         say,
         word,
         program: &program,
         args: &args,
+    };
+    // A mistake of ours must not fail a build: what panics is compiled here.
+    std::panic::set_hook(Box::new(|_| ()));
+    std::panic::catch_unwind(AssertUnwindSafe(|| driver::run(&command))).unwrap_or_else(|_| {
+        say.error(format_args!("the launcher stumbled; compiling here"));
+        command.here().become_compiler(None)
     })
 }

@@ -78,11 +78,20 @@ fn way(path: &Path, habit: Habit) -> io::Result<Way> {
     } else {
         Some(there)
     };
-    // A link to nothing: every compiler makes the file that it names.
     let Some(target) = target else {
-        return Ok(Way::Into);
+        // A link to nothing: clang puts its file in the link's place, the others make the file that it names.
+        return Ok(if habit == Habit::Rename {
+            fresh
+        } else {
+            Way::Into
+        });
     };
-    if !FileType::from_raw_mode(target.st_mode).is_file() {
+    let kind = FileType::from_raw_mode(target.st_mode);
+    if kind.is_fifo() && habit == Habit::Unlink {
+        // GNU as seeks, and fails in its own words.
+        return Err(rustix::io::Errno::SPIPE.into());
+    }
+    if !kind.is_file() {
         return Ok(Way::Into);
     }
     let alone = !linked && target.st_nlink == 1;

@@ -60,8 +60,12 @@ pub(crate) struct BadSetting {
 }
 
 impl Settings {
-    /// Reads them all.
-    pub(crate) fn read() -> Result<Settings, BadSetting> {
+    /// Reads them all; with them, what stock would end for.  We go on as if it were not set, unless called as stock.
+    pub(crate) fn read() -> (Settings, Result<(), BadSetting>) {
+        let (io_timeout, verdict) = match io_timeout(env::var_os("DISTCC_IO_TIMEOUT")) {
+            Ok(limit) => (limit, Ok(())),
+            Err(bad) => (IO_TIMEOUT, Err(bad)),
+        };
         let home = env::var_os("HOME")
             .filter(|home| !home.is_empty())
             .map(PathBuf::from);
@@ -69,14 +73,14 @@ impl Settings {
             .filter(|dir| !dir.is_empty())
             .map(PathBuf::from)
             .or_else(|| home.as_ref().map(|home| home.join(".distcc")));
-        Ok(Settings {
+        let settings = Settings {
             hosts: env::var_os("DISTCC_HOSTS"),
             folder,
             home,
             fallback: boolean("DISTCC_FALLBACK", true),
             skip_local_retry: env::var_os("DISTCC_SKIP_LOCAL_RETRY").is_some(),
             backoff: number("DISTCC_BACKOFF_PERIOD"),
-            io_timeout: io_timeout(env::var_os("DISTCC_IO_TIMEOUT"))?,
+            io_timeout,
             verbose: boolean("DISTCC_VERBOSE", false),
             log: env::var_os("DISTCC_LOG"),
             uncached_err_fd: number("UNCACHED_ERR_FD"),
@@ -95,7 +99,8 @@ impl Settings {
                 .any(|name| env::var_os(name).is_some()),
             level: number(LEVEL).unwrap_or(0),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
-        })
+        };
+        (settings, verdict)
     }
 
     /// Where the journal lies, unless there is no place for one.
@@ -121,10 +126,13 @@ fn number<N: std::str::FromStr>(name: &str) -> Option<N> {
     env::var_os(name)?.to_str()?.trim().parse().ok()
 }
 
-/// Stock's default is 300 s; nothing above 0 ends the run.
+/// Stock's default.
+const IO_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The limit that `value` sets.
 fn io_timeout(value: Option<OsString>) -> Result<Duration, BadSetting> {
     let Some(value) = value else {
-        return Ok(Duration::from_secs(300));
+        return Ok(IO_TIMEOUT);
     };
     match value
         .to_str()

@@ -39,7 +39,10 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
     }
     let (list, folder) = match places(command) {
         Ok(places) => places,
-        Err(why) => return fall_back(command, job, entry, why, None),
+        Err(why) if command.settings.fallback => {
+            return fall_back(command, job, entry, why, None);
+        }
+        Err(why) => return refuse(command, job, &mut entry, why),
     };
     os::undo_on_signals();
     let dispatch = Dispatch {
@@ -123,6 +126,21 @@ fn fall_back(
     }
     entry.fell_back = why.fell_back();
     command.here().run(entry, why.code(), Work::Compile, slot)
+}
+
+/// The job may not run here, and there is nothing that came back: says so and gives the exit code.
+fn refuse(command: &Command<'_>, job: &Job<'_>, entry: &mut Entry, why: Why) -> i32 {
+    command.say.error(format_args!(
+        "failed to distribute {} ({}), and DISTCC_FALLBACK=0 forbids running it here",
+        job.source().display(),
+        why.code()
+    ));
+    entry.reason = Some(why.code());
+    entry.fell_back = false;
+    if let Some(path) = command.settings.journal_path() {
+        entry.write(&path, End::Status(EXIT_NO_HOSTS));
+    }
+    EXIT_NO_HOSTS
 }
 
 struct Trip<'a> {
@@ -234,56 +252,56 @@ impl Trip<'_> {
     fn compile_on(&mut self, host: &Host, slot: &Slot) -> Option<Arrival> {
         let begun = Instant::now();
         let result = self.dispatch.to(host, slot, &mut Monitor::new(self.folder));
-        let mut attempt = Attempt {
+        self.entry.attempts.push(Attempt {
             host: host.name(),
             ms: begun.elapsed().as_secs_f64() * 1e3,
             error: None,
-        };
+        });
+        (self.entry.sent, self.entry.received) = (self.dispatch.sent, self.dispatch.received);
         let arrival = match result {
-            Err(Stop::Wire(error)) => {
-                attempt.error = Some(error.code());
-                self.dispatch
-                    .command
-                    .say
-                    .info(format_args!("{}", chain(&error)));
-                if let Err(error) = self.dislikes.failed(host, SystemTime::now()) {
-                    self.dispatch
-                        .command
-                        .say
-                        .info(format_args!("{}", chain(&error)));
-                }
-                None
-            }
-            Err(Stop::Here(why)) => {
-                attempt.error = Some(why.code());
-                Some(Arrival::Here(why, None))
-            }
+            Err(Stop::Wire(error)) => return self.blame(host, error.code(), &error),
+            Err(Stop::Here(why)) => Arrival::Here(why, None),
             Ok(outcome) => {
-                self.dislikes.worked(host);
                 let Dispatch {
                     job, about, source, ..
                 } = &mut self.dispatch;
-                let accepted = accept(job, about, source.as_mut(), outcome);
-                (self.entry.sent, self.entry.received) =
-                    (self.dispatch.sent, self.dispatch.received);
-                match accepted {
+                match accept(job, about, source.as_mut(), outcome) {
                     Ok(printed) => {
-                        self.entry.attempts.push(attempt);
-                        return Some(Arrival::Done(self.finish(host, &printed, 0)));
+                        self.dislikes.worked(host);
+                        Arrival::Done(self.finish(host, &printed, 0))
+                    }
+                    Err(error @ Rejection::Broken(_)) => {
+                        return self.blame(host, "protocol", &error);
                     }
                     Err(rejection) => {
-                        let arrival = self.turn_down(host, rejection);
-                        if let Arrival::Here(why, _) = &arrival {
-                            attempt.error = Some(why.code());
-                        }
-                        Some(arrival)
+                        self.dislikes.worked(host);
+                        self.turn_down(host, rejection)
                     }
                 }
             }
         };
-        (self.entry.sent, self.entry.received) = (self.dispatch.sent, self.dispatch.received);
-        self.entry.attempts.push(attempt);
-        arrival
+        if let (Arrival::Here(why, _), Some(attempt)) = (&arrival, self.entry.attempts.last_mut()) {
+            attempt.error = Some(why.code());
+        }
+        Some(arrival)
+    }
+
+    /// The host did not do its part: it is avoided for a while, and the next one is asked.
+    fn blame(
+        &mut self,
+        host: &Host,
+        code: &'static str,
+        error: &dyn std::error::Error,
+    ) -> Option<Arrival> {
+        if let Some(attempt) = self.entry.attempts.last_mut() {
+            attempt.error = Some(code);
+        }
+        let say = self.dispatch.command.say;
+        say.info(format_args!("{}", chain(error)));
+        if let Err(error) = self.dislikes.failed(host, SystemTime::now()) {
+            say.info(format_args!("{}", chain(&error)));
+        }
+        None
     }
 
     fn turn_down(&mut self, host: &Host, rejection: Rejection) -> Arrival {
@@ -301,7 +319,7 @@ impl Trip<'_> {
                 unfit();
                 Why::Misfit(misfit.code())
             }
-            Rejection::Broken(_) => Why::Misfit("protocol"),
+            Rejection::Broken(_) => Why::HostsFailed,
             Rejection::Place(_) => Why::CannotPlace,
             Rejection::Failed { status, printed } => {
                 if status.exit_code() == Some(EXIT_COMPILER_MISSING) {

@@ -6,7 +6,10 @@ use std::{
     fs,
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
+
+use regex::bytes::Regex;
 
 use crate::run::Ran;
 
@@ -105,7 +108,7 @@ impl Effects {
         Effects {
             code: ran.code(),
             stdout: ran.stdout,
-            stderr: ran.stderr,
+            stderr: without_chance(&ran.stderr),
             files: after,
             removed,
         }
@@ -177,16 +180,17 @@ impl Effects {
 
     /// The messages without the excerpts of the source that gcc prints where it can read it.
     pub fn stderr_but_excerpts(&self) -> String {
-        text(&self.stderr)
-            .lines()
-            .filter(|line| {
-                let number = line
-                    .trim_start()
-                    .trim_start_matches(|c: char| c.is_ascii_digit());
-                !(line.starts_with(' ') && number.starts_with(" |"))
-            })
-            .fold(String::new(), |all, line| all + line + "\n")
+        static EXCERPT: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"(?m)^ *[0-9]* \|.*\n?").expect("the pattern is good"));
+        text(&EXCERPT.replace_all(&self.stderr, &b""[..]))
     }
+}
+
+/// The messages with one name for the temporary files that a compiler names by chance.
+fn without_chance(messages: &[u8]) -> Vec<u8> {
+    static NAME: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"/cc[0-9A-Za-z]{6}\.").expect("the pattern is good"));
+    NAME.replace_all(messages, &b"/ccCHANCE."[..]).into_owned()
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -42,9 +42,11 @@ impl Farm {
 
     /// Daemons with further options.
     pub fn with(make: Make, count: u8, options: &[&str]) -> Farm {
+        let addresses: Vec<String> = (1..=count).map(|at| format!("127.0.0.{at}")).collect();
         Farm {
-            daemons: (0..count)
-                .map(|at| Daemon::start(make, at, options))
+            daemons: addresses
+                .iter()
+                .map(|address| Daemon::start(make, address, options))
                 .collect(),
         }
     }
@@ -79,7 +81,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts a daemon and waits until it listens.
-    pub fn start(make: Make, at: u8, options: &[&str]) -> Daemon {
+    pub fn start(make: Make, address: &str, options: &[&str]) -> Daemon {
         let folder = tempfile::Builder::new()
             .prefix("farm-")
             .tempdir()
@@ -91,22 +93,24 @@ impl Daemon {
             fs::set_permissions(open, fs::Permissions::from_mode(0o1777))
                 .expect("a mode can be set");
         }
-        let address = format!("127.0.0.{}", at + 1);
         let (running, port) = match make {
-            Make::Ours => start_ours(&folder, &address, options),
-            Make::Stock => start_stock(&folder, &address, options),
+            Make::Ours => start_ours(&folder, address, options),
+            Make::Stock => start_stock(&folder, address, options),
         };
         Daemon {
             running,
             folder,
-            address,
+            address: address.to_owned(),
             port,
         }
     }
 
     /// As in a host list.
     pub fn host(&self) -> String {
-        format!("{}:{}", self.address, self.port)
+        match self.address.contains(':') {
+            true => format!("[{}]:{}", self.address, self.port),
+            false => format!("{}:{}", self.address, self.port),
+        }
     }
 
     pub fn port(&self) -> u16 {

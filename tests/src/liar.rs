@@ -207,15 +207,16 @@ impl Conversation {
 }
 
 impl Drop for Conversation {
+    /// Counted as gone before it is: a client must not be able to come for its place and find it counted.
     fn drop(&mut self) {
-        // The copy kept for the end of the server would hold the connection open.
-        let _ = self.stream.shutdown(Shutdown::Write);
-        let _ = self.stream.set_read_timeout(Some(Duration::from_millis(1)));
+        {
+            let mut seen = self.state.seen();
+            seen.open -= 1;
+            let mine = self.stream.peer_addr().ok();
+            seen.streams
+                .retain(|stream| mine.is_none() || stream.peer_addr().ok() != mine);
+        }
+        // The copy kept for the end of the server may hold the connection open.
         let _ = self.stream.shutdown(Shutdown::Both);
-        let mut seen = self.state.seen();
-        seen.open -= 1;
-        let mine = self.stream.peer_addr().ok();
-        seen.streams
-            .retain(|stream| mine.is_none() || stream.peer_addr().ok() != mine);
     }
 }

@@ -7,11 +7,6 @@
 //! Knows nothing of the insides of launcher and daemon: what is said here of the wire is said a second time, on
 //! purpose.
 
-#![allow(
-    clippy::missing_panics_doc,
-    reason = "a harness stops where its footing is gone"
-)]
-
 mod effects;
 mod elf;
 mod farm;
@@ -28,12 +23,12 @@ mod wire;
 pub use effects::{Effects, Entry, snapshot};
 pub use elf::{for_another_compiler, for_machine, for_other_class};
 pub use farm::{Daemon, Farm, Make};
-pub use journal::{Attempt, Row, read_journal};
+pub use journal::{Attempt, Row, Text, read_journal};
 pub use liar::{Conversation, LyingServer};
 pub use mill::{long, side_by_side, until};
 pub use programs::{distcc, distccd, launcher, launcher_daemon};
 pub use recorded::{Recorded, data};
 pub use run::{Ran, Running, run, start};
 pub use space::{Client, Compared, Space};
-pub use stand_ins::{script, stand_in_ssh};
+pub use stand_ins::{fake_cc, script, stand_in_ssh};
 pub use wire::{Reply, Request, literal_lzo, token};

@@ -420,6 +420,26 @@ pub struct Compared {
 }
 
 impl Compared {
+    /// Leaves out the files that `again`, a second local run, made otherwise than the first: what a compiler varies
+    /// by chance is no difference.
+    #[must_use]
+    pub fn ignoring_chance(mut self, again: &Effects) -> Compared {
+        let by_chance: Vec<PathBuf> = self
+            .local
+            .files
+            .iter()
+            .filter(|(name, entry)| {
+                again.files.get(*name) != Some(*entry) && self.via.files.contains_key(*name)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in by_chance {
+            self.local.files.remove(&name);
+            self.via.files.remove(&name);
+        }
+        self
+    }
+
     /// Nothing differs: exit code, files with their bytes and modes, messages.
     #[track_caller]
     pub fn assert_same_as_local(&self) -> &Compared {

@@ -25,11 +25,18 @@ pub fn script(path: &Path, text: &str) {
     );
 }
 
-/// An `ssh` that runs the remote command here.  Notes its own arguments, a line for each call, in `ssh.log` beside it.
+/// Writes a compiler that does as `text` says; asked who it is, it answers as gcc.
+pub fn fake_cc(path: &Path, text: &str) {
+    let asked = "case \"$1\" in --version|-dumpmachine) exec /usr/bin/gcc \"$1\" ;; esac";
+    script(path, &format!("{asked}\n{text}"));
+}
+
+/// An `ssh` that runs the remote command here, with temporary files of its own.  Notes its own arguments, a line for each call, in `ssh.log` beside it.
 pub fn stand_in_ssh(folder: &Path) -> PathBuf {
     let path = folder.join("fake-ssh");
     let text = format!(
-        r#"echo "$*" >> {}/ssh.log
+        r#"echo "$*" >> {0}/ssh.log
+export TMPDIR={0}
 while :; do
     case "$1" in
         -l|-p|-o) shift 2 ;;

@@ -549,8 +549,15 @@ fn more_bytes_behind_the_reply() {
 #[test]
 fn the_next_host_takes_over() {
     let farm = Farm::ours(1);
-    side_by_side(0..4, |kind| {
+    side_by_side(0..5, |kind| {
         let server = LyingServer::start(move |talk| match kind {
+            4 => {
+                talk.request();
+                let mut bytes = good_reply(2).encode();
+                bytes.truncate(bytes.len() - 2);
+                bytes.extend([0xff, 0xff]);
+                talk.send(&bytes);
+            }
             0 => {}
             1 => drop(talk.request()),
             2 => talk.send(b"no"),
@@ -561,7 +568,12 @@ fn the_next_host_takes_over() {
             }
         });
         let space = Space::new(SOURCE)
-            .hosts(&format!("{} {}", server.host(), farm.hosts("")))
+            .hosts(&format!(
+                "{}{} {}",
+                server.host(),
+                suffix(if kind == 4 { 2 } else { 1 }),
+                farm.hosts("")
+            ))
             .client_env("DISTCC_IO_TIMEOUT", if kind == 3 { "1" } else { "60" })
             .client_env("DISTCC_BACKOFF_PERIOD", "60");
         let compared = space.compile_against(local(), COMMAND);

@@ -111,8 +111,8 @@ fn hold_slot(space: &Space, name: &str) -> File {
 /// A client of each kind meets a full slot directory of the other: it goes to the host that is free.
 #[test]
 fn a_slot_held_by_anyone_is_left_alone() {
-    let farm = Farm::stock(2);
     for client in [Client::ours(), Client::stock()] {
+        let farm = Farm::stock(2);
         let space = Space::new(SOURCES).client(client).hosts(&farm.hosts("/1"));
         let first = &farm.daemons[0];
         let held = hold_slot(&space, &format!("cpu_tcp_127.0.0.1_{}_0", first.port()));

@@ -395,7 +395,10 @@ fn cargo_compiles_c_through_the_launcher_and_probes_beside_it() {
     let rows = example.rows();
     assert_all_remote(&rows, 1);
     assert!(
-        rows[0].command.iter().any(|word| word == "twice.c"),
+        rows[0]
+            .command
+            .iter()
+            .any(|word| word.as_ref() == b"twice.c"),
         "{rows:?}"
     );
 }

@@ -206,13 +206,13 @@ fn a_launcher_named_as_its_own_compiler_stops() {
         let ran = run(space
             .command(&format!("{word} gcc -c a.c"))
             .env("PATH", &path));
-        // Either it sees through itself or it refuses with the code for recursion; it never goes round.
+        // Either it sees through itself, or finds no other program of its name; it never goes round.
         match ran.code() {
             0 => assert_eq!(
                 std::fs::read(space.work().join("a.o")).unwrap(),
                 expected.bytes("a.o")
             ),
-            code => assert_eq!(code, 111, "{}", ran.err()),
+            code => assert!(code == 111 || code == 127, "{code}: {}", ran.err()),
         }
     }
 }

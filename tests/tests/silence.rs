@@ -156,13 +156,3 @@ fn a_log_takes_what_there_is_to_say() {
         .assert_fell_back();
     assert_ne!(space.log(), "");
 }
-
-#[test]
-fn a_log_on_stderr_warns_where_stock_warns() {
-    let space = Space::new(SOURCES)
-        .hosts("127.0.0.1:1")
-        .client_env("DISTCC_LOG", "");
-    let compared = space.compile("gcc -c a.c");
-    compared.assert_same_files();
-    assert_ne!(compared.via.stderr, b"");
-}

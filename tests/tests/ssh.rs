@@ -102,7 +102,7 @@ fn the_slot_is_named_as_stock_names_it() {
 
 #[test]
 fn an_ssh_that_fails_is_a_host_that_fails() {
-    for ssh in ["/bin/false", "/nonexistent/ssh", "/bin/cat"] {
+    for ssh in ["/bin/false", "/nonexistent/ssh", "/bin/true"] {
         let space = Space::new(SOURCE)
             .hosts("@farm")
             .client_env("DISTCC_SSH", ssh);

@@ -12,18 +12,26 @@ use std::process::Command;
 const BINARIES: &[&str] = &["distcc-launch", "distcc-launchd"];
 
 /// Where in the clone a file lies, and where below PREFIX it goes.
-#[rustfmt::skip]
-const SHARED: &[(&str, &str)] = &[
-    ("integrations/cmake/DistccLaunch.cmake", "share/distcc-launch/cmake/DistccLaunch.cmake"),
-    ("integrations/cmake/README.md",          "share/doc/distcc-launch/cmake.md"),
-    ("integrations/ninja/README.md",          "share/doc/distcc-launch/ninja.md"),
-    ("integrations/cargo-cc/README.md",       "share/doc/distcc-launch/cargo.md"),
-    ("docs/build-systems.md",                 "share/doc/distcc-launch/build-systems.md"),
-    ("README.md",                             "share/doc/distcc-launch/README.md"),
-    ("NEWS.md",                               "share/doc/distcc-launch/NEWS.md"),
-    ("LICENSE-MIT",                           "share/doc/distcc-launch/LICENSE-MIT"),
-    ("LICENSE-APACHE",                        "share/doc/distcc-launch/LICENSE-APACHE"),
+const SHARED: &[(&str, &str)] = &[(
+    "integrations/cmake/DistccLaunch.cmake",
+    "share/distcc-launch/cmake/DistccLaunch.cmake",
+)];
+
+/// Pages; they keep their places to each other, so that their links hold.
+const PAGES: &[&str] = &[
+    "README.md",
+    "NEWS.md",
+    "LICENSE-MIT",
+    "LICENSE-APACHE",
+    "docs/build-systems.md",
+    "docs/hosts.md",
+    "docs/options.md",
+    "docs/protocol.md",
+    "integrations/cmake/README.md",
+    "integrations/ninja/README.md",
+    "integrations/cargo-cc/README.md",
 ];
+const PAGES_FOLDER: &str = "share/doc/distcc-launch";
 
 /// Builds the release binaries and collects them in `target/dist/bin`, whose path comes back.
 ///
@@ -114,11 +122,15 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
     for (from, to) in SHARED {
         place(&workspace::root().join(from), &prefix.join(to))?;
     }
+    let pages = prefix.join(PAGES_FOLDER);
+    for page in PAGES {
+        place(&workspace::root().join(page), &pages.join(page))?;
+    }
     let bin = prefix.join("bin");
     eprintln!(
         "Installed in {}; pages are in {}.",
         bin.display(),
-        prefix.join("share/doc/distcc-launch").display()
+        pages.display()
     );
     let path = env::var_os("PATH").unwrap_or_default();
     if !env::split_paths(&path).any(|folder| folder == bin) {
@@ -166,8 +178,8 @@ mod tests {
 
     #[test]
     fn everything_to_install_exists() {
-        for (from, _) in SHARED {
-            assert!(workspace::root().join(from).is_file(), "{from}");
+        for file in SHARED.iter().map(|(from, _)| from).chain(PAGES) {
+            assert!(workspace::root().join(file).is_file(), "{file}");
         }
     }
 

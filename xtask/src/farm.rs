@@ -11,6 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const COMES_UP_WITHIN: Duration = Duration::from_secs(20);
+/// A daemon writes of a job when its client has gone, so the last lines come a moment after the build.
+const LOGS_WITHIN: Duration = Duration::from_secs(5);
 /// Should even our clean-up be killed, the daemons end by themselves.
 const LIFETIME_SECONDS: &str = "7200";
 
@@ -66,6 +68,19 @@ impl Farm {
         // The processors are the daemons' already: a unit that stays here would show nothing.
         build.env("DISTCC_LAUNCH_LOCAL", "0");
         Ok(())
+    }
+
+    /// How many compiles each daemon finished by its log, as soon as the logs tell of `expected` of them, or after a while.
+    pub(crate) fn served(&self, expected: usize) -> Vec<usize> {
+        let start = Instant::now();
+        loop {
+            let count = |daemon: &Daemon| finished(&daemon.log()).count();
+            let served: Vec<usize> = self.daemons.iter().map(count).collect();
+            if served.iter().sum::<usize>() >= expected || start.elapsed() > LOGS_WITHIN {
+                return served;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// The end of each log, for when a build went wrong.
@@ -145,9 +160,19 @@ impl Daemon {
         format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)
     }
 
+    /// As in the host list, from the comma on.
+    pub(crate) fn options(&self) -> &'static str {
+        self.options
+    }
+
     pub(crate) fn log(&self) -> String {
         read(&self.log)
     }
+}
+
+/// The lines of a daemon's log about compiles that succeeded; stock's words, which ours writes too.
+pub(crate) fn finished(log: &str) -> impl Iterator<Item = &str> {
+    log.lines().filter(|line| line.contains(" COMPILE_OK "))
 }
 
 fn is_stock(program: &Path) -> bool {
@@ -186,4 +211,16 @@ fn read(path: &Path) -> String {
     fs::read(path)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compiles_are_counted_in_stock_s_words() {
+        let log = "distccd[1] (dcc_job_summary) client: 127.0.0.1:5 COMPILE_OK exit:0 sig:0 core:0 ret:0 time:2ms gcc a.c\n\
+                   distccd[1] (dcc_job_summary) client: 127.0.0.1:6 OTHER exit:0 sig:0 core:0 ret:108 time:0ms\n";
+        assert_eq!(finished(log).count(), 1);
+    }
 }

@@ -31,6 +31,7 @@ struct Counts {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     packages::ensure(packages::TEST)?;
+    ensure_components()?;
     let mut steps = Vec::new();
     step(&mut steps, "format", || cargo(&["fmt", "--all", "--check"]));
     let lints = [
@@ -65,10 +66,18 @@ fn step(steps: &mut Vec<Step>, name: &'static str, body: impl FnOnce() -> Result
 }
 
 fn cargo(words: &[&str]) -> Result<String> {
-    let result = workspace::run(workspace::cargo().args(words));
-    result
-        .map(|()| String::new())
-        .context("`rustup component add rustfmt clippy` helps if the sub-command is missing")
+    workspace::run(workspace::cargo().args(words)).map(|()| String::new())
+}
+
+/// Parts of Rust that a minimal installation lacks.
+fn ensure_components() -> Result<()> {
+    for (command, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        let found = workspace::output(workspace::cargo().args([command, "--version"]));
+        found.with_context(|| {
+            format!("cargo {command} is missing; run: rustup component add {component}")
+        })?;
+    }
+    Ok(())
 }
 
 /// Runs every test of the workspace against the release binaries in `bin`.

@@ -70,7 +70,7 @@ fn above_body(side: &Side, folder: &Path, options: &str) -> Result<f64> {
         }
         thread::sleep(Duration::from_millis(2));
     };
-    if !status.success() || !farm.daemons()[0].log().contains(" COMPILE_OK ") {
+    if !status.success() || farm.served(1)[0] == 0 {
         bail!(
             "{} did not compile the large source remotely: {status}\n{}",
             side.name,

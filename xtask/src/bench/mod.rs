@@ -243,6 +243,8 @@ fn script(folder: &Path, name: &str, side: &Side) -> Command {
         .arg("--daemon")
         .arg(&side.template);
     workspace::without_distcc_settings(&mut command).current_dir(folder);
+    // `cargo run` sets it, and every program measured would search there for its libraries.
+    command.env_remove("LD_LIBRARY_PATH");
     command
 }
 

@@ -56,6 +56,7 @@ const CLEARED: &[&str] = &[
     "MAKEFLAGS",
     "CARGO_MAKEFLAGS",
     "SOURCE_DATE_EPOCH",
+    "LD_LIBRARY_PATH", // `cargo run` sets it, and every program would search there for its libraries
     "TMPDIR",
 ];
 
@@ -237,7 +238,8 @@ fn crate_source(folder: &Path) -> Result<(PathBuf, String)> {
     Ok((source.to_owned(), package.version))
 }
 
-fn clear(command: &mut Command) {
+/// Leaves in the environment of `command` only what the demo means to be there.
+pub(super) fn clear(command: &mut Command) {
     workspace::without_distcc_settings(command);
     for name in CLEARED {
         command.env_remove(name);

@@ -1,7 +1,7 @@
 //! Where each unit was compiled, by the launcher's journal and, independently, by the daemons' logs.
 
 use super::project::Unit;
-use crate::farm::{Daemon, Farm};
+use crate::farm::{Farm, finished};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
@@ -42,23 +42,24 @@ struct Line {
 
 impl Places {
     pub(super) fn read(journal: &Path, farm: &Farm, units: &[Unit]) -> Result<Places> {
-        let logs: Vec<String> = farm.daemons().iter().map(Daemon::log).collect();
-        let served = logs.iter().map(|log| finished(log).count()).collect();
         let text = match fs::read_to_string(journal) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let served = farm.served(units.len());
                 return Ok(Places {
-                    of_units: by_logs(farm, &logs, units),
+                    of_units: by_logs(farm, units),
                     served,
                     from_journal: false,
                 });
             }
             text => text.with_context(|| format!("could not read {}", journal.display()))?,
         };
-        Ok(Places {
+        let mut places = Places {
             of_units: by_journal(&text, units)?,
-            served,
+            served: Vec::new(),
             from_journal: true,
-        })
+        };
+        places.served = farm.served(places.remote());
+        Ok(places)
     }
 
     pub(super) fn remote(&self) -> usize {
@@ -119,10 +120,10 @@ impl Line {
     }
 }
 
-fn by_logs(farm: &Farm, logs: &[String], units: &[Unit]) -> Vec<Place> {
+fn by_logs(farm: &Farm, units: &[Unit]) -> Vec<Place> {
     let mut places = HashMap::new();
-    for (daemon, log) in farm.daemons().iter().zip(logs) {
-        for source in finished(log).filter_map(|line| line.rsplit(' ').next()) {
+    for daemon in farm.daemons() {
+        for source in finished(&daemon.log()).filter_map(|line| line.rsplit(' ').next()) {
             places.insert(PathBuf::from(source), Place::Remote(daemon.address()));
         }
     }
@@ -131,11 +132,6 @@ fn by_logs(farm: &Farm, logs: &[String], units: &[Unit]) -> Vec<Place> {
         .iter()
         .map(|unit| places.get(&unit.source).unwrap_or(&unknown).clone())
         .collect()
-}
-
-/// The lines about compiles that succeeded; stock's words, which ours writes too.
-fn finished(log: &str) -> impl Iterator<Item = &str> {
-    log.lines().filter(|line| line.contains(" COMPILE_OK "))
 }
 
 #[cfg(test)]
@@ -213,12 +209,5 @@ mod tests {
     fn a_broken_journal_is_told_by_line() {
         let error = by_journal("{}x\n", &[]).unwrap_err();
         assert!(error.to_string().contains("line 1"), "{error}");
-    }
-
-    #[test]
-    fn compiles_are_counted_in_stock_s_words() {
-        let log = "distccd[1] (dcc_job_summary) client: 127.0.0.1:5 COMPILE_OK exit:0 sig:0 core:0 ret:0 time:2ms gcc a.c\n\
-                   distccd[1] (dcc_job_summary) client: 127.0.0.1:6 OTHER exit:0 sig:0 core:0 ret:108 time:0ms\n";
-        assert_eq!(finished(log).count(), 1);
     }
 }

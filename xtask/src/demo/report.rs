@@ -76,14 +76,16 @@ impl Report<'_> {
             row("launcher", self.launcher.display()),
         ];
         rows.push(row("C units", units));
-        for (place, count) in self.places.counts() {
-            rows.push(match place {
-                Place::Remote(host) => row(&format!("  on {host}"), count),
-                Place::Here(reason) => row("  here", format!("{count}, because: {reason}")),
-            });
+        let counts = self.places.counts();
+        for (daemon, served) in self.farm.daemons().iter().zip(&self.places.served) {
+            let remote = counts.get(&Place::Remote(daemon.address())).unwrap_or(&0);
+            let name = format!("  on {}{}", daemon.address(), daemon.options());
+            rows.push(row(&name, format!("{remote} ({served} by its own log)")));
         }
-        for (address, served) in self.farm.addresses().iter().zip(&self.places.served) {
-            rows.push(row(&format!("  by the log of {address}"), served));
+        for (place, count) in &counts {
+            if let Place::Here(reason) = place {
+                rows.push(row("  here", format!("{count}, because: {reason}")));
+            }
         }
         rows.push(row(
             "equal objects",

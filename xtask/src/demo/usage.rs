@@ -1,6 +1,6 @@
 //! Processor time, as the kernel accounts it.
 
-use super::project::Unit;
+use super::project::{self, Unit};
 use anyhow::{Context as _, Result, bail};
 use std::ffi::OsString;
 use std::fs;
@@ -41,6 +41,7 @@ pub(super) fn preprocess_all(units: &[Unit], folder: &Path, width: usize) -> Res
                 .split_first()
                 .context("an empty command in compile_commands.json")?;
             let mut gcc = Command::new(program);
+            project::clear(&mut gcc);
             gcc.args(arguments)
                 .arg("-E")
                 .arg("-o")

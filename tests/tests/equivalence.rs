@@ -1,0 +1,158 @@
+//! The collection of command lines in `data/cases/equivalence`, locally and through the launcher.
+//!
+//! `equivalence-known.txt` names those that are known to differ.  It only shrinks: a case that differs and is not listed
+//! fails, and so does one that is listed and no longer differs.
+
+use std::{collections::BTreeSet, path::PathBuf, process::Command};
+
+use serde::Deserialize;
+use tests::{Farm, data, launcher, run};
+
+/// The list's section for each kind of daemon.
+const KNOWN: &str = include_str!("../equivalence-known.txt");
+
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    place: String,
+    differences: Vec<String>,
+}
+
+/// The cases listed for `section`.  A line is a section, a case, and behind four spaces how it differs.
+fn known(section: &str) -> BTreeSet<String> {
+    KNOWN
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(listed, _)| *listed == section)
+        .map(|(_, case)| case.split("    (").next().unwrap_or(case).trim().to_owned())
+        .collect()
+}
+
+/// Runs the tool on the cases whose id fits `only`, and gives its report.
+fn report(farm: &Farm, only: &str) -> Vec<Case> {
+    let report = tempfile::NamedTempFile::new().unwrap();
+    let mut tool = Command::new("python3");
+    tool.arg(data("tools/equivalence.py"))
+        .arg("--launcher")
+        .arg(launcher())
+        .args(["--env", &format!("DISTCC_HOSTS={}", farm.hosts("/4"))])
+        .args(["--accept-gcc-excerpt", "--quiet", "--only", only])
+        .arg("--report")
+        .arg(report.path());
+    let ran = run(&mut tool);
+    assert!(
+        ran.code() == 0 || ran.code() == 1,
+        "the tool fails: {}{}",
+        ran.out(),
+        ran.err()
+    );
+    let rows: Vec<Case> = std::fs::read_to_string(report.path())
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(!rows.is_empty(), "no case fits {only}");
+    rows
+}
+
+/// Splits the cases among a few tools, since each spends its time waiting for compilers.
+fn all_cases(farm: &Farm, every: usize) -> Vec<Case> {
+    let listed = std::fs::read_to_string(data("cases/equivalence/cases.jsonl")).unwrap();
+    let ids: Vec<String> = listed
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["id"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .step_by(every)
+        .collect();
+    let rows = std::sync::Mutex::new(Vec::new());
+    let parts: Vec<&[String]> = ids.chunks(ids.len().div_ceil(8)).collect();
+    tests::side_by_side(parts, |part| {
+        let exact: Vec<String> = part.iter().map(|id| regex::escape(id)).collect();
+        rows.lock()
+            .unwrap()
+            .extend(report(farm, &format!("^({})$", exact.join("|"))));
+    });
+    let rows = rows.into_inner().unwrap();
+    assert_eq!(rows.len(), ids.len(), "some case did not run");
+    rows
+}
+
+/// What a compiler varies by chance (a time in a module, say) may show in one run and not in the next: what differs counts
+/// when it does so twice.
+fn differ_again(farm: &Farm, rows: &[Case], known: &BTreeSet<String>) -> BTreeSet<String> {
+    let differ = |rows: &[Case]| -> BTreeSet<String> {
+        let different = rows.iter().filter(|row| !row.differences.is_empty());
+        different.map(|row| row.id.clone()).collect()
+    };
+    let first = differ(rows);
+    let new: Vec<String> = first
+        .difference(known)
+        .map(|id| regex::escape(id))
+        .collect();
+    if new.is_empty() {
+        return first;
+    }
+    let again = differ(&report(farm, &format!("^({})$", new.join("|"))));
+    first
+        .into_iter()
+        .filter(|id| known.contains(id) || again.contains(id))
+        .collect()
+}
+
+fn compare(section: &str, farm: &Farm, every: usize) {
+    let rows = all_cases(farm, every);
+    let known = known(section);
+    let different = differ_again(farm, &rows, &known);
+    let remote = rows
+        .iter()
+        .filter(|row| row.place.starts_with("remote"))
+        .count();
+    println!(
+        "{section}: {} of {} equal, {remote} remote",
+        rows.len() - different.len(),
+        rows.len()
+    );
+    let ran: BTreeSet<String> = rows.iter().map(|row| row.id.clone()).collect();
+    let new: Vec<String> = rows
+        .iter()
+        .filter(|row| different.contains(&row.id) && !known.contains(&row.id))
+        .map(|row| {
+            format!(
+                "{section} {}    ({}: {})",
+                row.id,
+                row.place,
+                row.differences.join("; ")
+            )
+        })
+        .collect();
+    let gone: Vec<&String> = known
+        .iter()
+        .filter(|id| ran.contains(*id) && !different.contains(*id))
+        .collect();
+    let unknown: Vec<&String> = known.iter().filter(|id| !ran.contains(*id)).collect();
+    assert!(
+        new.is_empty() && gone.is_empty() && unknown.is_empty(),
+        "{}: different and not listed:\n{}\nlisted but equal now, to be removed: {gone:?}\nlisted but no case: {unknown:?}",
+        list_file().display(),
+        new.join("\n")
+    );
+}
+
+fn list_file() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("equivalence-known.txt")
+}
+
+#[test]
+fn with_our_daemon() {
+    compare("ours", &Farm::ours(1), 1);
+}
+
+#[test]
+fn with_stock_daemon() {
+    compare("stock", &Farm::stock(1), 3);
+}
