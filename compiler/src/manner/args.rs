@@ -98,9 +98,26 @@ impl Job<'_> {
         OsString::from_vec(Maps::of(&self.words).debug(self.cwd.as_bytes()))
     }
 
-    /// The name under which the text is stored, relative to the job's folder.
+    /// The name under which the text is stored, relative to the job's folder: one that no source of a project has, so that a compiler that
+    /// looks for the source does not take the text for it. gcc's address sanitizers write this name into the object.
     pub(crate) fn label(&self) -> OsString {
+        if self.writes_label() && is_plain(self.source) {
+            return self.source().to_owned();
+        }
         OsString::from_vec([LABEL, names::base(self.source)].concat())
+    }
+
+    fn writes_label(&self) -> bool {
+        let sanitizes = |word: &Word<'_>| {
+            word.meaning.has(Effect::Columns)
+                && word.value.windows(7).any(|kind| kind == b"address")
+        };
+        self.family == Family::Gcc && self.words.iter().any(sanitizes)
+    }
+
+    /// Does the object name the source in a way that only the text's own name makes right?
+    pub(super) fn needs_its_name(&self) -> bool {
+        self.writes_label() && !is_plain(self.source)
     }
 
     fn map(&self, option: &str, name: &[u8]) -> OsString {
@@ -125,6 +142,12 @@ fn goes(family: Family, word: &Word<'_>) -> bool {
         Meaning::Option(opt) if opt.effect == Effect::Link => false,
         _ => remote::goes(family, Language::C, word),
     }
+}
+
+/// Is a name a relative path that stays below where it starts?
+fn is_plain(name: &[u8]) -> bool {
+    let plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..");
+    !name.starts_with(b"-") && name.split(|&b| b == b'/').all(plain)
 }
 
 fn is_pedantic(word: &Word<'_>) -> bool {

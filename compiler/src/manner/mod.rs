@@ -84,6 +84,7 @@ impl Job<'_> {
             || silent
             || processed
             || unmappable
+            || self.needs_its_name()
             || words().any(|word| wants_expanded(self.family, word))
         {
             return only_expanded;
@@ -163,10 +164,6 @@ fn wants_expanded(family: Family, word: &Word<'_>) -> bool {
             opt.name.contains("directives-only") || opt.name.contains("rewrite-includes")
         }
         Effect::Preprocessed => true,
-        // gcc's address sanitizer writes the name there into the object.
-        Effect::Columns => {
-            family == Family::Gcc && word.value.windows(7).any(|kind| kind == b"address")
-        }
         Effect::Everywhere if family == Family::Gcc => {
             // Pedantry about line markers is left out of the messages, unless it is an error.
             opt.name.contains("pedantic-errors")

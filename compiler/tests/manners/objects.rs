@@ -57,13 +57,19 @@ const FILES: &[(&str, &str)] = &[
 fn gcc_s_debug_information_is_the_local_one() {
     let place = Place::new(FILES);
     let mut wrong = Vec::new();
-    for source in ["a.c", "$PWD/a.c", "sub/../a.c", "$PWD/sub/b.cc"] {
+    for (source, every) in [
+        ("a.c", 1),
+        ("$PWD/a.c", 2),
+        ("sub/../a.c", 5),
+        ("sub/b.cc", 4),
+        ("$PWD/sub/b.cc", 5),
+    ] {
         let program = if source.ends_with(".cc") {
             "g++"
         } else {
             "gcc"
         };
-        for options in [
+        let all_options = [
             "",
             "-g",
             "-g -O2",
@@ -81,8 +87,11 @@ fn gcc_s_debug_information_is_the_local_one() {
             "-g -S",
             "-g -frecord-gcc-switches",
             "-g -finput-charset=UTF-8",
+            "-g -imacros mac.h",
+            "-g -O2 -fdebug-prefix-map=$PWD=. -fmacro-prefix-map=$PWD=/M",
             "-g -Wp,-MMD,x.d",
-        ] {
+        ];
+        for options in all_options.into_iter().step_by(every) {
             let stage = if options.contains("-S") { "" } else { "-c" };
             let line =
                 format!("{program} -DFROM_COMMAND=7 -Iinc {options} {stage} {source} -o sub/out.o");
@@ -92,6 +101,18 @@ fn gcc_s_debug_information_is_the_local_one() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn sanitizers_name_the_source() {
+    let place = Place::new(FILES);
+    for line in [
+        "gcc -DFROM_COMMAND=7 -g -fsanitize=address -c a.c -o out.o",
+        "gcc -DFROM_COMMAND=7 -g3 -fsanitize=address,undefined -c a.c -o out.o",
+        "g++ -DFROM_COMMAND=7 -Iinc -fsanitize=address -c sub/b.cc -o out.o",
+    ] {
+        assert_eq!(place.is_equal(line), Ok(true), "{line}");
+    }
 }
 
 #[test]
@@ -134,7 +155,7 @@ fn what_only_expanded_text_does_is_left_to_it() {
         "gcc -Wunused-macros -c a.c",
         "gcc -traditional-cpp -c a.c",
         "gcc -Wp,-DX -c a.c",
-        "gcc -fsanitize=address -c a.c",
+        "gcc -fsanitize=address -c /w/a.c",
         "gcc -finput-charset=latin1 -c a.c",
         "gcc -g3 -include x.h -c a.c",
         "gcc -c a.i",

@@ -109,7 +109,7 @@ fn what_looks_like_a_trap_holds() {
         "#pragma pack(1)\nstruct s { char c; int i; } s;\n",
         "const char *f(void) { return __func__; }\n#define S(x) #x\nconst char *s = S( a  +   b /* c */ );\n",
         "const char *s = \"/* no */ // no\"; /* yes */ int a; /* moved */ int b; // end\n",
-        "#define F /* a */ ( x )\nint x; int y = F;\n",
+        "#define F /* a */ ( x )\nint f(int x) { return F; }\n",
         "int a = 1 /* one\n two */ + 2;\n",
         "#if 0\n'unmatched\n#endif\nint a; /* x */\n",
     ] {
