@@ -23,24 +23,17 @@ const ALL_PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of an answer that are taken.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// The answers, by program.
+/// The answers, by program: a compiler of many names is asked once.
 #[derive(Debug, Default)]
 pub(crate) struct Idents {
-    known: Mutex<HashMap<PathBuf, Known>>,
+    /// `None` for those that did not say.
+    known: Mutex<HashMap<Identity, Option<Facts>>>,
     /// One client's question is enough.
     asking: tokio::sync::Mutex<()>,
 }
 
-/// What one program answered, as long as it is this one.
-#[derive(Debug)]
-struct Known {
-    program: Identity,
-    /// `None` when it did not say.
-    facts: Option<Facts>,
-}
-
-/// Device, inode, size and time of change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Device, inode, size and time of change: a program that changed is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Identity(u64, u64, u64, i64, i64);
 
 #[derive(Debug, Clone)]
@@ -63,7 +56,7 @@ impl Identity {
 }
 
 impl Idents {
-    fn known(&self) -> MutexGuard<'_, HashMap<PathBuf, Known>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Identity, Option<Facts>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -77,7 +70,7 @@ impl Idents {
             log::info!("not all compilers said in time what they are");
         }
         let known = self.known();
-        let facts = |path: &Path| known.get(path)?.facts.as_ref();
+        let facts = |path: &Path| known.get(&Identity::of(path)?)?.as_ref();
         let compilers: Vec<_> = names
             .iter()
             .filter_map(|(name, path)| {
@@ -97,15 +90,10 @@ impl Idents {
         let mut missing: Vec<(&Path, Identity)> = names
             .iter()
             .filter_map(|(_, path)| Some((path.as_path(), Identity::of(path)?)))
-            .filter(|(path, program)| {
-                let known = self.known();
-                known
-                    .get(*path)
-                    .is_none_or(|known| known.program != *program)
-            })
+            .filter(|(_, program)| !self.known().contains_key(program))
             .collect();
-        missing.sort_unstable_by_key(|(path, _)| *path);
-        missing.dedup_by_key(|(path, _)| *path);
+        missing.sort_unstable_by_key(|(_, program)| *program);
+        missing.dedup_by_key(|(_, program)| *program);
         if missing.is_empty() {
             return;
         }
@@ -122,8 +110,7 @@ impl Idents {
                 if facts.is_none() {
                     log::info!("{} does not say what it is", path.display());
                 }
-                self.known()
-                    .insert(path.to_owned(), Known { program, facts });
+                self.known().insert(program, facts);
             }
         };
         tokio::join!(worker(), worker(), worker());
