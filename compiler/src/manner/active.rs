@@ -32,16 +32,22 @@ pub(super) fn is_passed_over(file: &[u8], at: usize, text: &[u8]) -> bool {
     let Some(asked) = lines.iter().rev().find(|line| line.at <= at) else {
         return false;
     };
-    lines
+    let mut witnesses: Vec<&Line<'_>> = lines
         .iter()
         .filter(|line| line.kind != Kind::Other)
         .filter(|line| asked.groups.starts_with(&line.groups) && !line.groups.is_empty())
-        .any(|line| match line.kind {
-            Kind::Code => !has_line(text, line.bytes),
-            Kind::Define => !has_define(text, line.bytes),
-            Kind::Other => false,
-        })
+        .collect();
+    witnesses.sort_by_key(|line| line.at.abs_diff(at));
+    witnesses.truncate(WITNESSES);
+    witnesses.iter().any(|line| match line.kind {
+        Kind::Code => !has_line(text, line.bytes),
+        Kind::Define => !has_define(text, line.bytes),
+        Kind::Other => false,
+    })
 }
+
+/// How many lines are looked for in the text, nearest first.
+const WITNESSES: usize = 100;
 
 /// The lines with their groups. Each condition opens a group, each `#else` and `#elif` a new one in its place.
 fn read(file: &[u8]) -> Vec<Line<'_>> {

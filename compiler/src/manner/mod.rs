@@ -26,7 +26,8 @@ use std::os::unix::ffi::OsStrExt;
 pub enum Manner {
     /// `-E`; the compiler there takes the text for preprocessed.
     Expanded,
-    /// gcc: `-E -fdirectives-only`, compiled there as ordinary source. Columns and macros stay.
+    /// gcc: `-E -fdirectives-only`, compiled there as ordinary source. Columns and macros stay. A source that is preprocessed already
+    /// goes as it is.
     Directives,
     /// gcc with `-g3`: as `Directives`, with all that comes before the source's first line left to the compiler there.
     Whole,
@@ -78,11 +79,15 @@ impl Job<'_> {
         };
         let words = || self.words.iter();
         let silent = self.is_silent() && !self.writes_columns();
-        let processed = !self.language.wants_preprocessor() || self.language.is_assembler();
         let unmappable = !self.is_mappable() && (self.family == Family::Gcc || self.draft.debug);
+        if ours && self.is_preprocessed() && self.draft.debug && !unmappable {
+            // The text goes as it is; but its folder has a name only in a job of ours.
+            return Ok(&[Directives]);
+        }
+        let as_it_is = !self.language.wants_preprocessor() || self.language.is_assembler();
         if !ours
             || silent
-            || processed
+            || as_it_is
             || unmappable
             || self.needs_its_name()
             || words().any(|word| wants_expanded(self.family, word))
@@ -100,6 +105,13 @@ impl Job<'_> {
             Family::Gcc if both => Ok(&[Directives, Expanded]),
             Family::Gcc => Ok(&[Directives]),
         }
+    }
+
+    /// Is the source gcc's text without directives, `.i` or `.ii`?
+    fn is_preprocessed(&self) -> bool {
+        self.family == Family::Gcc
+            && !self.language.wants_preprocessor()
+            && !self.language.is_assembler()
     }
 
     /// Are all warnings switched off?

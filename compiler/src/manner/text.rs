@@ -13,6 +13,9 @@ use std::os::unix::ffi::OsStrExt;
 /// # Errors
 /// [`Trap`]: this text cannot go in this manner. What only the source files themselves tell, [`super::trap_in_file`] finds.
 pub fn prepare<'t>(job: &Job<'_>, manner: Manner, text: &'t [u8]) -> Result<Cow<'t, [u8]>, Trap> {
+    if job.is_preprocessed() {
+        return Ok(Cow::Borrowed(text));
+    }
     let prepared = match manner {
         Manner::Expanded | Manner::Rewritten => Cow::Borrowed(text),
         Manner::Directives => Cow::Owned(blank(&without_head(job, text)?)),

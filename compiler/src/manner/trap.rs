@@ -53,7 +53,7 @@ impl Trap {
 /// What a file that `text`, as the preprocessor wrote it, was made of holds that the text no longer shows. [`super::files`] names the
 /// files; clang's manner keeps all in the text, and expanded text has no traps.
 pub fn trap_in_file(job: &Job<'_>, manner: Manner, text: &[u8], file: &[u8]) -> Option<Trap> {
-    if !matches!(manner, Manner::Directives | Manner::Whole) {
+    if !matches!(manner, Manner::Directives | Manner::Whole) || job.is_preprocessed() {
         return None;
     }
     let parallel = job.words.iter().any(|word| {

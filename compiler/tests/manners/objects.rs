@@ -116,6 +116,21 @@ fn sanitizers_name_the_source() {
 }
 
 #[test]
+fn preprocessed_sources_have_the_folder_here() {
+    let place = Place::new(&[
+        ("a.i", "int f(int x) { return x; }\n"),
+        ("b.ii", "# 1 \"b.cc\"\nint f(int x) { return x; } int n;\n"),
+    ]);
+    for line in [
+        "gcc -g -c a.i",
+        "gcc -g3 -c $PWD/a.i",
+        "g++ -g -c b.ii -o out.o",
+    ] {
+        assert_eq!(place.is_equal(line), Ok(true), "{line}");
+    }
+}
+
+#[test]
 fn clang_s_objects_are_the_local_ones() {
     let place = Place::new(FILES);
     // The sources count, which clang's manner does not stand.

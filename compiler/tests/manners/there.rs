@@ -40,13 +40,11 @@ pub(crate) fn compile(
     forced: bool,
 ) -> Result<Outcome, Option<Trap>> {
     let here = Path::new(job.cwd());
-    let args = job
-        .preprocess_args_for(
-            manner,
-            Some("/dev/null".as_ref()).filter(|_| job.depfile().is_some()),
-        )
-        .expect("it wants the preprocessor");
-    let text = run(program, &args, here, "C");
+    let depfile = Some("/dev/null".as_ref()).filter(|_| job.depfile().is_some());
+    let text = match job.preprocess_args_for(manner, depfile) {
+        Some(args) => run(program, &args, here, "C"),
+        None => run("cat".as_ref(), &[job.source().to_owned()], here, "C"),
+    };
     if !text.status.success() {
         return Err(None);
     }

@@ -111,7 +111,7 @@ fn what_looks_like_a_trap_holds() {
         "const char *s = \"/* no */ // no\"; /* yes */ int a; /* moved */ int b; // end\n",
         "#define F /* a */ ( x )\nint f(int x) { return F; }\n",
         "int a = 1 /* one\n two */ + 2;\n",
-        "#if 0\n'unmatched\n#endif\nint a; /* x */\n",
+        "#if 0\n\"'\" + '\"' // don't\n#endif\nint a; /* x */\n",
     ] {
         place.write("n.h", "1, 2, 3\n");
         place.write("i.h", "int included;\n");
