@@ -4,8 +4,9 @@
 //! and messages equal local ones; they need a daemon of ours, which stores the text under the name that its words give.
 //! Measured on gcc 11 and 12 and clang 14 and 16.
 
+use crate::remote::{DaemonJob, Refusal};
 use crate::table::{Effect, Stage, Tool};
-use crate::words::{Meaning, Word};
+use crate::words::{self, Meaning, Word};
 use crate::{Family, Job, Language, Product, names, remote};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -162,6 +163,85 @@ impl Job<'_> {
             [b"-fdebug-prefix-map=", FOLDER.as_bytes(), b"=", &folder].concat(),
         ));
         args.push("-fno-diagnostics-show-caret".into());
+    }
+}
+
+/// As [`remote::check`], for a text that came in a manner: a daemon's side of [`Job::remote_args_in`].
+///
+/// # Errors
+/// [`Refusal`] names the word: also a source under another name than the manner's label.
+pub fn check_in(
+    manner: Manner,
+    family: Family,
+    cxx: bool,
+    args: &[OsString],
+) -> Result<DaemonJob, Refusal> {
+    let mut job = remote::check(family, cxx, args)?;
+    if manner == Manner::Plain {
+        return Ok(job);
+    }
+    let label = &args[job.source];
+    let base = label.as_bytes().strip_prefix(LABEL).unwrap_or_default();
+    let is_name = !base.is_empty() && !base.contains(&b'/') && base != b"." && base != b"..";
+    if !is_name || !job.unprocessed.wants_preprocessor() || job.unprocessed.is_assembler() {
+        return Err(Refusal::Language {
+            word: label.clone(),
+        });
+    }
+    job.language = job.unprocessed;
+    Ok(job)
+}
+
+impl DaemonJob {
+    /// The words to run the compiler with in `folder`, where the text is stored under the label (the source's word, relative to the folder):
+    /// `args` (the same that [`check_in`] read) with the daemon's own output, and with `folder` for [`FOLDER`].
+    pub fn args_in(
+        &self,
+        manner: Manner,
+        args: &[OsString],
+        folder: &OsStr,
+        output: &OsStr,
+    ) -> Vec<OsString> {
+        let mut out: Vec<OsString> = Vec::with_capacity(args.len() + 4);
+        for word in words::read(self.family, args) {
+            if goes_in(self.family, &word) {
+                out.extend(
+                    args[word.at..word.at + word.span]
+                        .iter()
+                        .map(|arg| placed(arg, folder)),
+                );
+            }
+        }
+        if manner == Manner::Directives {
+            out.push("-nostdinc".into());
+        }
+        out.extend([
+            "-x".into(),
+            self.language.x_name().into(),
+            args[self.source].clone(),
+        ]);
+        out.push(if self.product == Product::Assembly {
+            "-S".into()
+        } else {
+            "-c".into()
+        });
+        out.extend(["-o".into(), output.to_owned()]);
+        out
+    }
+}
+
+/// The map of the folder names the true one.
+fn placed(arg: &OsStr, folder: &OsStr) -> OsString {
+    const OPTION: &[u8] = b"-fdebug-prefix-map=";
+    let mapped = arg
+        .as_bytes()
+        .strip_prefix(OPTION)
+        .and_then(|map| map.strip_prefix(FOLDER.as_bytes()));
+    match mapped {
+        Some(rest) if rest.starts_with(b"=") => {
+            OsString::from_vec([OPTION, folder.as_bytes(), rest].concat())
+        }
+        _ => arg.to_owned(),
     }
 }
 

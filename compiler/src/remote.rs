@@ -140,7 +140,9 @@ pub struct DaemonJob {
     pub product: Product,
     /// Index of the first word that no table knows, if there is one: pass it only inside a sandbox.
     pub unknown: Option<usize>,
-    family: Family,
+    /// What the text is if it is ordinary source, as in the manners that keep directives.
+    pub(crate) unprocessed: Language,
+    pub(crate) family: Family,
     cxx: bool,
 }
 
@@ -264,6 +266,7 @@ pub fn check(family: Family, cxx: bool, args: &[OsString]) -> Result<DaemonJob, 
         source: words[source].at,
         output,
         language: language.preprocessed(),
+        unprocessed: language,
         product,
         unknown: draft.guessed.map(|at| words[at].at),
         family,

@@ -107,20 +107,13 @@ fn carried(program: &str, job: &Job<'_>, manner: Manner, place: &Place) -> Resul
     let source = there.join(job.label_in(manner));
     std::fs::create_dir_all(source.parent().expect("below there")).expect("a new folder");
     std::fs::write(&source, carried).expect("the text fits");
-    let mut args = job.remote_args_in(manner);
     let output = place.root.path().join("product");
-    let at = args
-        .iter()
-        .position(|word| word == "-o")
-        .expect("the output is named");
-    args[at + 1] = output.clone().into();
-    for arg in &mut args {
-        let text = arg
-            .to_str()
-            .expect("UTF-8")
-            .replace(manner::FOLDER, there.to_str().expect("UTF-8"));
-        *arg = text.into();
-    }
+    let sent = job.remote_args_in(manner);
+    let cxx = program.ends_with("++");
+    let checked =
+        manner::check_in(manner, job.family(), cxx, &sent).expect("our daemon takes what we send");
+    assert_eq!(sent[checked.source], job.label_in(manner));
+    let args = checked.args_in(manner, &sent, there.as_os_str(), output.as_os_str());
     let done = run(program, &args, &there);
     assert!(
         done.status.success(),
@@ -276,4 +269,19 @@ fn what_only_plain_text_does_is_left_to_it() {
             Verdict::RunHere(reason) => panic!("{line} stays: {}", reason.code()),
         }
     }
+}
+
+#[test]
+fn daemons_take_no_other_name_for_the_text() {
+    for label in ["a.c", "_d/", "_d/..", "_d/x/a.c", "_d/../a.c", "/_d/a.c"] {
+        let words = ["-x", "c", label, "-c", "-o", "a.o"].map(OsString::from);
+        assert!(
+            manner::check_in(Manner::Directives, Family::Gcc, false, &words).is_err(),
+            "{label}"
+        );
+    }
+    let words = ["-x", "cpp-output", "_d/a.c", "-c"].map(OsString::from);
+    assert!(manner::check_in(Manner::Directives, Family::Gcc, false, &words).is_err());
+    let words = ["_d/a.c", "-c"].map(OsString::from);
+    assert!(manner::check_in(Manner::Directives, Family::Gcc, false, &words).is_ok());
 }
