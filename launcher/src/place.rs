@@ -252,7 +252,7 @@ mod tests {
             (Habit::Unlink, None, true),
             (Habit::Truncate, Some("full"), true),
             (Habit::Rename, Some("full"), false),
-            (Habit::Rename, None, true),
+            (Habit::Rename, None, false),
         ] {
             if let Some(text) = before {
                 std::fs::write(&target, text).expect("target");
@@ -266,7 +266,8 @@ mod tests {
                 .is_symlink();
             assert_eq!(is_link, stays, "{habit:?} with target {before:?}");
             std::fs::remove_file(&link).expect("removed");
-            std::fs::remove_file(&target).expect("removed");
+            // Where the link was replaced there may never have been one.
+            let _ = std::fs::remove_file(&target);
         }
     }
 
