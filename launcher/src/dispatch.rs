@@ -12,6 +12,7 @@ use protocol::{Body, Outcome, Version};
 use crate::about::About;
 use crate::driver::Command;
 use crate::here::{Why, take_local};
+use crate::os;
 use crate::say::chain;
 use crate::source::{Source, SourceError};
 use crate::wire::{Link, WireError};
@@ -54,8 +55,9 @@ impl Dispatch<'_> {
         monitor: &mut Monitor,
     ) -> Result<Outcome, Stop> {
         let file = compiler::names::base(self.job.source().as_bytes());
+        monitor.note(Phase::Preprocess, file, "localhost", 0);
+        let _leftover = monitor.path().map(os::remove_on_signal);
         if self.source.is_none() {
-            monitor.note(Phase::Preprocess, file, "localhost", 0);
             self.start_source()?;
         }
         monitor.note(Phase::Connect, file, host.short_name(), slot.number());

@@ -88,8 +88,9 @@ pub(crate) fn set_variable(name: &str, value: &str) {
 
 /// What ends with us, as `kill` names it: a process group (the preprocessor's) or a process (ssh), 0 when there is none.
 static TARGETS: [AtomicI32; 2] = [AtomicI32::new(0), AtomicI32::new(0)];
-/// A file that must not outlive us, as a leaked C string, null when there is none.
-static LEFTOVER: AtomicPtr<libc::c_char> = AtomicPtr::new(std::ptr::null_mut());
+/// Files that must not outlive us, as leaked C strings, null where there is none.
+static LEFTOVERS: [AtomicPtr<libc::c_char>; 2] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; 2];
 
 const FATAL: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
@@ -102,7 +103,7 @@ extern "C" fn end(signal: libc::c_int) {
         PENDING.store(signal, Ordering::Relaxed);
         return;
     }
-    // Safety: kill, unlink, signal and raise are async-signal-safe; LEFTOVER is null or a C string that is never freed.
+    // Safety: kill, unlink, signal and raise are async-signal-safe; LEFTOVERS are null or C strings that are never freed.
     unsafe {
         for target in &TARGETS {
             let target = target.load(Ordering::Relaxed);
@@ -110,9 +111,11 @@ extern "C" fn end(signal: libc::c_int) {
                 libc::kill(target, libc::SIGTERM);
             }
         }
-        let leftover = LEFTOVER.load(Ordering::Relaxed);
-        if !leftover.is_null() {
-            libc::unlink(leftover);
+        for leftover in &LEFTOVERS {
+            let leftover = leftover.load(Ordering::Relaxed);
+            if !leftover.is_null() {
+                libc::unlink(leftover);
+            }
         }
         libc::signal(signal, libc::SIG_DFL);
         libc::raise(signal);
@@ -192,16 +195,28 @@ impl Drop for Ending {
     }
 }
 
-/// Removes `path` should a signal end us before `leftover_gone`.
-pub(crate) fn remove_on_signal(path: &Path) -> io::Result<()> {
-    let name = CString::new(path.as_os_str().as_bytes())?;
-    LEFTOVER.store(name.into_raw(), Ordering::Relaxed);
-    Ok(())
+/// A file that a signal to us removes, until this value is dropped.
+#[derive(Debug)]
+pub(crate) struct Leftover(usize);
+
+/// Removes `path` should a signal end us.  Two at most are remembered: the state file and an output that is being placed.
+pub(crate) fn remove_on_signal(path: &Path) -> io::Result<Leftover> {
+    let name = CString::new(path.as_os_str().as_bytes())?.into_raw();
+    let none = std::ptr::null_mut();
+    let free = LEFTOVERS.iter().position(|leftover| {
+        leftover
+            .compare_exchange(none, name, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    });
+    Ok(Leftover(free.unwrap_or(LEFTOVERS.len())))
 }
 
-/// The file named last is no leftover any more.
-pub(crate) fn leftover_gone() {
-    LEFTOVER.store(std::ptr::null_mut(), Ordering::Relaxed);
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        if let Some(leftover) = LEFTOVERS.get(self.0) {
+            leftover.store(std::ptr::null_mut(), Ordering::Relaxed);
+        }
+    }
 }
 
 /// A file of ours in memory, seen as bytes without a copy.
