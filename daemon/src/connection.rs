@@ -248,7 +248,7 @@ impl Answer {
                 stdout,
                 product,
             }) => outcome(version, status, stderr, stdout, product),
-            Self::Refused(refused) => own(Exit::Failed, format!("refused: {refused}")),
+            Self::Refused(refused) => own(refused.exit(), format!("refused: {refused}")),
             Self::Failed(error) => own(error.exit(), Chain(&error).to_string()),
             Self::Unwanted | Self::Broken(_) => return None,
         })
@@ -276,7 +276,7 @@ impl Answer {
             }
             Self::Refused(refused) => {
                 log::warning!("{peer}: refused: {refused}");
-                end(Ended::Other, Exit::Failed)
+                end(Ended::Other, refused.exit())
             }
             Self::Failed(error) => {
                 log::error!("{peer}: {}", Chain(error));
@@ -312,6 +312,16 @@ fn outcome(
         stdout,
         object,
         depfile: None,
+    }
+}
+
+impl Refused {
+    /// A missing compiler has a code of its own, by which launchers know not to ask again soon.
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Compiler { .. } => Exit::CompilerMissing,
+            _ => Exit::Failed,
+        }
     }
 }
 

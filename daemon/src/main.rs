@@ -103,6 +103,7 @@ fn main() -> ExitCode {
         }
     };
     os::close_inherited_on_exec();
+    os::heed_children();
     let inetd =
         options.mode == Mode::Inetd || (options.mode == Mode::ByStdin && inetd::stdin_is_socket());
     let environment = Environment::read();

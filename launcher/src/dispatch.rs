@@ -14,6 +14,7 @@ use protocol::{Body, Outcome, Version};
 use crate::about::About;
 use crate::driver::Command;
 use crate::here::{Why, take_local};
+use crate::os;
 use crate::peer::Peer;
 use crate::say::chain;
 use crate::source::{Source, SourceError};
@@ -146,8 +147,9 @@ impl<'a> Dispatch<'a> {
         monitor: &mut Monitor,
     ) -> Result<Outcome, Stop> {
         let file = compiler::names::base(self.job.source().as_bytes());
+        monitor.note(Phase::Preprocess, file, "localhost", 0);
+        let _leftover = monitor.path().map(os::remove_on_signal);
         if self.source.is_none() || self.manner != manner {
-            monitor.note(Phase::Preprocess, file, "localhost", 0);
             self.start_source(manner)?;
         }
         monitor.note(Phase::Connect, file, host.short_name(), slot.number());

@@ -163,17 +163,15 @@ fn replace(
     make: impl FnOnce(&Path) -> io::Result<()>,
 ) -> io::Result<()> {
     let partial = partial_name(path, folder);
-    os::remove_on_signal(&partial)?;
-    let made = make(&partial)
+    let _leftover = os::remove_on_signal(&partial)?;
+    make(&partial)
         .and_then(|()| Ok(fs::rename(&partial, path)?))
         .inspect_err(|error| {
             // What was there before us is somebody else's.
             if error.kind() != io::ErrorKind::AlreadyExists {
                 let _ = fs::unlink(&partial);
             }
-        });
-    os::leftover_gone();
-    made
+        })
 }
 
 fn fill(mut file: &File, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {

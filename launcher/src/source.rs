@@ -15,7 +15,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::io::FdFlags;
 
 use crate::find::Program;
-use crate::os::{self, Ending, Mapped};
+use crate::os::{self, Ending, Group, Mapped};
 
 /// What went wrong before anything was sent.
 #[derive(Debug, thiserror::Error)]
@@ -114,10 +114,11 @@ impl Source {
             .stdin(Stdio::null())
             .stdout(OwnedFd::from(out.0))
             .stderr(OwnedFd::from(out.1));
-        let (child, ending) = os::start(&mut command).map_err(|source| SourceError::Start {
-            program: program.path.clone(),
-            source,
-        })?;
+        let (child, ending) =
+            os::start(&mut command, Group::Own).map_err(|source| SourceError::Start {
+                program: program.path.clone(),
+                source,
+            })?;
         Ok(Source {
             state: State::Running {
                 child,

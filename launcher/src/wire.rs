@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use hosts::list::{Host, Transport};
 use protocol::{Limits, Outcome, OutcomeDecoder, Progress, ProtocolError, Version, token};
 
-use crate::os::{self, Ending};
+use crate::os::{self, Ending, Group};
 use crate::resolve;
 use crate::settings::Settings;
 
@@ -283,12 +283,8 @@ impl Drop for Stream {
     fn drop(&mut self) {
         if let Stream::Program { stream, child, .. } = self {
             let _ = stream.shutdown(std::net::Shutdown::Both);
-            if let Some(group) = i32::try_from(child.id())
-                .ok()
-                .and_then(rustix::process::Pid::from_raw)
-            {
-                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
-            }
+            let ssh = rustix::process::Pid::from_child(child);
+            let _ = rustix::process::kill_process(ssh, rustix::process::Signal::TERM);
             let _ = child.wait();
         }
     }
@@ -379,7 +375,7 @@ fn transport(
         .map_err(failed)?;
     ours.set_write_timeout(Some(settings.io_timeout))
         .map_err(failed)?;
-    let (child, ending) = os::start(&mut ssh).map_err(failed)?;
+    let (child, ending) = os::start(&mut ssh, Group::Ours).map_err(failed)?;
     Ok(Stream::Program {
         stream: ours,
         child,

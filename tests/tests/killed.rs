@@ -201,6 +201,7 @@ fn a_signal_ends_the_preprocessor_and_its_children() {
         assert_eq!(running.finish().status.signal(), Some(number));
         until("the connection is closed", || server.open() == 0);
         assert_clean(&space, &[b""], "ended while preprocessing");
+        assert!(snapshot(&space.dir().join("state")).is_empty());
     }
 }
 

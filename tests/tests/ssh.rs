@@ -168,3 +168,21 @@ fn called_distcc_it_lets_ssh_speak() {
         "{compared}"
     );
 }
+
+/// In a group of its own it would be stopped as soon as it asks for a passphrase at the terminal.
+#[test]
+fn an_ssh_may_ask_at_the_terminal() {
+    let space = Space::new(SOURCE);
+    let ssh = space.root().join("home/asking-ssh");
+    let groups = space.root().join("home/groups");
+    let text = format!(
+        "for of in $$ $PPID; do cut -d' ' -f5 /proc/$of/stat; done > {}; exit 255",
+        groups.display()
+    );
+    tests::script(&ssh, &text);
+    let space = space.hosts("@farm").client_env("DISTCC_SSH", ssh);
+    space.compile("gcc -c a.c").assert_same_files();
+    let groups = std::fs::read_to_string(groups).unwrap();
+    let groups: Vec<&str> = groups.lines().collect();
+    assert_eq!(groups[0], groups[1], "ssh's and the launcher's");
+}
