@@ -152,7 +152,12 @@ fn shapes_messages(arg: &OsString) -> bool {
 fn without_pedantry(there: &[u8]) -> Vec<u8> {
     const END: &[u8] = b": warning: style of line directive is a GCC extension\n";
     let chain = |line: &[u8]| {
-        line.starts_with(b"In file included from ") || line.starts_with(b"                 from ")
+        line.starts_with(b"In file included from ")
+            || line.starts_with(b"                 from ")
+            || line.ends_with(b":\n")
+                && [&b": In "[..], b": At "]
+                    .iter()
+                    .any(|part| memmem::find(line, part).is_some())
     };
     if memmem::find(there, END).is_some()
         && lines(there).all(|line| line.ends_with(END) || chain(line))
@@ -246,7 +251,7 @@ mod tests {
 
     #[test]
     fn pedantry_about_markers_is_dropped_if_nothing_else_is_said() {
-        let pedantry = "_d/a.c:1:3: warning: style of line directive is a GCC extension\nIn file included from a.c:1:\na.h:1:3: warning: style of line directive is a GCC extension\n";
+        let pedantry = "_d/a.c:1:3: warning: style of line directive is a GCC extension\nIn file included from a.c:1:\na.h:1:3: warning: style of line directive is a GCC extension\na.h: In function ‘f’:\na.h: At top level:\n";
         assert_eq!(gcc("-pedantic -c a.c", "", pedantry).as_deref(), Some(""));
         let more = format!("{pedantry}a.c:1:1: warning: y\n");
         assert_eq!(gcc("-pedantic -c a.c", "", &more), None);

@@ -42,9 +42,9 @@ impl Charset {
                 // These quote what the source says, letter by letter.
                 const QUOTERS: &[&[u8]] = &[
                     b"assertion failed",
-                    b"deprecated",
-                    b"unavailable",
-                    b"attribute",
+                    b" deprecated: ",
+                    b" unavailable: ",
+                    b"with attribute ",
                 ];
                 let quotes = |part: &&[u8]| memchr::memmem::find(text, part).is_some();
                 if QUOTERS.iter().any(quotes) {
