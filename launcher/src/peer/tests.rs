@@ -31,7 +31,7 @@ fn within(
     let settings = Settings {
         folder: Some(folder.to_owned()),
         io_timeout,
-        ..Settings::read().0
+        ..Settings::read()
     };
     Peer::of(host, Some(folder), io_timeout, &mut || {
         *opened += 1;
@@ -298,7 +298,7 @@ fn damage_means_asking_again() {
         [&text[..], b"x\n"].concat(),
         b"distcc-launch peer 1\n192.0.2.1:3632\n\n".to_vec(),
         b"distcc-launch peer 1\n192.0.2.1:3632\n10000 x 1 1 1 1\n".to_vec(),
-        vec![b'x'; 2 * MAX_FILE],
+        vec![b'x'; 2 << 20],
         vec![0xff; 300],
     ] {
         fs::write(&memory.file, damaged).expect("damaged");
