@@ -99,7 +99,7 @@ impl Job<'_> {
     }
 
     /// The name under which the text is stored, relative to the job's folder: one that no source of a project has, so that a compiler that
-    /// looks for the source does not take the text for it. gcc's address sanitizers write this name into the object.
+    /// looks for the source does not take the text for it. What writes this name into the object gets the true one.
     pub(crate) fn label(&self) -> OsString {
         if self.writes_label() && is_plain(self.source) {
             return self.source().to_owned();
@@ -107,12 +107,15 @@ impl Job<'_> {
         OsString::from_vec([LABEL, names::base(self.source)].concat())
     }
 
+    /// Address sanitizers do, and so does all that holds clang's bitcode.
     fn writes_label(&self) -> bool {
-        let sanitizes = |word: &Word<'_>| {
-            word.meaning.has(Effect::Columns)
-                && word.value.windows(7).any(|kind| kind == b"address")
+        let writes = |word: &Word<'_>| {
+            let bitcode = matches!(word.meaning, Meaning::Option(opt) if opt.name.starts_with("-fembed-bitcode"));
+            let sanitizes = word.meaning.has(Effect::Columns)
+                && word.value.windows(7).any(|kind| kind == b"address");
+            sanitizes || self.family == Family::Clang && bitcode
         };
-        self.family == Family::Gcc && self.words.iter().any(sanitizes)
+        !self.expects_elf() || self.words.iter().any(writes)
     }
 
     /// Does the object name the source in a way that only the text's own name makes right?
