@@ -36,7 +36,13 @@ impl<'r> Recount<'r> {
         if name.starts_with(b"<") {
             return Some(line.to_vec());
         }
-        let shown = shown_column(self.source_line(name, number)?, column)?;
+        let source = self.source_line(name, number)?;
+        // A macro's definition travels on one line and with blanks of its own.
+        let first = source.trim_ascii_start().first();
+        if column > source.len() + 1 || matches!(first, Some(b'#' | b'%' | b'?' | b'/')) {
+            return None;
+        }
+        let shown = shown_column(source, column)?;
         if shown == column {
             return Some(line.to_vec());
         }
@@ -141,7 +147,7 @@ mod tests {
     fn recounted(bytes: bool, line: &str) -> Option<String> {
         let mut read = |name: &OsStr| {
             let known = name == "a.c" || name == "/w/a.c" || name == "../a.c";
-            known.then(|| b"int a;\n\tint b;\n".to_vec())
+            known.then(|| b"int a;\n\tint b;\n #define X \\\n  Y\n".to_vec())
         };
         let line = Recount::new(bytes, &mut read).line(line.as_bytes())?;
         Some(String::from_utf8(line).expect("tests use UTF-8"))
@@ -178,6 +184,8 @@ mod tests {
         }
         assert_eq!(recounted(true, "a.c:9:1: error: x\n"), None);
         assert_eq!(recounted(true, "b.c:1:1: error: x\n"), None);
+        assert_eq!(recounted(true, "a.c:1:9: error: x\n"), None);
+        assert_eq!(recounted(true, "a.c:3:9: note: in definition\n"), None);
         assert_eq!(recounted(true, "a.c:2:6:   required from here\n"), None);
     }
 }

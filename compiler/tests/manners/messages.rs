@@ -27,6 +27,10 @@ const FILES: &[(&str, &str)] = &[
         "#include \"h.h\"\nint f(void) { int q; return BAD(q); }\n",
     ),
     (
+        "long.c",
+        "#define  LONG(x)   \\\n\tif (x =   1) \\\n  return x +   \"a\";\n#  define   ODD( a )   (a  =  1  + \"b\")\nint f(int x) {\tLONG(x) return ODD(x); }\n",
+    ),
+    (
         "static.c",
         "_Static_assert(1, \"‘x’\");\nint a __attribute__((deprecated(\"‘no’\"))); int f(void) { return a; }\n",
     ),
@@ -68,6 +72,8 @@ const LINES: &[&str] = &[
     "gcc -Wall -c hint.c",
     "gcc -Wall -c macro.c",
     "gcc -Wall -c static.c",
+    "gcc -Wall -c long.c",
+    "gcc -g -Wall -c long.c",
     "gcc -Wall -Wextra -Wpedantic -c quiet.c",
     "gcc -g -Wall -Wextra -Wpedantic -Werror -c quiet.c",
     "gcc -Wextra -Werror -c quiet.c",
