@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use compiler::{Family, Job};
+use compiler::{Family, Job, Reason};
 use hosts::{Host, HostList, LocalPool, Monitor, Phase, Slot};
 use protocol::{Body, Outcome, Version};
 
@@ -106,12 +106,16 @@ impl Dispatch<'_> {
         let source = self.source.as_mut().ok_or(Stop::Here(Why::Unreadable))?;
         let finished = source.finish();
         self.cpp_slot = None;
+        let said = source.said().is_ok_and(|said| !said.is_empty());
         let (text, file) = match finished.and_then(|()| source.text()) {
             Ok(text) => text,
             Err(error) => return Err(no_source(self.command, &error)),
         };
-        if let Some(reason) = compiler::text::ties_here(&text) {
+        if let Some(reason) = compiler::text::ties_job_here(job, &text) {
             return Err(Stop::Here(Why::Text(reason)));
+        }
+        if said && compiler::text::speaks_twice(&text) {
+            return Err(Stop::Here(Why::Text(Reason::SourceSpeaks)));
         }
         let head = if job.language().wants_preprocessor() {
             None

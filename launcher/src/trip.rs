@@ -397,6 +397,7 @@ impl Trip<'_> {
             .and_then(|source| source.said().ok())
             .unwrap_or_default();
         // A closed stdout or stderr is the reader's choice; the compile itself went as it went.
+        let said = compiler::messages::without_repeats(&said, &printed.stderr).concat();
         let _ = io::stderr()
             .write_all(&said)
             .and_then(|()| io::stderr().write_all(&printed.stderr));
