@@ -23,7 +23,7 @@ pub struct Surroundings<'a> {
     pub assembler_goes: bool,
 }
 
-/// Variables that change where a compiler finds its own programs, or its options.
+/// Variables that change where a compiler finds its own programs, or its options, or that make it write reports.
 pub const SEARCH_VARIABLES: &[&str] = &[
     "COMPILER_PATH",
     "GCC_EXEC_PREFIX",
@@ -31,6 +31,12 @@ pub const SEARCH_VARIABLES: &[&str] = &[
     "CCC_ADD_ARGS",
     "QA_OVERRIDE_GCC3_OPTIONS",
     "GCC_COMPARE_DEBUG",
+    "CC_LOG_DIAGNOSTICS",
+    "CC_PRINT_HEADERS",
+    "CC_PRINT_INTERNAL_STAT",
+    "CC_PRINT_OPTIONS",
+    "CC_PRINT_PROC_STAT",
+    "FORCE_CLANG_DIAGNOSTICS_CRASH",
 ];
 
 /// Whether a command may be sent away.
@@ -94,6 +100,7 @@ fn weigh<'a>(
     };
     check_files(family, words, &draft)?;
     check_source(source, language, about)?;
+    check_remarks(family, cxx, words, source, language)?;
     let output_word = draft.output;
     let written = output_word.map(|at| words[at].value);
     if written == Some(b"-") {
@@ -102,6 +109,9 @@ fn weigh<'a>(
     if written.is_some_and(|written| plain(written, about.cwd) == plain(source, about.cwd)) {
         // gcc refuses, in its own words; clang puts its object in the source's place.
         return Err(Reason::Malformed);
+    }
+    if draft.records && words.iter().any(is_recorded_here) {
+        return Err(Reason::RecordsCommand);
     }
     let depfile = deps::depfile(family, &draft, language, source, written, about)?;
     if about.search_environment {
@@ -115,7 +125,12 @@ fn weigh<'a>(
     }
     let output = match written {
         Some(name) => job::Output::Written(OsStr::from_bytes(name)),
-        None => job::Output::Derived(job::derived_output(source, product, draft.emits_llvm)),
+        None => job::Output::Derived(job::derived_output(
+            family,
+            source,
+            product,
+            draft.emits_llvm,
+        )),
     };
     Ok(Job {
         family,
@@ -230,6 +245,33 @@ fn check_source(source: &[u8], language: Language, about: &Surroundings<'_>) -> 
         || contains(cwd, b"/CMakeScratch/TryCompile-")
         || contains(cwd, b"/CMakeTmp");
     if tried { Err(Reason::Probe) } else { Ok(()) }
+}
+
+/// Is this an option of the preprocessor's that gcc records, and that would not go out? It does not record macros and folders.
+fn is_recorded_here(word: &Word<'_>) -> bool {
+    let of_preprocessor = [Effect::Cpp, Effect::Neither, Effect::Preprocessed]
+        .iter()
+        .any(|effect| word.meaning.has(*effect));
+    of_preprocessor && matches!(word.meaning, Meaning::Option(opt) if opt.name.starts_with("-f"))
+}
+
+/// clang remarks on words that a preprocessed source has no use for, and on C text given to `clang++`; elsewhere the words are others.
+fn check_remarks(
+    family: Family,
+    cxx: bool,
+    words: &[Word<'_>],
+    source: &[u8],
+    language: Language,
+) -> Result<(), Reason> {
+    let in_vain = |word: &Word<'_>| word.meaning.has(Effect::Search);
+    let remarks = family == Family::Clang
+        && !language.wants_preprocessor()
+        && (words.iter().any(in_vain) || cxx && names::suffix(source) == Some(b"i"));
+    if remarks {
+        Err(Reason::Malformed)
+    } else {
+        Ok(())
+    }
 }
 
 /// Sources that configure scripts write to try a compiler out: CMake's, Meson's, cc-rs's.

@@ -1,8 +1,8 @@
 //! Where a compile leaves its dependency file, and for which target.
 
 use crate::draft::Draft;
-use crate::names;
 use crate::{Family, Language, Reason, Surroundings};
+use crate::{job, names};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -25,7 +25,12 @@ pub(crate) fn depfile(
     about: &Surroundings<'_>,
 ) -> Result<Option<Depfile>, Reason> {
     if !language.wants_preprocessor() {
-        return Ok(None);
+        let listed = about.sunpro_dependencies || about.dependencies_output.is_some();
+        // gcc lists such a source even so, unless it is assembler.
+        return match listed && family == Family::Gcc && !language.is_assembler() {
+            true => Err(Reason::EnvironmentDeps),
+            false => Ok(None),
+        };
     }
     let deps = &draft.deps;
     let in_vain = deps.both || (!deps.asked && (deps.file.is_some() || deps.target));
@@ -37,7 +42,10 @@ pub(crate) fn depfile(
         (Some(file), _, _) | (None, true, Some(file)) => file.to_vec(),
         // `-dumpbase` and the like rename it in ways that are not retold here.
         (None, true, None) if draft.aux => return Err(Reason::KeepsTemporaries),
-        (None, true, None) => beside(output.unwrap_or_else(|| names::base(source)), b"d"),
+        (None, true, None) => match output {
+            Some(output) => beside(output, b"d"),
+            None => job::derived(family, source, b"d"),
+        },
         (None, false, _) => return from_environment(family, about),
     };
     match path.as_slice() {

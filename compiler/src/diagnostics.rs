@@ -42,6 +42,10 @@ pub fn as_local(
     if there.is_empty() {
         return Said::Text(here.to_vec());
     }
+    // clang's remarks on optimization lose their columns without debug information of the source itself.
+    if memmem::find(&there, b"could not determine the original source location").is_some() {
+        return Said::CompileHere;
+    }
     let label = [job.label().as_encoded_bytes(), b":"].concat();
     if memmem::find(&there, &label).is_some() && manner != Manner::Expanded {
         return Said::CompileHere;

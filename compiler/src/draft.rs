@@ -30,12 +30,14 @@ pub(crate) struct Draft<'a> {
     pub(crate) dwarf_4: bool,
     pub(crate) debug_dir: bool,
     pub(crate) no_ident: bool,
+    pub(crate) lto: bool,
     pub(crate) bitcode: bool,
     pub(crate) emits_llvm: bool,
     pub(crate) fallthrough: bool,
     pub(crate) annotates: bool,
     pub(crate) columns: bool,
     pub(crate) aux: bool,
+    pub(crate) records: bool,
     pub(crate) preprocessed: bool,
 }
 
@@ -61,13 +63,18 @@ impl<'a> Draft<'a> {
         let mut draft = Draft::default();
         let mut language = Chosen::BySuffix;
         let mut passed = Passed::default();
+        let mut cxx = cxx;
         for (index, word) in words.iter().enumerate() {
             match word.meaning {
                 Meaning::Operand => draft.file(family, cxx, &language, index, word.value),
                 Meaning::Unknown => draft.stay(Reason::UnknownOption, index),
                 Meaning::Lacks => draft.stay(Reason::Malformed, index),
                 Meaning::Option(opt) => match opt.effect {
-                    Effect::Language => language = Chosen::by_name(word.value),
+                    Effect::Language => {
+                        language = Chosen::by_name(word.value);
+                        // Once told a language, even `none`, g++ takes `.c` for C.
+                        cxx &= family == Family::Clang;
+                    }
                     Effect::Pass(tool) => passed.add(tool, word, index),
                     effect => draft.option(family, effect, word, index),
                 },
@@ -99,7 +106,9 @@ impl<'a> Draft<'a> {
             Effect::Cpu if word.value == b"native" => self.stay(Reason::NativeCpu, index),
             Effect::Debug => self.debug(word),
             Effect::DebugDir => self.debug_dir = true,
-            Effect::Ident(named) => self.no_ident = !named,
+            // `-Qn` holds against a later `-fident`.
+            Effect::Ident(named) => self.no_ident |= !named,
+            Effect::Lto(kept) => self.lto = kept,
             Effect::Bitcode => {
                 self.bitcode = true;
                 self.emits_llvm |= is_emit_llvm(word);
@@ -109,6 +118,7 @@ impl<'a> Draft<'a> {
             Effect::Annotates => self.annotates = true,
             Effect::Columns => self.columns |= writes_columns(word.value),
             Effect::Aux => self.aux = true,
+            Effect::Records => self.records = true,
             Effect::Preprocessed => self.preprocessed = true,
             Effect::Letters => self.letters(word.value, index),
             Effect::Format if writes_format(family, word.value) => {
@@ -264,10 +274,12 @@ impl Kind {
     /// By suffix, as gcc 12 and clang 14–16 were seen to take them.
     fn of(family: Family, cxx: bool, name: &[u8]) -> Kind {
         use Language::*;
-        let Some(suffix) = names::suffix(name) else {
-            return Kind::Linked;
-        };
         let gcc = family == Family::Gcc;
+        let suffix = match names::suffix(name) {
+            // gcc takes `.c` for a file to link, and `./.c` for a source.
+            Some(suffix) if !(gcc && name.len() == suffix.len() + 1) => suffix,
+            _ => return Kind::Linked,
+        };
         match suffix {
             b"c" if cxx => Kind::Source(Cxx),
             b"c" => Kind::Source(C),

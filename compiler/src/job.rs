@@ -91,6 +91,19 @@ impl<'a> Job<'a> {
         self.words_for_preprocessor(None)
     }
 
+    /// The headers that the command itself includes (`-include`). clang takes a precompiled one for one of these when it lies beside it.
+    pub fn included(&self) -> impl Iterator<Item = &'a OsStr> {
+        self.words
+            .iter()
+            .filter(|word| matches!(word.meaning, Meaning::Option(opt) if opt.name.trim_end_matches('=').trim_start_matches('-') == "include"))
+            .map(Word::value_os)
+    }
+
+    /// What to add to these words for a text without a precompiled header ([`crate::text::names_precompiled_header`]).
+    pub fn without_precompiled_header(&self) -> &'static str {
+        "-fno-pch-preprocess"
+    }
+
     /// The same, with the depfile's content written to `depfile` instead, whatever way it was asked for.
     pub fn preprocess_args_with(&self, depfile: &OsStr) -> Option<Vec<OsString>> {
         self.words_for_preprocessor(Some(depfile))
@@ -108,6 +121,14 @@ impl<'a> Job<'a> {
         deps::words_for_preprocessor(&self.draft, written, &mut added);
         if let Some(name) = depfile {
             deps::redirect(self.family, &self.draft, name, &mut added);
+        }
+        if self.family == Family::Gcc {
+            // So that a precompiled header is used, and the depfile names it, whenever a compile would: the text then says so.
+            added.push("-fpch-preprocess".into());
+        }
+        if self.draft.lto {
+            // As with `-g`, where it is the default: the text says in which folder it was made.
+            added.push("-fworking-directory".into());
         }
         if self.family == Family::Clang {
             // The compiler on the other side says these; here they would be said twice.
@@ -184,10 +205,10 @@ impl<'a> Job<'a> {
         found
     }
 
-    /// Does the product carry columns of the source, which preprocessing with a plain `-E` changes: debug information, or sanitizers that
-    /// tell where?
+    /// Does the product carry columns of the source, which preprocessing with a plain `-E` changes: debug information, code kept
+    /// for the linker, or sanitizers that tell where?
     pub fn writes_columns(&self) -> bool {
-        self.draft.debug || self.draft.columns
+        self.draft.debug || self.draft.columns || self.draft.lto
     }
 
     /// Does the product carry debug information?
@@ -218,12 +239,28 @@ fn goes_to_preprocessor(word: &Word<'_>) -> bool {
 }
 
 /// The name that the compiler derives: the source's last part with the suffix of what is made, in the current folder.
-pub(crate) fn derived_output(source: &[u8], product: Product, emits_llvm: bool) -> OsString {
+pub(crate) fn derived_output(
+    family: Family,
+    source: &[u8],
+    product: Product,
+    emits_llvm: bool,
+) -> OsString {
     let suffix: &[u8] = match (product, emits_llvm) {
         (Product::Object, false) => b"o",
         (Product::Object, true) => b"bc",
         (Product::Assembly, false) => b"s",
         (Product::Assembly, true) => b"ll",
     };
-    OsString::from_vec(deps::beside(names::base(source), suffix))
+    OsString::from_vec(derived(family, source, suffix))
+}
+
+/// The source's last part with another suffix. gcc lets a name that begins with its only dot stand, and adds.
+pub(crate) fn derived(family: Family, source: &[u8], suffix: &[u8]) -> Vec<u8> {
+    let base = names::base(source);
+    match base {
+        [b'.', rest @ ..] if family == Family::Gcc && !rest.contains(&b'.') => {
+            [base, b".", suffix].concat()
+        }
+        _ => deps::beside(base, suffix),
+    }
 }

@@ -52,13 +52,10 @@ impl Language {
 
     /// The language of this name after `-x`; `None` for those that no job can be in (`cuda`, `f95`, headers, …).
     pub fn from_x(name: &[u8]) -> Option<Language> {
-        match name {
-            b"objc-cpp-output" => Some(PreprocessedObjC),
-            b"objc++-cpp-output" => Some(PreprocessedObjCxx),
-            _ => Language::ALL
-                .into_iter()
-                .find(|language| language.x_name().as_bytes() == name),
-        }
+        // The older names that gcc knows (`objc-cpp-output`) it remarks on, which nobody would do elsewhere.
+        Language::ALL
+            .into_iter()
+            .find(|language| language.x_name().as_bytes() == name)
     }
 
     /// What it is after preprocessing; itself when there is nothing to preprocess.

@@ -31,7 +31,12 @@ pub(crate) fn on_options(line: &[u8]) -> bool {
             .map_or(colour.len(), |letter| letter + 1);
         rest = &colour[end..];
     }
-    SPEAKERS.iter().any(|speaker| rest.starts_with(speaker))
+    if SPEAKERS.iter().any(|speaker| rest.starts_with(speaker)) {
+        return true;
+    }
+    // A driver begins with its own name.
+    let speaker = rest.split(|&b| b == b':').next().unwrap_or_default();
+    crate::names::guess(speaker).is_some()
 }
 
 #[cfg(test)]
@@ -47,6 +52,14 @@ mod tests {
             [b"a.c:1:2: warning: #warning y\n"]
         );
         assert_eq!(without_repeats(here, b"").concat(), here);
+    }
+
+    #[test]
+    fn a_driver_speaks_by_its_name() {
+        let line = b"clang-14: warning: optimization flag '-fgcse' is not supported\n";
+        assert!(without_repeats(line, line).is_empty());
+        let line = b"gcc.c: In function 'f':\n";
+        assert_eq!(without_repeats(line, line), [line]);
     }
 
     #[test]

@@ -184,6 +184,11 @@ impl<'a> Elf<'a> {
     }
 }
 
+/// Is this what compilers of these families call themselves, and not a remark of a source?
+pub fn names_compiler(ident: &[u8]) -> bool {
+    ident.starts_with(b"GCC: ") || memchr::memmem::find(ident, b"clang version ").is_some()
+}
+
 /// The compiler that an assembly text names in its last `.ident "…"`.
 pub fn ident_of_assembly(bytes: &[u8]) -> Option<&[u8]> {
     let at = memchr::memmem::rfind(bytes, b".ident")?;

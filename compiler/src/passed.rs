@@ -161,6 +161,7 @@ fn weigh_assembler(words: &[(&[u8], usize)], draft: &mut Draft<'_>) {
         b"-mthumb",
         b"-Qy",
         b"-Qn",
+        b"--64",
     ];
     const WITH_VALUE: &[&[u8]] = &[
         b"-m",

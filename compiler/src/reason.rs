@@ -58,6 +58,7 @@ reasons! {
     DeviceCode          "device-code"          Compile    "code for another device is compiled along";
     DriverMode          "driver-mode"          Compile    "the compiler is told to act as another one";
     Dumps               "dumps"                Compile    "the compiler dumps its inner state";
+    EnvironmentDeps     "environment-deps"     Compile    "a variable asks for the dependencies of a source that is preprocessed already";
     HeaderUnit          "header-unit"          Compile    "a precompiled header is made";
     IntermediateCode    "intermediate-code"    Compile    "the source is the compiler's own intermediate code";
     KeepsTemporaries    "keeps-temporaries"    Compile    "the intermediate files are kept";
@@ -65,9 +66,11 @@ reasons! {
     Links               "links"                Compile    "it links";
     Malformed           "malformed"            Question   "an option lacks its argument, or words contradict each other";
     Modules             "modules"              Compile    "C++ or clang modules tie it to files of this build";
+    NamesSource         "names-source"         Compile    "the object names the file that the compiler read";
     NativeCpu           "native-cpu"           Compile    "the code is made for the processor of this machine";
     NoSource            "no-source"            Question   "no source is named";
     OtherFolder         "other-folder"         Compile    "the compiler is told to work in another folder";
+    OtherFormat         "other-format"         Compile    "the object is in a format that does not say which compiler made it";
     OtherLanguage       "other-language"       Compile    "the source is in a language that is not sent";
     OutputToStdout      "output-to-stdout"     Compile    "the output goes to standard output";
     PrecompiledHeader   "precompiled-header"   Compile    "a precompiled header of this machine is read";
@@ -78,13 +81,14 @@ reasons! {
     ReadsFile           "reads-file"           Compile    "an option makes the compiler read another file of this machine";
     RecordsCommand      "records-command"      Compile    "the object records the command that it was made with";
     ResponseFile        "response-file"        Compile    "a response file could not be read";
-    SearchEnvironment   "search-environment"   Compile    "the environment changes where the compiler finds its programs, or its options";
+    SearchEnvironment   "search-environment"   Compile    "the environment changes where the compiler finds its programs, its options, or what it reports";
     SeveralArchitectures "several-architectures" Compile  "one command compiles for chosen or several architectures";
     SeveralOutputs      "several-outputs"      Compile    "several outputs are named";
     SeveralSources      "several-sources"      Compile    "several sources are named";
     SourceColumns       "source-columns"       Compile    "the object holds columns of the source that the hosts would not see";
     SourceFromStdin     "source-from-stdin"    Compile    "the source comes from standard input";
     SourceReadsFiles    "source-reads-files"   Compile    "the source makes the assembler read files of this machine";
+    SourceSpeaks        "source-speaks"        Compile    "a pragma of the source prints a message";
     Specs               "specs"                Compile    "a specs file of this machine is read";
     SplitDebug          "split-debug"          Compile    "debug information goes to a file of its own";
     SunproDeps          "sunpro-deps"          Compile    "SUNPRO_DEPENDENCIES asks for dependencies";

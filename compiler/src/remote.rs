@@ -39,6 +39,7 @@ pub(crate) fn goes(family: Family, language: Language, word: &Word<'_>) -> bool 
         | Effect::Debug
         | Effect::DebugDir
         | Effect::Ident(_)
+        | Effect::Lto(_)
         | Effect::Bitcode
         | Effect::NoBitcode
         | Effect::Fallthrough
@@ -46,6 +47,7 @@ pub(crate) fn goes(family: Family, language: Language, word: &Word<'_>) -> bool 
         | Effect::Columns
         | Effect::Letters
         | Effect::Format
+        | Effect::Records
         | Effect::Sections
         | Effect::FileAfterEquals(_)
         | Effect::Here(_)
@@ -58,7 +60,8 @@ pub(crate) fn goes(family: Family, language: Language, word: &Word<'_>) -> bool 
 pub(crate) fn cannot_be_sent(family: Family, language: Language, word: &Word<'_>) -> bool {
     word.is_pair()
         && looks_like_file(word)
-        && goes(family, language, word)
+        // clang remarks on words for the linker, which have to go along.
+        && (goes(family, language, word) || family == Family::Clang && word.meaning.has(Effect::Link))
         && !word.meaning.has(Effect::Pass(Tool::Assembler))
 }
 

@@ -85,14 +85,7 @@ pub fn elf_of(triple: &[u8], words: &[&OsStr]) -> Option<ElfHeader> {
 }
 
 fn of_triple(triple: &[u8]) -> Option<ElfHeader> {
-    // Other systems than these have object formats of their own.
-    const FOREIGN: &[&[u8]] = &[
-        b"darwin", b"apple", b"mingw", b"windows", b"cygwin", b"wasm", b"aix", b"ios",
-    ];
-    if FOREIGN
-        .iter()
-        .any(|name| triple.windows(name.len()).any(|part| part == *name))
-    {
+    if is_foreign(triple) {
         return None;
     }
     let arch = ARCHES.iter().find(|arch| triple.starts_with(arch.name))?;
@@ -103,6 +96,29 @@ fn of_triple(triple: &[u8]) -> Option<ElfHeader> {
         data: arch.data,
         machine: arch.machine,
     })
+}
+
+/// Are the objects for this target ELF files that name their compiler? Those of other systems cannot be checked as these can.
+pub fn is_elf(triple: &[u8], words: &[&OsStr]) -> bool {
+    let mut triple = triple;
+    let mut words = words.iter().map(|word| word.as_bytes());
+    while let Some(word) = words.next() {
+        match word {
+            b"-target" => triple = words.next().unwrap_or(triple),
+            _ => triple = word.strip_prefix(b"--target=").unwrap_or(triple),
+        }
+    }
+    !is_foreign(triple)
+}
+
+/// Systems with object formats of their own, and processors whose objects do not name the compiler.
+fn is_foreign(triple: &[u8]) -> bool {
+    const FOREIGN: &[&[u8]] = &[
+        b"darwin", b"apple", b"mingw", b"windows", b"cygwin", b"wasm", b"aix", b"ios", b"bpf",
+    ];
+    FOREIGN
+        .iter()
+        .any(|name| triple.windows(name.len()).any(|part| part == *name))
 }
 
 /// The header after an option that changes the target; `None` when it is not known what it changes.
@@ -152,6 +168,25 @@ mod tests {
         assert_eq!(of("s390x-linux-gnu", &[]), Some((2, BIG, 22)));
         assert_eq!(of("x86_64-apple-darwin20", &[]), None);
         assert_eq!(of("vax-netbsd", &[]), None);
+    }
+
+    #[test]
+    fn foreign_formats_are_known() {
+        let is_elf = |triple: &str, words: &[&str]| {
+            let words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+            super::is_elf(triple.as_bytes(), &words)
+        };
+        assert!(is_elf("x86_64-linux-gnu", &["-m32"]));
+        assert!(!is_elf("x86_64-linux-gnu", &["--target=wasm32"]));
+        assert!(!is_elf(
+            "x86_64-linux-gnu",
+            &["-target", "x86_64-apple-darwin"]
+        ));
+        assert!(is_elf(
+            "x86_64-apple-darwin",
+            &["--target=riscv64-linux-gnu"]
+        ));
+        assert!(!is_elf("x86_64-w64-mingw32", &[]));
     }
 
     #[test]

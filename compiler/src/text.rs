@@ -1,6 +1,6 @@
 //! What preprocessed text says that the command does not: bytes in, facts out.
 
-use crate::{Job, Reason};
+use crate::{Family, Job, Language, Reason};
 use memchr::memmem;
 use std::os::unix::ffi::OsStrExt;
 
@@ -23,7 +23,44 @@ pub fn ties_here(text: &[u8]) -> Option<Reason> {
     if tied {
         return Some(Reason::SourceReadsFiles);
     }
-    memmem::find(text, b"#pragma GCC pch_preprocess").map(|_| Reason::PrecompiledHeader)
+    memmem::find(text, PRECOMPILED).map(|_| Reason::PrecompiledHeader)
+}
+
+/// gcc's preprocessor puts it where it would have taken a precompiled header.
+const PRECOMPILED: &[u8] = b"#pragma GCC pch_preprocess";
+
+/// Would a compile have taken a precompiled header, instead of all that this text lacks? It comes before any code.
+pub fn names_precompiled_header(text: &[u8]) -> bool {
+    const BEFORE_CODE: usize = 64 << 10;
+    memmem::find(&text[..text.len().min(BEFORE_CODE)], PRECOMPILED).is_some()
+}
+
+/// The reason to compile here that `text` holds for this job: [`ties_here`], and clang's Objective-C, whose objects name the file that
+/// was compiled and not the one that line markers name.
+pub fn ties_job_here(job: &Job<'_>, text: &[u8]) -> Option<Reason> {
+    ties_here(text).or_else(|| {
+        let objc = matches!(
+            job.language().preprocessed(),
+            Language::PreprocessedObjC | Language::PreprocessedObjCxx
+        );
+        // No class, string or selector without one of these.
+        let named =
+            objc && job.family() == Family::Clang && memchr::memchr2(b'@', b'[', text).is_some();
+        named.then_some(Reason::NamesSource)
+    })
+}
+
+/// Does a pragma of `text` print a message? The preprocessor that printed it here has left it in the text, for the compiler there to print
+/// again.
+pub fn speaks_twice(text: &[u8]) -> bool {
+    const SPEAKING: &[&[u8]] = &[
+        b"#pragma message",
+        b"#pragma GCC warning",
+        b"#pragma clang warning",
+    ];
+    SPEAKING
+        .iter()
+        .any(|pragma| memmem::find(text, pragma).is_some())
 }
 
 /// What to put before a source that is sent as it is ([`Job::preprocess_args`] is `None`), so that the object and messages name the source

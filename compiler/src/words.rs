@@ -126,8 +126,8 @@ fn file(arg: &[u8]) -> Word<'_> {
 fn find(table: &Table, arg: &[u8]) -> Option<&'static Opt> {
     let opt = table.lookup(arg)?;
     let short: &[u8] = match opt.effect {
-        // gcc 12 knows no end of options.
-        Effect::LikeF if arg == b"--" => return None,
+        // gcc 12 knows no end of options, and takes the beginning of a long name for the whole where it can.
+        Effect::LikeF if table.begins_a_name(arg) => return None,
         Effect::LikeF => b"-f",
         Effect::LikeM => b"-m",
         _ => return Some(opt),

@@ -73,6 +73,7 @@ impl About {
         let mut id = String::from_utf8_lossy(&self.ident).into_owned();
         id.push(' ');
         id.push_str(&String::from_utf8_lossy(&self.triple));
+        // Under another name a host may have the right one.
         id.push(' ');
         id.push_str(&self.remote.to_string_lossy());
         id

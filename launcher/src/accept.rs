@@ -51,6 +51,7 @@ pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Pr
         None => Vec::new(),
     };
     if !outcome.status.success() {
+        let here = compiler::messages::without_repeats(&here, &printed.stderr).concat();
         printed.stderr = [here, printed.stderr].concat();
         return Err(Rejection::Failed {
             status: outcome.status,

@@ -42,6 +42,13 @@ pub(crate) fn fits(job: &Job<'_>, about: &About, bytes: &[u8]) -> Result<(), Mis
     let idents: Vec<&[u8]> = match job.product() {
         Product::Assembly => object::ident_of_assembly(bytes).into_iter().collect(),
         Product::Object if !job.expects_elf() => return Ok(()),
+        Product::Object if !target::is_elf(&about.triple, &job.target_words()) => {
+            // gcc spells its name into objects of other formats too; where it stands in them does not matter.
+            return match memchr::memmem::find(bytes, &about.ident) {
+                Some(_) => Ok(()),
+                None => Err(Misfit::NamesNoCompiler),
+            };
+        }
         Product::Object => {
             let facts = object::inspect(bytes).map_err(|_| Misfit::NoObject)?;
             let words = job.target_words();
@@ -53,12 +60,16 @@ pub(crate) fn fits(job: &Job<'_>, about: &About, bytes: &[u8]) -> Result<(), Mis
             facts.comments
         }
     };
-    if let Some(there) = idents.iter().find(|ident| **ident != about.ident) {
+    // Sources add remarks of their own (`#ident`).
+    if idents.iter().any(|ident| **ident == about.ident) {
+        return Ok(());
+    }
+    if let Some(there) = idents.iter().find(|ident| object::names_compiler(ident)) {
         return Err(Misfit::OtherCompiler {
             there: there.to_vec(),
         });
     }
-    if idents.is_empty() && job.expects_ident() {
+    if job.expects_ident() {
         return Err(Misfit::NamesNoCompiler);
     }
     Ok(())

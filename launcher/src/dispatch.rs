@@ -204,22 +204,25 @@ impl<'a> Dispatch<'a> {
         let source = self.source.as_mut().ok_or(Stop::Here(Why::Unreadable))?;
         let finished = source.finish();
         self.cpp_slot = None;
+        let complained = source.complained();
         let text = match finished.and_then(|()| source.text()) {
             Ok(text) => text,
             Err(error) => return Err(no_source(self.command, &error)),
         };
-        if let Some(reason) = compiler::text::ties_here(&text) {
+        if let Some(reason) = compiler::text::ties_job_here(job, &text) {
             return Err(Stop::Here(Why::Text(reason)));
         }
         if manner.needs_ours() {
             // gcc warns where it swallows a directive that it should have kept.
-            let complained = job.family() == Family::Gcc && source.complained();
-            if complained {
+            if complained && job.family() == Family::Gcc {
                 return Err(Stop::Trap(Trap::Form));
             }
             let text = keep_directives(job, manner, &text).map_err(Stop::Trap)?;
             link.send_source(Body::pack_slice(version, &text).wire())?;
             return Ok(());
+        }
+        if complained && compiler::text::speaks_twice(&text) {
+            return Err(Stop::Here(Why::Text(Reason::SourceSpeaks)));
         }
         let head = if job.language().wants_preprocessor() {
             None

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use compiler::{Reason, Surroundings, Verdict, classify, response};
+use compiler::{Family, Job, Reason, Surroundings, Verdict, classify, response};
 use hosts::{HostList, NoHosts, Origin, Places};
 
 use crate::about::About;
@@ -74,6 +74,12 @@ pub(crate) fn run(command: &Command<'_>) -> i32 {
             run_native(command, &about, &args, &surroundings, entry)
         }
         Verdict::RunHere(reason) => run_here(command, entry, reason),
+        Verdict::Distribute(job) if takes_precompiled(&job) => {
+            run_here(command, entry, Reason::PrecompiledHeader)
+        }
+        Verdict::Distribute(job) if job.family() == Family::Clang && !is_elf(&about, &job) => {
+            run_here(command, entry, Reason::OtherFormat)
+        }
         Verdict::Distribute(job) => trip::run(command, &about, &job, entry),
     }
 }
@@ -112,6 +118,23 @@ fn run_native(
         Verdict::Distribute(_) => run_here(command, entry, Reason::NativeCpu),
         Verdict::RunHere(reason) => run_here(command, entry, reason),
     }
+}
+
+/// clang takes the precompiled form of a header that the command includes whenever it finds one beside it.
+fn takes_precompiled(job: &Job<'_>) -> bool {
+    let beside = |name: &OsStr, suffix: &str| {
+        let mut name = name.to_owned();
+        name.push(suffix);
+        std::fs::metadata(name).is_ok()
+    };
+    job.family() == Family::Clang
+        && job
+            .included()
+            .any(|name| beside(name, ".pch") || beside(name, ".gch"))
+}
+
+fn is_elf(about: &About, job: &Job<'_>) -> bool {
+    !job.expects_elf() || compiler::target::is_elf(&about.triple, &job.target_words())
 }
 
 fn run_here(command: &Command<'_>, entry: Entry, reason: Reason) -> i32 {

@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -57,6 +57,18 @@ pub(crate) struct Source {
     said: Option<File>,
     /// The dependency file's content.
     depfile: Option<File>,
+    /// How the preprocessor was called.
+    call: Option<Call>,
+}
+
+/// A run of the preprocessor.
+#[derive(Debug)]
+struct Call {
+    program: Program,
+    args: Vec<OsString>,
+    dependencies_output: Option<OsString>,
+    /// The words that make it pass over precompiled headers.
+    without_precompiled: &'static str,
 }
 
 #[derive(Debug)]
@@ -85,6 +97,7 @@ impl Source {
                 text,
                 said: None,
                 depfile: None,
+                call: None,
             });
         }
         let text = memory("text").map_err(SourceError::Read)?;
@@ -93,45 +106,59 @@ impl Source {
             Some(wanted) => Some((inherited("depfile").map_err(SourceError::Read)?, wanted)),
             None => None,
         };
-        let mut command = Command::new(&program.path);
+        let mut redirected_output = None;
         let args = match &depfile {
             None => job.preprocess_args_for(manner, None),
             Some((file, wanted)) if wanted.appended => {
                 let value = redirected(dependencies_output.unwrap_or_default(), &name_of(file));
-                command.env("DEPENDENCIES_OUTPUT", value);
+                redirected_output = Some(value);
                 job.preprocess_args_for(manner, None)
             }
             Some((file, _)) => job.preprocess_args_for(manner, Some(name_of(file).as_ref())),
         }
         .unwrap_or_default();
-        let out = text
-            .try_clone()
-            .and_then(|out| Ok((out, said.try_clone()?)))
-            .map_err(SourceError::Read)?;
-        command
-            .arg0(&program.argv0)
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(OwnedFd::from(out.0))
-            .stderr(OwnedFd::from(out.1));
-        let (child, ending) =
-            os::start(&mut command, Group::Own).map_err(|source| SourceError::Start {
-                program: program.path.clone(),
-                source,
-            })?;
+        let call = Call {
+            program: program.clone(),
+            args,
+            dependencies_output: redirected_output,
+            without_precompiled: job.without_precompiled_header(),
+        };
         Ok(Source {
-            state: State::Running {
-                child,
-                _ending: ending,
-            },
+            state: call.start(&text, &said)?,
             text,
             said: Some(said),
             depfile: depfile.map(|(file, _)| file),
+            call: Some(call),
         })
     }
 
     /// Waits for the preprocessor.
     pub(crate) fn finish(&mut self) -> Result<(), SourceError> {
+        self.wait()?;
+        let Some(call) = self.call.take() else {
+            return Ok(());
+        };
+        let precompiled = Mapped::of(&self.text)
+            .is_ok_and(|text| compiler::text::names_precompiled_header(&text));
+        if !precompiled {
+            return Ok(());
+        }
+        // Messages and depfile are those of a compile that takes the precompiled header; the text has to be whole.
+        let depfile = content(self.depfile.as_mut()).map_err(SourceError::Read)?;
+        let unheard = memory("unheard").map_err(SourceError::Read)?;
+        self.text = memory("text").map_err(SourceError::Read)?;
+        self.state = call.without_precompiled().start(&self.text, &unheard)?;
+        self.wait()?;
+        if let Some(file) = &mut self.depfile {
+            file.rewind()
+                .and_then(|()| file.set_len(0))
+                .and_then(|()| file.write_all(&depfile))
+                .map_err(SourceError::Read)?;
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<(), SourceError> {
         if let State::Running { child, .. } = &mut self.state {
             let ended = child.wait().map_err(SourceError::Read)?;
             self.state = if ended.success() {
@@ -185,6 +212,39 @@ impl Source {
             None => Ok(None),
             some => content(some.as_mut()).map(Some),
         }
+    }
+}
+
+impl Call {
+    fn start(&self, text: &File, said: &File) -> Result<State, SourceError> {
+        let out = text
+            .try_clone()
+            .and_then(|out| Ok((out, said.try_clone()?)))
+            .map_err(SourceError::Read)?;
+        let mut command = Command::new(&self.program.path);
+        if let Some(value) = &self.dependencies_output {
+            command.env("DEPENDENCIES_OUTPUT", value);
+        }
+        command
+            .arg0(&self.program.argv0)
+            .args(&self.args)
+            .stdin(Stdio::null())
+            .stdout(OwnedFd::from(out.0))
+            .stderr(OwnedFd::from(out.1));
+        let (child, ending) =
+            os::start(&mut command, Group::Own).map_err(|source| SourceError::Start {
+                program: self.program.path.clone(),
+                source,
+            })?;
+        Ok(State::Running {
+            child,
+            _ending: ending,
+        })
+    }
+
+    fn without_precompiled(mut self) -> Call {
+        self.args.push(self.without_precompiled.into());
+        self
     }
 }
 

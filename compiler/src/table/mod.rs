@@ -87,6 +87,8 @@ pub enum Effect {
     DebugDir,
     /// Whether the object names its compiler.
     Ident(bool),
+    /// gcc's `-flto`: the code that is kept for the linker names the lines, columns and folder of the source.
+    Lto(bool),
     /// The product is LLVM bitcode, without an ELF header.
     Bitcode,
     NoBitcode,
@@ -100,6 +102,8 @@ pub enum Effect {
     Columns,
     /// `-d` and letters.
     Letters,
+    /// The object records the compiler's options.
+    Records,
     /// `-fdiagnostics-format=`
     Format,
     /// `-fbasic-block-sections=`, which may name a list.
@@ -177,6 +181,14 @@ impl Table {
                 parent => at = usize::from(parent),
             }
         }
+    }
+
+    /// Is `word`, up to an equals sign, the beginning of an option's name?
+    pub(crate) fn begins_a_name(&self, word: &[u8]) -> bool {
+        let start = word.split(|&b| b == b'=').next().unwrap_or_default();
+        self.rows
+            .iter()
+            .any(|row| row.name.as_bytes().starts_with(start))
     }
 
     /// The last row whose name is not after `word`. Each name that `word` begins with is that row or one of its parents.

@@ -1,0 +1,1 @@
+const char*f=__FILE__;

@@ -1,0 +1,2 @@
+__asm__(".section .x,\"a\"\n.file \"n.c\"\n.previous");
+int af;

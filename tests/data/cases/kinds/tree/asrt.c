@@ -1,0 +1,2 @@
+#include <assert.h>
+void as(int a){assert(a>1);}

@@ -1,0 +1,5 @@
+int crlf;
+int two(void)
+{
+  return __LINE__;
+}

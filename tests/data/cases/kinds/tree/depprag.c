@@ -1,0 +1,2 @@
+#pragma GCC dependency "x.h" older
+int dep;

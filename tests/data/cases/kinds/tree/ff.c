@@ -1,0 +1,3 @@
+int ff;
+int vt;
+int nb = 1;

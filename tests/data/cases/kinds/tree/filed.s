@@ -1,0 +1,4 @@
+.file "orig.c"
+.ident "hand"
+.globl q
+q: ret

@@ -1,0 +1,2 @@
+#include <Fw/fw.h>
+int h=FW;

@@ -1,0 +1,2 @@
+#include "miss_gen.h"
+int g;

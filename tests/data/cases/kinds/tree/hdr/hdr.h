@@ -1,0 +1,1 @@
+#define HDR 9

@@ -1,0 +1,2 @@
+#ident "my ident"
+int id;

@@ -1,0 +1,5 @@
+#include "x.h"
+@interface Foo
++ (id) z;
+@end
+int mm=MAC;

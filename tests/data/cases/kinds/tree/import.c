@@ -1,0 +1,3 @@
+#import "x.h"
+#import "x.h"
+int im=MAC;

@@ -1,0 +1,2 @@
+#define INC .incbin
+INC "data.bin"

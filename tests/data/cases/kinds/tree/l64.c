@@ -1,0 +1,1 @@
+_Static_assert(sizeof(long)==8,"64");int l64;

@@ -1,0 +1,4 @@
+#pragma message "hello"
+#warning careful
+int msg;
+#pragma GCC warning "gw"

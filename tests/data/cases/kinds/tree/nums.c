@@ -1,0 +1,3 @@
+int z[] = {
+#include "nums.inc"
+};

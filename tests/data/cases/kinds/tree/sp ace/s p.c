@@ -1,0 +1,3 @@
+#include "sp.h"
+int sp=SPACED;
+const char*f=__FILE__;

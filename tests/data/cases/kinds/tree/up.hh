@@ -1,0 +1,1 @@
+int up(void){return 1;}
