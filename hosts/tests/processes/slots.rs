@@ -211,6 +211,14 @@ fn a_stopped_first_one_does_not_stop_the_queue() {
     assert_eq!(first.hear(), "comes");
     wait_until("it watches", || queue_is_held(temp.path()));
     kill_process(Pid::from_child(&first.child), Signal::STOP).unwrap();
+    // Its threads stop one after the other; on a busy machine the watching one may go on for long enough to take the slot.
+    let tasks = format!("/proc/{}/task", first.child.id());
+    wait_until("all of it is stopped", || {
+        std::fs::read_dir(&tasks).unwrap().all(|task| {
+            std::fs::read_to_string(task.unwrap().path().join("stat"))
+                .is_ok_and(|stat| stat.contains(") T "))
+        })
+    });
     let mut second = Helper::start(&["hold", folder, "farm/1"]);
     assert_eq!(second.hear(), "comes");
     drop(slot);
