@@ -172,6 +172,7 @@ async fn run(
         args: &args,
         folder: folder.path(),
         product: &folder.path().join(&product),
+        locale: work.locale(),
     };
     job::run(&plan, &server.conditions, unwanted).await
 }

@@ -117,13 +117,10 @@ impl Idents {
     }
 }
 
-/// As for jobs, in the language of no place.
+/// As for jobs, but short.
 fn conditions(jobs: &Conditions) -> Conditions {
-    let mut environment = jobs.environment.clone();
-    environment.retain(|(name, _)| name != "LC_ALL");
-    environment.push(("LC_ALL".into(), "C".into()));
     Conditions {
-        environment,
+        environment: jobs.environment.clone(),
         nice: jobs.nice,
         oom_score_adj: jobs.oom_score_adj,
         lifetime: Some(PATIENCE),
@@ -144,6 +141,7 @@ async fn ask(
             args: &[OsString::from(question)],
             folder,
             product: &folder.join("none"),
+            locale: Some("C"),
         };
         let finished = job::run(&plan, conditions, server.ending()).await.ok()?;
         finished.status.success().then_some(finished.stdout)

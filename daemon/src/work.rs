@@ -51,6 +51,14 @@ impl Work {
         }
     }
 
+    /// The locale of the compiler's messages: for launch jobs one that the launcher knows.
+    pub(crate) fn locale(&self) -> Option<&'static str> {
+        match self {
+            Self::Preprocessed(_) => None,
+            Self::Launch(_) => Some("C.UTF-8"),
+        }
+    }
+
     pub(crate) fn layout(&self, folder: &Path) -> Layout {
         match self {
             Self::Preprocessed(checked) => {

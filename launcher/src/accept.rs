@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 
-use compiler::diagnostics::{self, Charset, Said};
+use compiler::diagnostics::{self, Said};
 use compiler::{Family, Job, Product};
 use protocol::{Limits, Outcome, ProtocolError, WaitStatus};
 
@@ -83,12 +83,12 @@ fn as_local(dispatch: &Dispatch<'_>, here: &[u8], there: &Printed) -> Option<Vec
         && there.stdout.is_empty()
         && !coloured(here)
         && !coloured(&there.stderr)
+        && !settings.shapes_messages
         && !io::stderr().is_terminal();
-    // Our daemons run such compilers in the locale C.
-    let charset = Settings::charset();
-    if !plain || (charset != Charset::Ascii && !there.stderr.is_empty()) {
+    if !plain {
         return None;
     }
+    let charset = Settings::charset();
     let mut read = |name: &OsStr| std::fs::read(name).ok();
     let (job, manner) = (dispatch.job, dispatch.manner);
     match diagnostics::as_local(job, manner, charset, here, &there.stderr, &mut read) {
@@ -103,14 +103,17 @@ fn place_all(job: &Job<'_>, source: Option<&mut Source>, object: &[u8]) -> io::R
         (Family::Gcc, Product::Object) => Habit::Unlink,
         (Family::Gcc, Product::Assembly) => Habit::Truncate,
     };
-    if let (Some(source), Some(wanted)) = (source, job.depfile())
-        && let Some(bytes) = source.depfile()?
-    {
-        if wanted.appended {
-            place::append(&wanted.path, &bytes)?;
-        } else {
-            place::place(&wanted.path, &bytes, Habit::Truncate)?;
-        }
+    let depfile = match source {
+        Some(source) => job.depfile().zip(source.depfile()?),
+        None => None,
+    };
+    if let Some((wanted, bytes)) = depfile.as_ref().filter(|(wanted, _)| !wanted.appended) {
+        place::place(&wanted.path, bytes, Habit::Truncate)?;
     }
-    place::place(job.output(), object, habit)
+    place::place(job.output(), object, habit)?;
+    // Last, since a compile that starts over would append again.
+    match depfile.filter(|(wanted, _)| wanted.appended) {
+        Some((wanted, bytes)) => place::append(&wanted.path, &bytes),
+        None => Ok(()),
+    }
 }

@@ -207,6 +207,10 @@ impl<'a> Dispatch<'a> {
         let complained = source.complained();
         let text = match finished.and_then(|()| source.text()) {
             Ok(text) => text,
+            // gcc keeping directives stumbles over what it would pass over otherwise.
+            Err(SourceError::Failed) if manner.needs_ours() => {
+                return Err(Stop::Trap(Trap::Form));
+            }
             Err(error) => return Err(no_source(self.command, &error)),
         };
         if let Some(reason) = compiler::text::ties_job_here(job, &text) {
@@ -225,6 +229,7 @@ impl<'a> Dispatch<'a> {
             return Err(Stop::Here(Why::Text(Reason::SourceSpeaks)));
         }
         let head = if job.language().wants_preprocessor() {
+            manner::prepare(job, manner, &text).map_err(Stop::Trap)?;
             None
         } else {
             compiler::text::head(job, &text)

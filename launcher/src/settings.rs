@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub preprocess: Option<Manner>,
     /// `DISTCC_LAUNCH_DIAGNOSTICS=exact`: a job that printed something is compiled here again.
     pub exact_diagnostics: bool,
+    /// Is a variable set that changes how gcc prints its messages?
+    pub shapes_messages: bool,
     /// `DISTCC_LAUNCH_CC`: the compiler when the command names none.
     pub cc: OsString,
     /// `PWD`: what compilers call the working folder, if it is that.
@@ -109,6 +111,9 @@ impl Settings {
                 .and_then(|name| Manner::from_name(name.as_bytes())),
             exact_diagnostics: env::var_os("DISTCC_LAUNCH_DIAGNOSTICS")
                 .is_some_and(|value| value == "exact"),
+            shapes_messages: ["GCC_COLORS", "GCC_EXTRA_DIAGNOSTIC_OUTPUT"]
+                .iter()
+                .any(|name| env::var_os(name).is_some()),
             cc: env::var_os("DISTCC_LAUNCH_CC")
                 .filter(|cc| !cc.is_empty())
                 .unwrap_or_else(|| "cc".into()),
