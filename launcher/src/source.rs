@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use compiler::Job;
+use compiler::{Family, Job};
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
 
@@ -67,8 +67,6 @@ struct Call {
     program: Program,
     args: Vec<OsString>,
     dependencies_output: Option<OsString>,
-    /// The words that make it pass over precompiled headers.
-    without_precompiled: &'static str,
 }
 
 #[derive(Debug)]
@@ -106,7 +104,7 @@ impl Source {
             None => None,
         };
         let mut redirected_output = None;
-        let args = match &depfile {
+        let mut args = match &depfile {
             None => job.preprocess_args(),
             Some((file, wanted)) if wanted.appended => {
                 let value = redirected(dependencies_output.unwrap_or_default(), &name_of(file));
@@ -116,11 +114,14 @@ impl Source {
             Some((file, _)) => job.preprocess_args_with(name_of(file).as_ref()),
         }
         .unwrap_or_default();
+        if job.family() == Family::Gcc {
+            // So that a precompiled header is taken, and the depfile names it, whenever a compile would: the text then says so.
+            args.push("-fpch-preprocess".into());
+        }
         let call = Call {
             program: program.clone(),
             args,
             dependencies_output: redirected_output,
-            without_precompiled: job.without_precompiled_header(),
         };
         Ok(Source {
             state: call.start(&text, &said)?,
@@ -224,7 +225,7 @@ impl Call {
     }
 
     fn without_precompiled(mut self) -> Call {
-        self.args.push(self.without_precompiled.into());
+        self.args.push("-fno-pch-preprocess".into());
         self
     }
 }
