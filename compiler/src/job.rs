@@ -99,11 +99,6 @@ impl<'a> Job<'a> {
             .map(Word::value_os)
     }
 
-    /// What to add to these words for a text without a precompiled header ([`crate::text::names_precompiled_header`]).
-    pub fn without_precompiled_header(&self) -> &'static str {
-        "-fno-pch-preprocess"
-    }
-
     /// The same, with the depfile's content written to `depfile` instead, whatever way it was asked for.
     pub fn preprocess_args_with(&self, depfile: &OsStr) -> Option<Vec<OsString>> {
         self.words_for_preprocessor(Some(depfile))
@@ -121,10 +116,6 @@ impl<'a> Job<'a> {
         deps::words_for_preprocessor(&self.draft, written, &mut added);
         if let Some(name) = depfile {
             deps::redirect(self.family, &self.draft, name, &mut added);
-        }
-        if self.family == Family::Gcc {
-            // So that a precompiled header is used, and the depfile names it, whenever a compile would: the text then says so.
-            added.push("-fpch-preprocess".into());
         }
         if self.draft.lto {
             // As with `-g`, where it is the default: the text says in which folder it was made.

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use compiler::{Job, Manner};
+use compiler::{Family, Job, Manner};
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::io::FdFlags;
 
@@ -67,8 +67,6 @@ struct Call {
     program: Program,
     args: Vec<OsString>,
     dependencies_output: Option<OsString>,
-    /// The words that make it pass over precompiled headers.
-    without_precompiled: &'static str,
 }
 
 #[derive(Debug)]
@@ -107,7 +105,7 @@ impl Source {
             None => None,
         };
         let mut redirected_output = None;
-        let args = match &depfile {
+        let mut args = match &depfile {
             None => job.preprocess_args_for(manner, None),
             Some((file, wanted)) if wanted.appended => {
                 let value = redirected(dependencies_output.unwrap_or_default(), &name_of(file));
@@ -117,11 +115,14 @@ impl Source {
             Some((file, _)) => job.preprocess_args_for(manner, Some(name_of(file).as_ref())),
         }
         .unwrap_or_default();
+        if job.family() == Family::Gcc {
+            // So that a precompiled header is taken, and the depfile names it, whenever a compile would: the text then says so.
+            args.push("-fpch-preprocess".into());
+        }
         let call = Call {
             program: program.clone(),
             args,
             dependencies_output: redirected_output,
-            without_precompiled: job.without_precompiled_header(),
         };
         Ok(Source {
             state: call.start(&text, &said)?,
@@ -243,7 +244,7 @@ impl Call {
     }
 
     fn without_precompiled(mut self) -> Call {
-        self.args.push(self.without_precompiled.into());
+        self.args.push("-fno-pch-preprocess".into());
         self
     }
 }
