@@ -31,7 +31,9 @@ struct State {
 struct Seen {
     accepted: usize,
     open: usize,
-    most_open: usize,
+    /// Connected, and not sent anything yet.
+    waiting: usize,
+    most_waiting: usize,
     requests: Vec<Request>,
     streams: Vec<TcpStream>,
 }
@@ -126,9 +128,9 @@ impl LyingServer {
         self.state.seen().open
     }
 
-    /// How many were ever connected at one time.
-    pub fn most_open(&self) -> usize {
-        self.state.seen().most_open
+    /// How many were ever connected at one time, before they were sent anything.
+    pub fn most_waiting(&self) -> usize {
+        self.state.seen().most_waiting
     }
 
     /// What was asked so far.
@@ -175,6 +177,7 @@ fn greet(greeting: &Greeting, stream: TcpStream, state: Arc<State>) {
         stream,
         number: 0,
         state,
+        waiting: false,
     };
     match greeting {
         Greeting::Closed => {}
@@ -193,6 +196,8 @@ pub struct Conversation {
     stream: TcpStream,
     number: usize,
     state: Arc<State>,
+    /// Has it not been sent anything yet?
+    waiting: bool,
 }
 
 impl Conversation {
@@ -201,7 +206,8 @@ impl Conversation {
             let mut seen = state.seen();
             seen.accepted += 1;
             seen.open += 1;
-            seen.most_open = seen.most_open.max(seen.open);
+            seen.waiting += 1;
+            seen.most_waiting = seen.most_waiting.max(seen.waiting);
             seen.streams
                 .push(stream.try_clone().expect("a descriptor is free"));
             seen.accepted
@@ -210,6 +216,14 @@ impl Conversation {
             stream,
             number,
             state,
+            waiting: true,
+        }
+    }
+
+    /// From now on the client may go, and another come for its place, before we hear of it.
+    fn end_wait(&mut self) {
+        if self.number > 0 && std::mem::take(&mut self.waiting) {
+            self.state.seen().waiting -= 1;
         }
     }
 
@@ -236,6 +250,7 @@ impl Conversation {
 
     /// Sends what the client will still take.
     pub fn send(&mut self, bytes: &[u8]) {
+        self.end_wait();
         let _ = self.stream.write_all(bytes);
     }
 
@@ -263,6 +278,7 @@ impl Conversation {
 impl Drop for Conversation {
     /// Counted as gone before it is: a client must not be able to come for its place and find it counted.
     fn drop(&mut self) {
+        self.end_wait();
         if self.number > 0 {
             let mut seen = self.state.seen();
             seen.open -= 1;

@@ -30,5 +30,5 @@ pub use programs::{distcc, distccd, launcher, launcher_daemon};
 pub use recorded::{Recorded, data};
 pub use run::{Ran, Running, run, start, with_default_signals};
 pub use space::{Client, Compared, Space};
-pub use stand_ins::{fake_cc, script, stand_in_ssh};
+pub use stand_ins::{fake_cc, script, stand_in_ssh, wrapped_cc};
 pub use wire::{Reply, Request, literal_lzo, token};

@@ -25,12 +25,17 @@ pub fn script(path: &Path, text: &str) {
     );
 }
 
-/// Makes a compiler that does as `text` says; asked who it is, it answers as gcc.  A program that becomes a shell: a
-/// compiler that is itself a script is never sent for.
+/// Makes a compiler that does as `text` says; asked who it is, it answers as gcc.
 pub fn fake_cc(path: &Path, text: &str) {
     let asked = "case \"$1\" in --version|-dumpmachine) exec /usr/bin/gcc \"$1\" ;; esac";
+    wrapped_cc(path, &format!("{asked}\n{text}"));
+}
+
+/// Makes a compiler that does as `text` says, whatever it is asked.  A program that becomes a shell: a compiler that is
+/// itself a script is never sent for.
+pub fn wrapped_cc(path: &Path, text: &str) {
     let inside = path.with_extension("sh");
-    script(&inside, &format!("{asked}\n{text}"));
+    script(&inside, text);
     let program = format!(
         "#include <unistd.h>\nint main(int c, char **v) {{ char *w[c + 2]; w[0] = \"sh\"; w[1] = \"{}\";\n\
          for (int i = 1; i <= c; i++) w[i + 1] = v[i];\nexecv(\"/bin/sh\", w); return 127; }}\n",
