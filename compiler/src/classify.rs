@@ -263,10 +263,11 @@ fn check_remarks(
     source: &[u8],
     language: Language,
 ) -> Result<(), Reason> {
-    let in_vain = |word: &Word<'_>| word.meaning.has(Effect::Search);
+    let any = |effect: Effect| words.iter().any(|word| word.meaning.has(effect));
+    let taken_for_cxx = cxx && names::suffix(source) == Some(b"i") && !any(Effect::Language);
     let remarks = family == Family::Clang
         && !language.wants_preprocessor()
-        && (words.iter().any(in_vain) || cxx && names::suffix(source) == Some(b"i"));
+        && (any(Effect::Search) || taken_for_cxx);
     if remarks {
         Err(Reason::Malformed)
     } else {

@@ -127,7 +127,13 @@ pub(crate) fn source_label(cxx: bool, source: &[u8], language: Language) -> OsSt
     } else {
         deps::beside(source, wanted.as_bytes())
     };
-    let front: &[u8] = if named.starts_with(b"-") { b"./" } else { b"" };
+    // gcc takes a name that is nothing but a suffix for a file to link.
+    let bare = named.len() == wanted.len() + 1;
+    let front: &[u8] = if named.starts_with(b"-") || bare {
+        b"./"
+    } else {
+        b""
+    };
     OsString::from_vec([front, &named].concat())
 }
 

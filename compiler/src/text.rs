@@ -43,11 +43,24 @@ pub fn ties_job_here(job: &Job<'_>, text: &[u8]) -> Option<Reason> {
             job.language().preprocessed(),
             Language::PreprocessedObjC | Language::PreprocessedObjCxx
         );
-        // No class, string or selector without one of these.
-        let named =
-            objc && job.family() == Family::Clang && memchr::memchr2(b'@', b'[', text).is_some();
+        let named = objc && job.family() == Family::Clang && makes_objects(text);
         named.then_some(Reason::NamesSource)
     })
+}
+
+/// Has Objective-C text a class, a string, a selector or a message to an object? A false alarm costs one local compile.
+fn makes_objects(text: &[u8]) -> bool {
+    const MAKERS: &[&[u8]] = &[b"@implementation", b"@\"", b"@selector", b"@protocol"];
+    // The bracket of an array follows what it is an array of; that of a message follows an operator or begins a statement.
+    let sends = |at: usize| {
+        let before = text[..at].trim_ascii_end();
+        let of_array = |&b: &u8| b.is_ascii_alphanumeric() || b"_)]\"".contains(&b);
+        before.ends_with(b"return") || before.last().is_some_and(|b| !of_array(b))
+    };
+    MAKERS
+        .iter()
+        .any(|maker| memmem::find(text, maker).is_some())
+        || memchr::memchr_iter(b'[', text).any(sends)
 }
 
 /// Does a pragma of `text` print a message? The preprocessor that printed it here has left it in the text, for the compiler there to print
@@ -120,6 +133,15 @@ mod tests {
         );
         assert_eq!(ties_here(b".inc"), None);
         assert_eq!(ties_here(b""), None);
+    }
+
+    #[test]
+    fn messages_to_objects_are_no_arrays() {
+        assert!(makes_objects(b"return [x foo];"));
+        assert!(makes_objects(b"@implementation A\n@end"));
+        assert!(!makes_objects(
+            b"@interface A { int a[4]; }\n@end\nint b [2] = {(a)[0]};"
+        ));
     }
 
     #[test]
