@@ -108,7 +108,7 @@ fn is_script(program: &Path) -> bool {
 fn ask(program: &Program, cxx: bool, word: &OsStr, path: &OsStr) -> Option<About> {
     let version = answer(program, "--version")?;
     let first = version.split(|byte| *byte == b'\n').next()?;
-    let (family, ident) = read_version(first)?;
+    let (family, ident) = compiler::version::read(first)?;
     let triple = answer(program, "-dumpmachine")?.trim_ascii().to_vec();
     let remote = remote_name(program, family, cxx, word, path, &triple);
     Some(About {
@@ -131,25 +131,6 @@ fn answer(program: &Program, question: &str) -> Option<Vec<u8>> {
     command.env("LC_ALL", "C");
     let output = command.output().ok()?;
     output.status.success().then_some(output.stdout)
-}
-
-/// Family and `.comment` text out of the first line of `--version`.  gcc prints its own name first, objects say `GCC: ` instead;
-/// clang prints what its objects say.
-fn read_version(line: &[u8]) -> Option<(Family, Vec<u8>)> {
-    if contains(line, b"clang version") {
-        return Some((Family::Clang, line.trim_ascii().to_vec()));
-    }
-    // `gcc (Debian 12.2.0-14+deb12u1) 12.2.0`: everything behind the program's name.
-    let open = line.iter().position(|byte| *byte == b'(')?;
-    let name = line.get(..open)?.trim_ascii();
-    let gnu = names::guess(names::base(name)).is_some()
-        || name.ends_with(b"gcc")
-        || name.ends_with(b"g++");
-    gnu.then(|| (Family::Gcc, [b"GCC: ", line[open..].trim_ascii()].concat()))
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 /// The name to send.  `cc` and `c++` become what their links lead to, `gcc` becomes `TRIPLE-gcc` where that is the same program, as
@@ -207,32 +188,6 @@ fn plain_name(family: Family, cxx: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn version_lines_say_what_objects_say() {
-        let gcc = b"gcc (Debian 12.2.0-14+deb12u1) 12.2.0";
-        assert_eq!(
-            read_version(gcc),
-            Some((
-                Family::Gcc,
-                b"GCC: (Debian 12.2.0-14+deb12u1) 12.2.0".to_vec()
-            ))
-        );
-        let cross = b"aarch64-linux-gnu-gcc-12 (GCC) 12.3.0";
-        assert_eq!(
-            read_version(cross),
-            Some((Family::Gcc, b"GCC: (GCC) 12.3.0".to_vec()))
-        );
-        let clang = b"Debian clang version 14.0.6";
-        assert_eq!(read_version(clang), Some((Family::Clang, clang.to_vec())));
-        for other in [
-            &b""[..],
-            b"tcc version 0.9.27 (x86_64 Linux)",
-            b"GNU ld (GNU Binutils) 2.40",
-        ] {
-            assert_eq!(read_version(other), None, "{}", other.escape_ascii());
-        }
-    }
 
     #[test]
     fn what_was_asked_is_remembered() {
