@@ -79,7 +79,13 @@ impl Why {
     pub(crate) fn fell_back(self) -> bool {
         !matches!(
             self,
-            Why::NoHosts | Why::BadHostList | Why::NoFolder | Why::LocalhostListed | Why::Text(_)
+            Why::NoFile
+                | Why::NoHosts
+                | Why::BadHostList
+                | Why::NoFolder
+                | Why::LocalhostListed
+                | Why::Text(_)
+                | Why::Trapped(_)
         )
     }
 }
@@ -187,5 +193,39 @@ pub(crate) fn cannot_run(say: &Say, program: &OsStr, error: &io::Error) -> i32 {
         127
     } else {
         126
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_in_the_docs() {
+        let page = include_str!("../../docs/journal.md");
+        let own = [
+            Why::NoFile,
+            Why::NoHosts,
+            Why::BadHostList,
+            Why::NoFolder,
+            Why::HostsAvoided,
+            Why::HostsFailed,
+            Why::LocalhostListed,
+            Why::PreprocessorFailed,
+            Why::FailedThere,
+            Why::KilledThere,
+            Why::Printed,
+            Why::CannotPlace,
+            Why::Unreadable,
+        ];
+        let misfits = [
+            "empty-object",
+            "no-object",
+            "object-for-other-machine",
+            "object-of-other-compiler",
+        ];
+        for code in own.map(Why::code).into_iter().chain(misfits) {
+            assert!(page.contains(&format!("| `{code}` |")), "{code}");
+        }
     }
 }
