@@ -191,12 +191,15 @@ fn words_are_checked_as_for_other_jobs() {
         &["gcc", "-c", "a.c", "b.c"],
         &["gcc", "a.c"],
         &["gcc", "-E", "a.c"],
-        &["sh", "-c", "a.c"],
     ] {
         let outcome = compile(&daemon, "/w", words, "int x;\n");
         assert_eq!(outcome.status.exit_code(), Some(100), "{words:?}");
         assert!(text(outcome.stderr).starts_with("distcc-launchd: refused: "));
     }
+    // A compiler that is not here has stock's own code.
+    let outcome = compile(&daemon, "/w", &["sh", "-c", "a.c"], "int x;\n");
+    assert_eq!(outcome.status.exit_code(), Some(110));
+    assert!(text(outcome.stderr).starts_with("distcc-launchd: refused: "));
     let outcome = compile(&daemon, "/w", &["gcc", "-c", "_d/a.c"], "int main( {\n");
     assert_eq!(outcome.status.exit_code(), Some(1));
     assert!(text(outcome.stderr).contains("_d/a.c:1:"));

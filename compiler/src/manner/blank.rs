@@ -9,24 +9,49 @@ use memchr::{memchr, memchr3, memmem};
 pub fn blank(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let (mut kept_to, mut at) = (0, 0);
+    // Comments, one behind the other, that stand or fall with what follows them on their line.
+    let mut waiting: Vec<(usize, usize)> = Vec::new();
     while let Some(found) = memchr3(b'/', b'"', b'\'', &text[at..]) {
         let start = at + found;
         at = match text[start] {
             b'"' => after_string(text, start),
             b'\'' => after_character(text, start),
-            _ => {
-                let end = after_comment(text, start);
-                if end > start + 1 && may_go(text, start, end) {
-                    out.extend_from_slice(&text[kept_to..start]);
-                    out.extend(text[start..end].iter().filter(|&&b| b == b'\n'));
-                    kept_to = end;
-                }
-                end
-            }
+            _ => after_comment(text, start),
         };
+        if text[start] != b'/' || at == start + 1 {
+            continue;
+        }
+        if waiting
+            .last()
+            .is_some_and(|(_, end)| !is_blank(&text[*end..start]))
+        {
+            waiting.clear();
+        }
+        if !may_go(text, start, at) {
+            waiting.clear();
+            continue;
+        }
+        waiting.push((start, at));
+        if is_blank(rest_of_line(text, at)) {
+            for (start, end) in waiting.drain(..) {
+                out.extend_from_slice(&text[kept_to..start]);
+                out.extend(text[start..end].iter().filter(|&&b| b == b'\n'));
+                kept_to = end;
+            }
+        }
     }
     out.extend_from_slice(&text[kept_to..]);
     out
+}
+
+/// Nothing but blanks, and within one line?
+fn is_blank(text: &[u8]) -> bool {
+    text.iter().all(|b| b.is_ascii_whitespace() && *b != b'\n')
+}
+
+fn rest_of_line(text: &[u8], from: usize) -> &[u8] {
+    let rest = &text[from..];
+    memchr(b'\n', rest).map_or(rest, |newline| &rest[..newline])
 }
 
 /// Where the comment that starts here ends; the next byte when none does. The newline after `//` is no part of it.
@@ -40,15 +65,14 @@ fn after_comment(text: &[u8], start: usize) -> usize {
     }
 }
 
+/// May a comment go, if nothing follows it?
 fn may_go(text: &[u8], start: usize, end: usize) -> bool {
     let comment = &text[start..end];
-    let rest_of_line =
-        memchr(b'\n', &text[end..]).map_or(&text[end..], |newline| &text[end..end + newline]);
     let closed = comment.ends_with(b"*/") || comment[1] == b'/';
     // A `//` that goes on in the next line ends with a backslash, with blanks after it or not.
     let goes_on = comment[1] == b'/' && comment.trim_ascii_end().ends_with(b"\\");
     let nested = memmem::find(&comment[2..], b"/*").is_some();
-    closed && !goes_on && !nested && rest_of_line.trim_ascii().is_empty() && !says_fall(comment)
+    closed && !goes_on && !nested && !says_fall(comment)
 }
 
 /// Every form of comment that `-Wimplicit-fallthrough` heeds holds this word.
@@ -125,6 +149,10 @@ mod tests {
         assert_eq!(
             blanked("int a; // x\nint b; /* y\n z */\nint c;\n"),
             "int a; \nint b; \n\nint c;\n"
+        );
+        assert_eq!(
+            blanked("/* a */ /* b */ // c\nint /* d */ e; /* f\n */ // g\n"),
+            "  \nint /* d */ e; \n \n"
         );
         assert_eq!(
             blanked("#define A 1 /* one */\n#define B 2 /* a\n b */ 3\n"),
