@@ -26,6 +26,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) debug: bool,
     /// `-g3`: macros go into the debug information.
     pub(crate) debug_macros: bool,
+    /// DWARF of a version before 5, which holds no checksums of files.
+    pub(crate) dwarf_4: bool,
     pub(crate) debug_dir: bool,
     pub(crate) no_ident: bool,
     pub(crate) lto: bool,
@@ -142,6 +144,11 @@ impl<'a> Draft<'a> {
 
     fn debug(&mut self, word: &Word<'_>) {
         self.debug = word.value != b"0";
+        if matches!(word.meaning, Meaning::Option(opt) if opt.name == "-gdwarf-") {
+            self.dwarf_4 = matches!(word.value, b"2" | b"3" | b"4");
+        } else if matches!(word.meaning, Meaning::Option(opt) if opt.name == "-gdwarf") {
+            self.dwarf_4 = false;
+        }
         let level = matches!(word.meaning, Meaning::Option(opt) if matches!(opt.name, "-g" | "-ggdb" | "--debug="));
         if level && !word.value.is_empty() {
             self.debug_macros = word.value == b"3";

@@ -8,15 +8,17 @@
 //! over the words that were read, so that verdict, preprocessor words, remote words and depfile cannot disagree.
 
 pub mod classify;
-pub mod comments;
+pub mod compdb;
 pub mod deps;
-pub mod directives;
+pub mod diagnostics;
 mod draft;
 pub mod job;
 pub mod language;
+pub mod launch;
 pub mod manner;
 pub mod messages;
 pub mod names;
+pub mod native;
 pub mod object;
 mod passed;
 pub mod reason;
@@ -25,6 +27,7 @@ pub mod response;
 pub mod table;
 pub mod target;
 pub mod text;
+pub mod version;
 pub mod words;
 
 pub use classify::{Surroundings, Verdict, classify};

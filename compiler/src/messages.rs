@@ -15,7 +15,7 @@ pub fn without_repeats<'a>(here: &'a [u8], there: &[u8]) -> Vec<&'a [u8]> {
 }
 
 /// Does a line remark on the command and not on a source? Colours may stand before the program's name.
-fn on_options(line: &[u8]) -> bool {
+pub(crate) fn on_options(line: &[u8]) -> bool {
     const SPEAKERS: &[&[u8]] = &[
         b"cc1:",
         b"cc1plus:",

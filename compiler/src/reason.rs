@@ -51,6 +51,7 @@ reasons! {
     AssemblerSource     "assembler-source"     Compile    "the source is assembler, which the hosts do not take";
     ChecksOnly          "checks-only"          Compile    "it checks the source and leaves no object";
     CompilerParts       "compiler-parts"       Compile    "the compiler is told to take its programs from elsewhere";
+    CompilerScript      "compiler-script"      Compile    "the compiler is a script, which may add options of its own";
     ConfigFile          "config-file"          Compile    "the compiler reads a configuration file of this machine";
     Coverage            "coverage"             Compile    "coverage notes are written beside the object";
     DepsToStdout        "deps-to-stdout"       Compile    "the dependencies go to standard output";
@@ -84,6 +85,7 @@ reasons! {
     SeveralArchitectures "several-architectures" Compile  "one command compiles for chosen or several architectures";
     SeveralOutputs      "several-outputs"      Compile    "several outputs are named";
     SeveralSources      "several-sources"      Compile    "several sources are named";
+    SourceColumns       "source-columns"       Compile    "the object holds columns of the source that the hosts would not see";
     SourceFromStdin     "source-from-stdin"    Compile    "the source comes from standard input";
     SourceReadsFiles    "source-reads-files"   Compile    "the source makes the assembler read files of this machine";
     SourceSpeaks        "source-speaks"        Compile    "a pragma of the source prints a message";

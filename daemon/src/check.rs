@@ -24,6 +24,12 @@ pub(crate) enum Refused {
     Words(#[from] Refusal),
     #[error("{} is to be read as assembler", word.display())]
     HiddenAssembler { word: OsString },
+    #[error("the source's name does not stay in a folder: {}", word.display())]
+    Name { word: OsString },
+    #[error(
+        "this daemon's folder for jobs has an equals sign in its name, which no prefix map takes"
+    )]
+    Unmappable,
     #[error("pump mode is not served yet")]
     Pump,
 }
@@ -39,6 +45,37 @@ pub(crate) struct Checked {
     specs: Vec<OsString>,
 }
 
+/// A command whose compiler is known.
+pub(crate) struct Named {
+    pub(crate) compiler: Compiler,
+    /// The client's words after the compiler's name, but for `specs`.
+    pub(crate) args: Vec<OsString>,
+    /// `-specs=` words that `--sysroot` lets through.
+    pub(crate) specs: Vec<OsString>,
+}
+
+/// Finds the compiler that the first word names.
+///
+/// # Errors
+/// It is not on the list.
+pub(crate) fn name_compiler(
+    compilers: &Compilers,
+    sysroot: Option<&Path>,
+    argv: Vec<OsString>,
+) -> Result<Named, Refused> {
+    let mut words = argv.into_iter();
+    let name = words.next().ok_or(Refused::NoWords)?;
+    let Some(compiler) = compilers.named(&name) else {
+        return Err(Refused::Compiler { name });
+    };
+    let (specs, args) = words.partition(|word| is_ours(sysroot, word));
+    Ok(Named {
+        compiler,
+        args,
+        specs,
+    })
+}
+
 /// Reads a command with the compiler's name first.
 ///
 /// # Errors
@@ -48,12 +85,11 @@ pub(crate) fn check(
     sysroot: Option<&Path>,
     argv: Vec<OsString>,
 ) -> Result<Checked, Refused> {
-    let mut words = argv.into_iter();
-    let name = words.next().ok_or(Refused::NoWords)?;
-    let Some(compiler) = compilers.named(&name) else {
-        return Err(Refused::Compiler { name });
-    };
-    let (specs, args): (Vec<_>, Vec<_>) = words.partition(|word| is_ours(sysroot, word));
+    let Named {
+        compiler,
+        args,
+        specs,
+    } = name_compiler(compilers, sysroot, argv)?;
     let job = remote::check(compiler.family, compiler.cxx, &args)?;
     if let Some(word) = job.unknown.and_then(|at| args.get(at)) {
         // Its spelling says that it names no file; what it does else is the compiler's affair.
@@ -65,7 +101,7 @@ pub(crate) fn check(
         args,
         specs,
     };
-    checked.refuse_hidden_assembler()?;
+    refuse_hidden_assembler(&checked.job, checked.source())?;
     Ok(checked)
 }
 
@@ -83,21 +119,21 @@ fn is_ours(sysroot: Option<&Path>, word: &OsStr) -> bool {
     plain && sysroot.join(name).is_file()
 }
 
+/// Our launcher names assembler by its suffix; who says it otherwise wants to get it past somebody.
+pub(crate) fn refuse_hidden_assembler(job: &DaemonJob, source: &OsStr) -> Result<(), Refused> {
+    let suffix = Path::new(source).extension();
+    let says_so = suffix.is_some_and(|suffix| ["s", "S", "sx"].iter().any(|s| suffix == *s));
+    if job.language.is_assembler() && !says_so {
+        let word = source.to_owned();
+        return Err(Refused::HiddenAssembler { word });
+    }
+    Ok(())
+}
+
 impl Checked {
     fn source(&self) -> &OsStr {
         let source = self.args.get(self.job.source);
         source.map_or(OsStr::new(""), OsString::as_os_str)
-    }
-
-    /// Our launcher names assembler by its suffix; who says it otherwise wants to get it past somebody.
-    fn refuse_hidden_assembler(&self) -> Result<(), Refused> {
-        let suffix = Path::new(self.source()).extension();
-        let says_so = suffix.is_some_and(|suffix| ["s", "S", "sx"].iter().any(|s| suffix == *s));
-        if self.job.language.is_assembler() && !says_so {
-            let word = self.source().to_owned();
-            return Err(Refused::HiddenAssembler { word });
-        }
-        Ok(())
     }
 
     /// The name that the source must have in the job's folder.

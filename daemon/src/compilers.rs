@@ -151,6 +151,43 @@ impl Compilers {
             })
     }
 
+    /// Every word that a client can use, with the program behind it, names before paths. `/usr/bin/NAME` and `/bin/NAME` are left
+    /// out where they are the same as `NAME`.
+    pub(crate) fn all(&self) -> Vec<(Vec<u8>, PathBuf)> {
+        let mut all: Vec<_> = match &self.listed {
+            Some((listed, _)) => listed
+                .iter()
+                .map(|(name, compiler)| (name.clone(), compiler.path.clone()))
+                .collect(),
+            None => {
+                let same = |path: &Path| {
+                    let usual = ["/usr/bin", "/bin"]
+                        .iter()
+                        .any(|usual| path.parent() == Some(Path::new(usual)));
+                    let name = path.file_name().filter(|_| usual)?;
+                    let bare = self.by_name.get(name)?.path.canonicalize().ok()?;
+                    Some(bare == path.canonicalize().ok()?)
+                };
+                let names = self
+                    .by_name
+                    .iter()
+                    .map(|(name, compiler)| (name.as_bytes().to_vec(), compiler.path.clone()));
+                let paths = self.by_path.keys().filter(|path| same(path) != Some(true));
+                names
+                    .chain(paths.map(|path| (path.as_os_str().as_bytes().to_vec(), path.clone())))
+                    .filter(|(name, _)| !name.iter().any(u8::is_ascii_control))
+                    .collect()
+            }
+        };
+        all.sort_unstable_by_key(|(name, _)| (name.starts_with(b"/"), name.clone()));
+        all
+    }
+
+    /// Whether clients can name programs that are not on the list.
+    pub(crate) fn runs_anything(&self) -> bool {
+        self.anything_on.is_some()
+    }
+
     /// How many names clients can use, for the log.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = match &self.listed {

@@ -2,22 +2,22 @@
 //!
 //! A slot is held only while a compiler runs: slow peers cannot take one. A peer that goes away takes its job with it.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
 use protocol::{Body, Limits, Outcome, Request, Source, Version, WaitStatus};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::check::{Checked, Refused, check};
+use crate::check::Refused;
 use crate::crowd::Place;
 use crate::exit::Exit;
+use crate::hello;
 use crate::job::{self, Finished, JobError, Plan};
 use crate::log::{self, Chain};
 use crate::receive::{self, ReceiveError, Received};
 use crate::server::Server;
 use crate::shortage;
 use crate::stats::{Ended, Event};
+use crate::work::{Layout, Work, write_source};
 
 /// How long a peer may take nothing of its answer.
 const PATIENCE: Duration = Duration::from_millis(4500);
@@ -64,6 +64,11 @@ where
     };
     let request = match received {
         Ok(Received::Request(request)) => *request,
+        Ok(Received::Hello(question)) => {
+            place.complete();
+            log::info!("{peer}: {} says hello", hello::asker(&question));
+            return hello::say(server, &mut writer, peer).await;
+        }
         Ok(Received::Nothing) => {
             log::debug!("{peer} connected and left");
             return Close::Orderly;
@@ -119,9 +124,8 @@ async fn compile(server: &Server, request: Request, unwanted: impl Future<Output
     let Source::Preprocessed(body) = request.source else {
         return Answer::Refused(Refused::Pump);
     };
-    let argv = request.argv.into_iter().map(OsString::from_vec).collect();
-    let checked = match check(&server.compilers, server.sysroot.as_deref(), argv) {
-        Ok(checked) => checked,
+    let work = match Work::of(server, request.argv, request.cwd) {
+        Ok(work) => work,
         Err(refused) => return Answer::Refused(refused),
     };
     tokio::pin!(unwanted);
@@ -138,7 +142,7 @@ async fn compile(server: &Server, request: Request, unwanted: impl Future<Output
         Ok(text) => text,
         Err(error) => return Answer::Broken(error),
     };
-    match run(server, &checked, text, unwanted).await {
+    match run(server, &work, text, unwanted).await {
         Ok(finished) => Answer::Finished(finished),
         Err(JobError::Unwanted) => Answer::Unwanted,
         Err(error) => Answer::Failed(error),
@@ -147,24 +151,28 @@ async fn compile(server: &Server, request: Request, unwanted: impl Future<Output
 
 async fn run(
     server: &Server,
-    checked: &Checked,
+    work: &Work,
     text: Vec<u8>,
     unwanted: impl Future<Output = ()>,
 ) -> Result<Finished, JobError> {
     let prepare = |what| move |source| JobError::Prepare { what, source };
     let folder = shortage::wait_out(|| server.scratch.job()).await;
     let folder = folder.map_err(prepare("its folder"))?;
-    let source = checked.source_name();
-    let product = checked.product_name(&source);
-    let written = shortage::wait_out(|| std::fs::write(folder.path().join(&source), &text)).await;
+    let Layout {
+        source,
+        product,
+        args,
+    } = work.layout(folder.path());
+    let written = shortage::wait_out(|| write_source(folder.path(), &source, &text)).await;
     written.map_err(prepare("its source"))?;
     // The compile may take long; the text is on its way to the compiler now.
     drop(text);
     let plan = Plan {
-        program: &checked.compiler.path,
-        args: &checked.args(folder.path(), &source, &product),
+        program: &work.compiler().path,
+        args: &args,
         folder: folder.path(),
         product: &folder.path().join(&product),
+        locale: work.locale(),
     };
     job::run(&plan, &server.conditions, unwanted).await
 }
@@ -201,12 +209,20 @@ async fn send(writer: &mut (impl AsyncWrite + Unpin), reply: &Outcome) -> std::i
         }
     }
     send_bytes(writer, &pending).await?;
+    finish(writer).await
+}
+
+/// Sees to it that all that was sent is on its way.
+pub(crate) async fn finish(writer: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
     // A file's writer hands bytes to a thread, and its shutdown does not wait for them.
     tokio::time::timeout(PATIENCE, writer.flush()).await??;
     tokio::time::timeout(PATIENCE, writer.shutdown()).await?
 }
 
-async fn send_bytes(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) async fn send_bytes(
+    writer: &mut (impl AsyncWrite + Unpin),
+    bytes: &[u8],
+) -> std::io::Result<()> {
     for chunk in bytes.chunks(CHUNK) {
         tokio::time::timeout(PATIENCE, writer.write_all(chunk)).await??;
     }
@@ -233,7 +249,7 @@ impl Answer {
                 stdout,
                 product,
             }) => outcome(version, status, stderr, stdout, product),
-            Self::Refused(refused) => own(Exit::Failed, format!("refused: {refused}")),
+            Self::Refused(refused) => own(refused.exit(), format!("refused: {refused}")),
             Self::Failed(error) => own(error.exit(), Chain(&error).to_string()),
             Self::Unwanted | Self::Broken(_) => return None,
         })
@@ -261,7 +277,7 @@ impl Answer {
             }
             Self::Refused(refused) => {
                 log::warning!("{peer}: refused: {refused}");
-                end(Ended::Other, Exit::Failed)
+                end(Ended::Other, refused.exit())
             }
             Self::Failed(error) => {
                 log::error!("{peer}: {}", Chain(error));
@@ -297,6 +313,16 @@ fn outcome(
         stdout,
         object,
         depfile: None,
+    }
+}
+
+impl Refused {
+    /// A missing compiler has a code of its own, by which launchers know not to ask again soon.
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Compiler { .. } => Exit::CompilerMissing,
+            _ => Exit::Failed,
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 #[repr(u8)]
 pub(crate) enum Exit {
     Ok = 0,
-    /// Anything without a code of its own; a refused job.
+    /// Anything without a code of its own; a refused command.
     Failed = 100,
     BadArguments = 101,
     BindFailed = 102,

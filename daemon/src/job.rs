@@ -22,7 +22,7 @@ use crate::{log, os, shortage};
 /// What is the same for all jobs.
 #[derive(Debug)]
 pub(crate) struct Conditions {
-    /// The whole environment of a compiler but TMPDIR.
+    /// The whole environment of a compiler but TMPDIR and PWD.
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// Added to the daemon's own niceness.
     pub(crate) nice: i32,
@@ -40,6 +40,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) folder: &'a Path,
     /// Where the compiler leaves its product.
     pub(crate) product: &'a Path,
+    /// The locale of its messages; `None` leaves the daemon's.
+    pub(crate) locale: Option<&'static str>,
 }
 
 /// What a compiler left that ended by itself.
@@ -153,7 +155,8 @@ impl Running {
         stderr: &File,
     ) -> io::Result<Self> {
         // No pre_exec: it would copy the daemon by fork instead of starting the compiler in place (posix_spawn).
-        let mut child = Command::new(plan.program)
+        let mut command = Command::new(plan.program);
+        command
             .args(plan.args)
             .env_clear()
             .envs(
@@ -163,12 +166,20 @@ impl Running {
                     .map(|(name, value)| (name, value)),
             )
             .env("TMPDIR", plan.folder)
+            // By this name, not by the one behind a link: prefix maps have it so.
+            .env("PWD", plan.folder)
             .current_dir(plan.folder)
             .stdin(Stdio::null())
             .stdout(stdout.try_clone()?)
             .stderr(stderr.try_clone()?)
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        if let Some(locale) = plan.locale {
+            command.env("LC_ALL", locale);
+            for name in ["LANGUAGE", "GCC_COLORS", "GCC_URLS", "TERM_URLS"] {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command.spawn()?;
         let watched = rustix::process::pidfd_open(pid(&child), PidfdFlags::NONBLOCK)
             .map_err(io::Error::from)
             .and_then(os::watch);
@@ -324,6 +335,7 @@ mod tests {
             args: &args,
             folder: folder.path(),
             product: &product,
+            locale: None,
         };
         run(&plan, conditions, std::future::pending()).await
     }
@@ -420,6 +432,7 @@ mod tests {
             args: &[],
             folder: folder.path(),
             product: &program,
+            locale: None,
         };
         let error = run(&plan, &conditions(), std::future::pending())
             .await

@@ -20,6 +20,7 @@ use crate::crowd::{self, Crowd};
 use crate::detach::{self, Announcement, Detached, Ready};
 use crate::environment::Environment;
 use crate::exit::Exit;
+use crate::idents::Idents;
 use crate::job::Conditions;
 use crate::log::{self, Chain};
 use crate::options::{LogTo, Options};
@@ -196,6 +197,7 @@ fn prepare(
     Ok(Server {
         access: AccessList::new(&options.allow, options.allow_private),
         compilers: settled.compilers,
+        idents: Idents::default(),
         sysroot,
         conditions: Conditions {
             environment: environment.for_compilers(&options.pass_env),

@@ -18,8 +18,11 @@ mod crowd;
 mod detach;
 mod environment;
 mod exit;
+mod hello;
+mod idents;
 mod inetd;
 mod job;
+mod launch;
 mod life;
 mod listen;
 mod log;
@@ -32,6 +35,7 @@ mod server;
 mod shortage;
 mod stats;
 mod user;
+mod work;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -99,6 +103,7 @@ fn main() -> ExitCode {
         }
     };
     os::close_inherited_on_exec();
+    os::heed_children();
     let inetd =
         options.mode == Mode::Inetd || (options.mode == Mode::ByStdin && inetd::stdin_is_socket());
     let environment = Environment::read();

@@ -1,4 +1,4 @@
-//! The few things that need `unsafe`: a fork, a socket option that rustix lacks, watching a descriptor, and a word to
+//! The few things that need `unsafe`: a fork, a signal's disposition, a socket option that rustix lacks, watching a descriptor, and a word to
 //! the linker.
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -54,6 +54,15 @@ pub(crate) fn become_user(uid: u32, gid: u32) -> std::io::Result<()> {
     } else {
         Err(std::io::Error::last_os_error())
     }
+}
+
+/// Lets compilers be waited for, also where whoever started this process ignores the end of his children.
+pub(crate) fn heed_children() {
+    #[expect(unsafe_code, reason = "neither std nor rustix sets a disposition")]
+    // Safety: no handler is involved.
+    unsafe {
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL)
+    };
 }
 
 /// Keeps from compilers whatever descriptors this process was started with.

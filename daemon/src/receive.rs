@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use protocol::{
-    Limits, Progress, ProtocolError, Request, RequestDecoder, RequestHead, Token, Version,
+    Limits, Opening, OpeningDecoder, Progress, ProtocolError, Request, RequestHead, Token, Version,
+    hello::Question,
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
@@ -22,6 +23,8 @@ const LEAST_RATE: u64 = 16 << 10;
 #[derive(Debug)]
 pub(crate) enum Received {
     Request(Box<Request>),
+    /// Wants to know whose daemon this is.
+    Hello(Question),
     /// Connected and left without a byte, as probes do.
     Nothing,
 }
@@ -64,7 +67,7 @@ pub(crate) async fn receive(
     limits: Limits,
     pause: Duration,
 ) -> Result<Received, ReceiveError> {
-    let mut decoder = RequestDecoder::new(limits);
+    let mut decoder = OpeningDecoder::new(limits);
     let mut deadline = Deadline::start();
     let mut place = Place::Head;
     loop {
@@ -80,7 +83,10 @@ pub(crate) async fn receive(
         if decoder.filled(count)? == Progress::Done {
             // Asked here too: a request that came in one read never stopped after its head.
             refuse_pump(decoder.head())?;
-            return Ok(Received::Request(Box::new(decoder.finish()?)));
+            return Ok(match decoder.finish()? {
+                Opening::Job(request) => Received::Request(Box::new(request)),
+                Opening::Hello(question) => Received::Hello(question),
+            });
         }
         refuse_pump(decoder.head())?;
         let now = place.after(&decoder);
@@ -111,7 +117,7 @@ enum Place {
 }
 
 impl Place {
-    fn after(self, decoder: &RequestDecoder) -> Self {
+    fn after(self, decoder: &OpeningDecoder) -> Self {
         match decoder.head() {
             None => Self::Head,
             Some(_) if self == Self::Source => Self::Source,
@@ -121,10 +127,11 @@ impl Place {
     }
 }
 
-/// Bytes of `DIST ARGC ARGV*`.
+/// Bytes of `DIST [CDIR] ARGC ARGV*`.
 fn head_len(head: &RequestHead) -> u64 {
     let words: usize = head.argv.iter().map(|word| Token::LEN + word.len()).sum();
-    (2 * Token::LEN + words) as u64
+    let cwd = head.cwd.as_ref().map_or(0, |cwd| Token::LEN + cwd.len());
+    (2 * Token::LEN + cwd + words) as u64
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::access::AccessList;
 use crate::compilers::Compilers;
 use crate::connection::{self, Close, Peer};
 use crate::crowd::{Crowd, Place};
+use crate::idents::Idents;
 use crate::job::Conditions;
 use crate::listen;
 use crate::log;
@@ -26,6 +27,7 @@ const LAST_MOMENTS: Duration = Duration::from_secs(3);
 pub(crate) struct Server {
     pub(crate) access: AccessList,
     pub(crate) compilers: Compilers,
+    pub(crate) idents: Idents,
     /// Where specs files that clients may name are.
     pub(crate) sysroot: Option<PathBuf>,
     pub(crate) conditions: Conditions,

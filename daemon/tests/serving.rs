@@ -41,22 +41,30 @@ fn strangers_are_closed_without_a_byte() {
 #[test]
 fn refused_requests_get_a_sentence() {
     let daemon = Daemon::start();
-    for (words, said) in [
-        (&["sh", "-c", "a.c", "-o", "a.o"][..], "sh"),
-        (&["/bin/sh", "-c", "a.c"], "/bin/sh"),
-        (&["/usr/bin/../bin/gcc", "-c", "a.c"], "/usr/bin/../bin/gcc"),
-        (&["distcc", "-c", "a.c"], "distcc"),
-        (&["", "-c", "a.c"], "no compiler"),
-        (&["gcc", "-wrapper", "/bin/sh", "-c", "a.c"], "-wrapper"),
-        (&["gcc", "-fplugin=x.so", "-c", "a.c"], "-fplugin=x.so"),
-        (&["gcc", "@words", "-c", "a.c"], "@words"),
-        (&["gcc", "a.c", "-o", "a"], "-c"),
-        (&["gcc", "-c", "a.c", "b.c"], "b.c"),
-        (&["gcc", "-c"], "source"),
+    for (code, words, said) in [
+        (110, &["sh", "-c", "a.c", "-o", "a.o"][..], "sh"),
+        (110, &["/bin/sh", "-c", "a.c"], "/bin/sh"),
+        (
+            110,
+            &["/usr/bin/../bin/gcc", "-c", "a.c"],
+            "/usr/bin/../bin/gcc",
+        ),
+        (110, &["distcc", "-c", "a.c"], "distcc"),
+        (110, &["", "-c", "a.c"], "no compiler"),
+        (
+            100,
+            &["gcc", "-wrapper", "/bin/sh", "-c", "a.c"],
+            "-wrapper",
+        ),
+        (100, &["gcc", "-fplugin=x.so", "-c", "a.c"], "-fplugin=x.so"),
+        (100, &["gcc", "@words", "-c", "a.c"], "@words"),
+        (100, &["gcc", "a.c", "-o", "a"], "-c"),
+        (100, &["gcc", "-c", "a.c", "b.c"], "b.c"),
+        (100, &["gcc", "-c"], "source"),
     ] {
         for version in [Version::Plain, Version::Lzo] {
             let outcome = daemon.compile(&request(version, words, "int x;\n"));
-            assert_eq!(outcome.status.exit_code(), Some(100), "{words:?}");
+            assert_eq!(outcome.status.exit_code(), Some(code), "{words:?}");
             assert!(outcome.object.wire().is_empty() && outcome.stdout.wire().is_empty());
             let stderr = text(outcome.stderr);
             assert!(
@@ -66,6 +74,16 @@ fn refused_requests_get_a_sentence() {
         }
     }
     assert!(daemon.log().contains(" OTHER exit:0 sig:0 core:0 ret:100 "));
+    daemon.end();
+}
+
+/// Some that start daemons ignore the end of their children, and that is inherited.
+#[test]
+fn an_ignored_end_of_children_does_not_matter() {
+    let mut command = std::process::Command::new("perl");
+    command.args(["-e", "$SIG{CHLD}='IGNORE'; exec @ARGV", common::PROGRAM]);
+    let daemon = Daemon::by(command, &[], &[]);
+    daemon.assert_serves();
     daemon.end();
 }
 

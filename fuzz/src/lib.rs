@@ -4,8 +4,8 @@
 //! includes this very file and calls them with `corpus/`, so that every `cargo test` repeats what was once found.
 
 use protocol::{
-    Body, Content, Decoded, Limits, Outcome, OutcomeDecoder, Progress, ProtocolError,
-    RequestDecoder, Source, Token, Version,
+    Body, Content, Decoded, HelloDecoder, Limits, OpeningDecoder, Outcome, OutcomeDecoder,
+    Progress, ProtocolError, RequestDecoder, Source, Token, Version,
     include_talk::{AnswerDecoder, QuestionDecoder},
     lzo::{self, Compressor},
 };
@@ -99,6 +99,30 @@ pub fn outcome(bytes: &[u8]) {
             .chain(depfile)
             .for_each(unpack);
     }
+}
+
+/// The question and the answer.  Lines that are not understood are lost, so only what was understood goes round.
+pub fn hello(bytes: &[u8]) {
+    macro_rules! goes_round {
+        ($new:expr) => {{
+            let whole = $new.decode_all(bytes);
+            let mut decoder = $new;
+            for byte in bytes {
+                decoder.space()[0] = *byte;
+                if decoder.filled(1).is_err() {
+                    break;
+                }
+            }
+            assert!(decoder.held() <= (2 * bytes.len()).max(64 << 10));
+            assert_eq!(decoder.finish(), whole);
+            if let Ok(value) = whole {
+                let encoded = value.encode().expect("what came can be sent");
+                assert_eq!($new.decode_all(&encoded), Ok(value));
+            }
+        }};
+    }
+    goes_round!(OpeningDecoder::new(Limits::for_daemon()));
+    goes_round!(HelloDecoder::new(Limits::for_launcher()));
 }
 
 pub fn include_talk(bytes: &[u8]) {

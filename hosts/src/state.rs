@@ -3,7 +3,7 @@
 //! Nothing here can fail a build: what cannot be written is not shown.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rustix::process::Pid;
@@ -152,6 +152,11 @@ impl Monitor {
         }
     }
 
+    /// Its file, once there is one: for whoever undoes things when a signal ends the process.
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(|(_, path)| path.as_path())
+    }
+
     /// Shows that `file` (a name without its folder) is in `phase` on slot `slot` of `host` ([`crate::Host::short_name`]).
     pub fn note(&mut self, phase: Phase, file: &[u8], host: &str, slot: u32) {
         self.last = State {
@@ -237,8 +242,6 @@ fn read(path: PathBuf, now: SystemTime) -> Option<State> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn sample(phase: u32) -> Vec<u8> {

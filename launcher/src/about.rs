@@ -1,19 +1,19 @@
 //! What we know of a compiler: its family, its version as objects spell it, its target, its name on other machines.
 //!
-//! The compiler itself is asked (`--version`, `-dumpmachine`) once; the answers are remembered in a small file of
-//! `$DISTCC_DIR/compilers/`, named by the compiler's path and valid for one identity (device, inode, size, change time) only.
+//! The compiler itself is asked (`--version`, `-dumpmachine`) once; `memory` keeps the answers.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::Write as _;
+use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use compiler::{Family, names};
+use compiler::{Family, Reason, names};
 
 use crate::find::{self, Inode, Program};
+use crate::memory::Memory;
 
 /// A compiler that we know how to read the commands of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,27 +29,43 @@ pub(crate) struct About {
     pub triple: Vec<u8>,
 }
 
-/// Layout of the remembered file; another number is as good as no file.
-const LAYOUT: &str = "distcc-launch compiler 1";
-
 impl About {
-    /// What is known of `program`, called `word`; `None` when it is no compiler of ours.
+    /// What is known of `program`, called `word`; else why its commands run here.
     pub(crate) fn of(
         program: &Program,
         word: &OsStr,
         path: &OsStr,
         folder: Option<&Path>,
-    ) -> Option<About> {
-        let guess = names::guess(names::base(word.as_bytes()))?;
+    ) -> Result<About, Reason> {
+        let guess = names::guess(names::base(word.as_bytes())).ok_or(Reason::UnknownCompiler)?;
         let memory = folder.map(|folder| Memory::new(folder, program, word));
-        if let Some(about) = memory.as_ref().and_then(Memory::recall) {
-            return Some(about);
+        if let Some(about) = memory.as_ref().and_then(Memory::recall).and_then(read) {
+            return Ok(about);
         }
-        let about = ask(program, guess.cxx, word, path)?;
+        if is_script(&program.path) {
+            return Err(Reason::CompilerScript);
+        }
+        let about = ask(program, guess.cxx, word, path).ok_or(Reason::UnknownCompiler)?;
         if let Some(memory) = &memory {
-            memory.keep(&about);
+            memory.keep(&about.lines());
         }
-        Some(about)
+        Ok(about)
+    }
+
+    /// As [`Memory`] keeps it.
+    fn lines(&self) -> [&[u8]; 5] {
+        let family = match self.family {
+            Family::Gcc => "gcc",
+            Family::Clang => "clang",
+        };
+        let language = if self.cxx { "c++" } else { "c" };
+        [
+            family.as_bytes(),
+            language.as_bytes(),
+            &self.ident,
+            &self.triple,
+            self.remote.as_bytes(),
+        ]
     }
 
     /// What tells this compiler from others in lists of hosts that are no good for it.
@@ -64,11 +80,35 @@ impl About {
     }
 }
 
+/// What [`About::lines`] wrote.
+fn read(lines: Vec<Vec<u8>>) -> Option<About> {
+    let [family, language, ident, triple, remote] = <[Vec<u8>; 5]>::try_from(lines).ok()?;
+    let family = match &family[..] {
+        b"gcc" => Family::Gcc,
+        b"clang" => Family::Clang,
+        _ => return None,
+    };
+    (!remote.is_empty()).then_some(About {
+        family,
+        cxx: language == b"c++",
+        ident,
+        remote: OsString::from_vec(remote),
+        triple,
+    })
+}
+
+/// Is `program` a script? It answers as the compiler that it runs, but what it adds to the words no host would know.
+fn is_script(program: &Path) -> bool {
+    let mut start = [0; 2];
+    fs::File::open(program).is_ok_and(|mut file| file.read_exact(&mut start).is_ok())
+        && start == *b"#!"
+}
+
 /// Asks the compiler itself.
 fn ask(program: &Program, cxx: bool, word: &OsStr, path: &OsStr) -> Option<About> {
     let version = answer(program, "--version")?;
     let first = version.split(|byte| *byte == b'\n').next()?;
-    let (family, ident) = read_version(first)?;
+    let (family, ident) = compiler::version::read(first)?;
     let triple = answer(program, "-dumpmachine")?.trim_ascii().to_vec();
     let remote = remote_name(program, family, cxx, word, path, &triple);
     Some(About {
@@ -91,25 +131,6 @@ fn answer(program: &Program, question: &str) -> Option<Vec<u8>> {
     command.env("LC_ALL", "C");
     let output = command.output().ok()?;
     output.status.success().then_some(output.stdout)
-}
-
-/// Family and `.comment` text out of the first line of `--version`.  gcc prints its own name first, objects say `GCC: ` instead;
-/// clang prints what its objects say.
-fn read_version(line: &[u8]) -> Option<(Family, Vec<u8>)> {
-    if contains(line, b"clang version") {
-        return Some((Family::Clang, line.trim_ascii().to_vec()));
-    }
-    // `gcc (Debian 12.2.0-14+deb12u1) 12.2.0`: everything behind the program's name.
-    let open = line.iter().position(|byte| *byte == b'(')?;
-    let name = line.get(..open)?.trim_ascii();
-    let gnu = names::guess(names::base(name)).is_some()
-        || name.ends_with(b"gcc")
-        || name.ends_with(b"g++");
-    gnu.then(|| (Family::Gcc, [b"GCC: ", line[open..].trim_ascii()].concat()))
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 /// The name to send.  `cc` and `c++` become what their links lead to, `gcc` becomes `TRIPLE-gcc` where that is the same program, as
@@ -164,158 +185,27 @@ fn plain_name(family: Family, cxx: bool) -> &'static str {
     }
 }
 
-/// The file that holds what a compiler once answered.
-struct Memory {
-    file: PathBuf,
-    /// First lines of the file: layout, path, name and identity must be these.
-    key: Vec<u8>,
-}
-
-impl Memory {
-    fn new(folder: &Path, program: &Program, word: &OsStr) -> Memory {
-        let stat = &program.stat;
-        let mut key = LAYOUT.as_bytes().to_vec();
-        let numbers = format!(
-            "{} {} {} {}.{}",
-            stat.st_dev, stat.st_ino, stat.st_size, stat.st_ctime, stat.st_ctime_nsec
-        );
-        for part in [
-            program.path.as_os_str().as_bytes(),
-            word.as_bytes(),
-            numbers.as_bytes(),
-        ] {
-            key.push(b'\n');
-            // A line end in a name would shift the lines; such a compiler is asked each time.
-            key.extend(
-                part.iter()
-                    .map(|byte| if *byte == b'\n' { 0 } else { *byte }),
-            );
-        }
-        key.push(b'\n');
-        let file = folder.join("compilers").join(format!("{:016x}", fnv(&key)));
-        Memory { file, key }
-    }
-
-    fn recall(&self) -> Option<About> {
-        let text = fs::read(&self.file).ok()?;
-        let mut lines = text
-            .strip_prefix(&self.key[..])?
-            .split(|byte| *byte == b'\n');
-        let family = match lines.next()? {
-            b"gcc" => Family::Gcc,
-            b"clang" => Family::Clang,
-            _ => return None,
-        };
-        let cxx = lines.next()? == b"c++";
-        let ident = lines.next()?.to_vec();
-        let triple = lines.next()?.to_vec();
-        let remote = OsString::from_vec(lines.next()?.to_vec());
-        // The line end behind the last value tells a whole file from a cut one.
-        (lines.next() == Some(b"") && !remote.is_empty()).then_some(About {
-            family,
-            cxx,
-            ident,
-            remote,
-            triple,
-        })
-    }
-
-    fn keep(&self, about: &About) {
-        let mut text = self.key.clone();
-        let family = match about.family {
-            Family::Gcc => "gcc",
-            Family::Clang => "clang",
-        };
-        let cxx = if about.cxx { "c++" } else { "c" };
-        for value in [
-            family.as_bytes(),
-            cxx.as_bytes(),
-            &about.ident,
-            &about.triple,
-            about.remote.as_bytes(),
-        ] {
-            text.extend(
-                value
-                    .iter()
-                    .map(|byte| if *byte == b'\n' { b' ' } else { *byte }),
-            );
-            text.push(b'\n');
-        }
-        let keep = || {
-            let folder = self.file.parent()?;
-            fs::create_dir_all(folder).ok()?;
-            let partial = self.file.with_extension(std::process::id().to_string());
-            fs::File::create(&partial).ok()?.write_all(&text).ok()?;
-            fs::rename(&partial, &self.file).ok()
-        };
-        // Best effort: without it the compiler is asked again.
-        let _: Option<()> = keep();
-    }
-}
-
-/// FNV-1a, for file names only.
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn version_lines_say_what_objects_say() {
-        let gcc = b"gcc (Debian 12.2.0-14+deb12u1) 12.2.0";
-        assert_eq!(
-            read_version(gcc),
-            Some((
-                Family::Gcc,
-                b"GCC: (Debian 12.2.0-14+deb12u1) 12.2.0".to_vec()
-            ))
-        );
-        let cross = b"aarch64-linux-gnu-gcc-12 (GCC) 12.3.0";
-        assert_eq!(
-            read_version(cross),
-            Some((Family::Gcc, b"GCC: (GCC) 12.3.0".to_vec()))
-        );
-        let clang = b"Debian clang version 14.0.6";
-        assert_eq!(read_version(clang), Some((Family::Clang, clang.to_vec())));
-        for other in [
-            &b""[..],
-            b"tcc version 0.9.27 (x86_64 Linux)",
-            b"GNU ld (GNU Binutils) 2.40",
-        ] {
-            assert_eq!(read_version(other), None, "{}", other.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn memory_holds_for_one_identity_only() {
+    fn what_was_asked_is_remembered() {
         let folder = tempfile::tempdir().expect("folder");
         let program = find::compiler("gcc".as_ref(), "/usr/bin".as_ref(), None)
             .expect("gcc is needed to test");
-        let about = About::of(
-            &program,
-            "gcc".as_ref(),
-            "/usr/bin".as_ref(),
-            Some(folder.path()),
-        )
-        .expect("known");
-        let memory = Memory::new(folder.path(), &program, "gcc".as_ref());
-        assert_eq!(memory.recall(), Some(about));
-
-        let mut changed = program.clone();
-        changed.stat.st_size += 1;
-        assert_eq!(
-            Memory::new(folder.path(), &changed, "gcc".as_ref()).recall(),
-            None
-        );
-
-        let text = fs::read(&memory.file).expect("file");
-        for cut in 0..text.len() {
-            fs::write(&memory.file, &text[..cut]).expect("cut");
-            assert_eq!(memory.recall(), None, "cut at {cut}");
-        }
+        let ask = || {
+            About::of(
+                &program,
+                "gcc".as_ref(),
+                "/usr/bin".as_ref(),
+                Some(folder.path()),
+            )
+        };
+        let about = ask().expect("known");
+        assert_eq!(ask(), Ok(about.clone()));
+        let lines = about.lines().map(<[u8]>::to_vec).to_vec();
+        assert_eq!(read(lines), Some(about));
+        assert_eq!(read(vec![b"gcc".to_vec()]), None);
     }
 }

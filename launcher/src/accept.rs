@@ -1,13 +1,16 @@
 //! What came back for a job: looked at, placed, ready to be printed; or turned down with a reason.
 
-use std::io;
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal};
 
+use compiler::diagnostics::{self, Said};
 use compiler::{Family, Job, Product};
 use protocol::{Limits, Outcome, ProtocolError, WaitStatus};
 
-use crate::about::About;
 use crate::check::{self, Misfit};
+use crate::dispatch::Dispatch;
 use crate::place::{self, Habit};
+use crate::settings::Settings;
 use crate::source::Source;
 
 /// What a compiler elsewhere printed.
@@ -30,32 +33,68 @@ pub(crate) enum Rejection {
     Misfit(#[from] Misfit),
     #[error("the reply cannot be unpacked")]
     Broken(#[from] ProtocolError),
+    #[error("the compiler printed something there that a local one may print otherwise")]
+    Printed,
     #[error("the result could not be written")]
     Place(#[source] io::Error),
 }
 
-/// Places the files of `outcome` where the local compiler would have left them.
-pub(crate) fn accept(
-    job: &Job<'_>,
-    about: &About,
-    source: Option<&mut Source>,
-    outcome: Outcome,
-) -> Result<Printed, Rejection> {
+/// Places the files of `outcome` where the local compiler would have left them; gives what it would have printed.
+pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Printed, Rejection> {
     let limit = Limits::for_launcher().max_unpacked;
-    let printed = Printed {
+    let mut printed = Printed {
         stdout: outcome.stdout.unpack(limit)?,
         stderr: outcome.stderr.unpack(limit)?,
     };
+    let here = match &mut dispatch.source {
+        Some(source) => source.said().map_err(Rejection::Place)?,
+        None => Vec::new(),
+    };
     if !outcome.status.success() {
+        let here = compiler::messages::without_repeats(&here, &printed.stderr).concat();
+        printed.stderr = [here, printed.stderr].concat();
         return Err(Rejection::Failed {
             status: outcome.status,
             printed,
         });
     }
     let object = outcome.object.unpack(limit)?;
-    check::fits(job, about, &object)?;
-    place_all(job, source, &object).map_err(Rejection::Place)?;
+    check::fits(dispatch.job, dispatch.about, &object)?;
+    let settings = dispatch.command.settings;
+    match as_local(dispatch, &here, &printed) {
+        Some(said) => printed.stderr = said,
+        // Where it must not be compiled here, this is the best there is.
+        None if !settings.fallback => printed.stderr = [here, printed.stderr].concat(),
+        None => return Err(Rejection::Printed),
+    }
+    place_all(dispatch.job, dispatch.source.as_mut(), &object).map_err(Rejection::Place)?;
     Ok(printed)
+}
+
+/// What a local compile would have printed on standard error; `None` where only a local compile can tell.
+fn as_local(dispatch: &Dispatch<'_>, here: &[u8], there: &Printed) -> Option<Vec<u8>> {
+    if here.is_empty() && there.stderr.is_empty() && there.stdout.is_empty() {
+        return Some(Vec::new());
+    }
+    let settings = dispatch.command.settings;
+    // Colours and links are for terminals, and are the compiler's own.
+    let coloured = |text: &[u8]| text.contains(&0x1b);
+    let plain = !settings.exact_diagnostics
+        && there.stdout.is_empty()
+        && !coloured(here)
+        && !coloured(&there.stderr)
+        && !settings.shapes_messages
+        && !io::stderr().is_terminal();
+    if !plain {
+        return None;
+    }
+    let charset = Settings::charset();
+    let mut read = |name: &OsStr| std::fs::read(name).ok();
+    let (job, manner) = (dispatch.job, dispatch.manner);
+    match diagnostics::as_local(job, manner, charset, here, &there.stderr, &mut read) {
+        Said::Text(text) => Some(text),
+        Said::CompileHere => None,
+    }
 }
 
 fn place_all(job: &Job<'_>, source: Option<&mut Source>, object: &[u8]) -> io::Result<()> {
@@ -64,14 +103,17 @@ fn place_all(job: &Job<'_>, source: Option<&mut Source>, object: &[u8]) -> io::R
         (Family::Gcc, Product::Object) => Habit::Unlink,
         (Family::Gcc, Product::Assembly) => Habit::Truncate,
     };
-    if let (Some(source), Some(wanted)) = (source, job.depfile())
-        && let Some(bytes) = source.depfile()?
-    {
-        if wanted.appended {
-            place::append(&wanted.path, &bytes)?;
-        } else {
-            place::place(&wanted.path, &bytes, Habit::Truncate)?;
-        }
+    let depfile = match source {
+        Some(source) => job.depfile().zip(source.depfile()?),
+        None => None,
+    };
+    if let Some((wanted, bytes)) = depfile.as_ref().filter(|(wanted, _)| !wanted.appended) {
+        place::place(&wanted.path, bytes, Habit::Truncate)?;
     }
-    place::place(job.output(), object, habit)
+    place::place(job.output(), object, habit)?;
+    // Last, since a compile that starts over would append again.
+    match depfile.filter(|(wanted, _)| wanted.appended) {
+        Some((wanted, bytes)) => place::append(&wanted.path, &bytes),
+        None => Ok(()),
+    }
 }

@@ -7,9 +7,10 @@ use compiler::{Family, Job, Reason, Surroundings, Verdict, classify, response};
 use hosts::{HostList, NoHosts, Origin, Places};
 
 use crate::about::About;
-use crate::find::Program;
+use crate::find::{Inode, Program};
 use crate::here::Here;
 use crate::journal::Entry;
+use crate::native;
 use crate::say::Say;
 use crate::settings::Settings;
 use crate::trip;
@@ -40,22 +41,21 @@ impl<'a> Command<'a> {
 /// Compiles on the first host that manages it, or else here.  Gives the exit code, unless the process becomes the compiler.
 pub(crate) fn run(command: &Command<'_>) -> i32 {
     let settings = command.settings;
-    let cwd = rustix::process::getcwd(Vec::new())
-        .map(|cwd| OsStr::from_bytes(cwd.as_bytes()).to_owned())
-        .unwrap_or_default();
+    let cwd = working_folder(settings);
     let words = std::iter::once(command.word)
         .chain(command.args.iter().map(|word| &**word))
         .map(OsStr::to_owned)
         .collect();
     let entry = Entry::begin(cwd.clone(), words);
 
-    let Some(about) = About::of(
+    let about = match About::of(
         command.program,
         command.word,
         &settings.path,
         settings.folder.as_deref(),
-    ) else {
-        return run_here(command, entry, Reason::UnknownCompiler);
+    ) {
+        Ok(about) => about,
+        Err(reason) => return run_here(command, entry, reason),
     };
     let Ok(args) = response::expand(command.args.to_vec(), &mut |path| std::fs::read(path).ok())
     else {
@@ -65,9 +65,14 @@ pub(crate) fn run(command: &Command<'_>) -> i32 {
         dependencies_output: settings.dependencies_output.as_deref(),
         sunpro_dependencies: settings.sunpro_dependencies,
         search_environment: settings.search_environment,
+        // To daemons of ours: which a host has is known later.
+        assembler_goes: true,
         ..Surroundings::new(&cwd)
     };
     match classify(about.family, about.cxx, &args, &surroundings) {
+        Verdict::RunHere(Reason::NativeCpu) => {
+            run_native(command, &about, &args, &surroundings, entry)
+        }
         Verdict::RunHere(reason) => run_here(command, entry, reason),
         Verdict::Distribute(job) if takes_precompiled(&job) => {
             run_here(command, entry, Reason::PrecompiledHeader)
@@ -76,6 +81,42 @@ pub(crate) fn run(command: &Command<'_>) -> i32 {
             run_here(command, entry, Reason::OtherFormat)
         }
         Verdict::Distribute(job) => trip::run(command, &about, &job, entry),
+    }
+}
+
+/// The working folder by the name that compilers write into objects: `PWD` where that is this folder, by whatever links.
+fn working_folder(settings: &Settings) -> OsString {
+    let here = rustix::fs::stat(".").map(|stat| Inode::of(&stat));
+    let named = settings.pwd.as_deref().filter(|path| {
+        let there = rustix::fs::stat(*path).map(|stat| Inode::of(&stat));
+        there.is_ok() && there.ok() == here.ok()
+    });
+    match named {
+        Some(path) => path.into(),
+        // A folder that is gone has no name; the compiler will have its own word on that.
+        None => rustix::process::getcwd(Vec::new())
+            .map(|cwd| OsStr::from_bytes(cwd.as_bytes()).to_owned())
+            .unwrap_or_default(),
+    }
+}
+
+/// A command for the processor of this machine goes out in words that say which one that is.  Debug information would tell the
+/// difference.
+fn run_native(
+    command: &Command<'_>,
+    about: &About,
+    args: &[OsString],
+    surroundings: &Surroundings<'_>,
+    entry: Entry,
+) -> i32 {
+    let folder = command.settings.folder.as_deref();
+    let Some(args) = native::expand(command.program, about, args, folder) else {
+        return run_here(command, entry, Reason::NativeCpu);
+    };
+    match classify(about.family, about.cxx, &args, surroundings) {
+        Verdict::Distribute(job) if !job.writes_debug() => trip::run(command, about, &job, entry),
+        Verdict::Distribute(_) => run_here(command, entry, Reason::NativeCpu),
+        Verdict::RunHere(reason) => run_here(command, entry, reason),
     }
 }
 

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, Access, Stat};
 
+use crate::os;
+
 /// A compiler on this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
@@ -36,7 +38,10 @@ impl Inode {
     }
     /// This very program.
     pub(crate) fn ours() -> Option<Inode> {
-        fs::stat("/proc/self/exe").ok().map(|stat| Inode::of(&stat))
+        let stat = fs::stat("/proc/self/exe")
+            .ok()
+            .or_else(|| fs::stat(os::started_as()?).ok());
+        stat.map(|stat| Inode::of(&stat))
     }
 }
 

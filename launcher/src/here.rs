@@ -8,11 +8,13 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use compiler::manner::Trap;
 use compiler::{Reason, Work};
 use hosts::{Folder, HostList, LocalPool, NoSlot, Patience, Slot, Slots};
 
 use crate::find::Program;
 use crate::journal::{End, Entry};
+use crate::os;
 use crate::say::Say;
 use crate::settings::Settings;
 
@@ -30,8 +32,12 @@ pub(crate) enum Why {
     PreprocessorFailed,
     FailedThere,
     KilledThere,
-    /// The preprocessed text itself holds the reason.
+    /// The command or its preprocessed text hold the reason.
     Text(Reason),
+    /// The source is not safe in any manner that would give an equal result.
+    Trapped(Trap),
+    /// The compiler there printed something.
+    Printed,
     /// What came back was not what the compiler here makes.
     Misfit(&'static str),
     CannotPlace,
@@ -53,10 +59,20 @@ impl Why {
             Why::FailedThere => "failed-there",
             Why::KilledThere => "killed-there",
             Why::Text(reason) => reason.code(),
+            Why::Trapped(trap) => trap.code(),
+            Why::Printed => "messages-may-differ",
             Why::Misfit(code) => code,
             Why::CannotPlace => "cannot-place",
             Why::Unreadable => "unreadable",
         }
+    }
+
+    /// Is it of the kind that is decided before anything is sent, and so no failure to distribute?
+    pub(crate) fn is_verdict(self) -> bool {
+        matches!(
+            self,
+            Why::NoFile | Why::LocalhostListed | Why::Text(_) | Why::Trapped(_) | Why::Printed
+        )
     }
 
     /// Had the job been on its way to a host?
@@ -104,10 +120,11 @@ impl Here<'_> {
             // Without its lock the command runs all the same.
             let _ = slot.keep_across_exec();
         }
-        let error = Command::new(&self.program.path)
-            .arg0(&self.program.argv0)
-            .args(self.args)
-            .exec();
+        let error = os::exec(
+            Command::new(&self.program.path)
+                .arg0(&self.program.argv0)
+                .args(self.args),
+        );
         cannot_run(self.say, self.program.path.as_os_str(), &error)
     }
 

@@ -72,10 +72,7 @@ impl Entry {
 
     /// Appends the line to the journal at `path`.
     pub(crate) fn write(&self, path: &Path, end: End) {
-        let line = self.line(end);
-        let Some(mut file) = open(path) else { return };
-        // A journal is a help, never a reason to fail.
-        let _ = file.write_all(line.as_bytes());
+        append(path, self.line(end).as_bytes());
     }
 
     fn line(&self, end: End) -> String {
@@ -141,6 +138,13 @@ impl Entry {
     }
 }
 
+/// Appends whole lines to the journal at `path`.
+pub(crate) fn append(path: &Path, lines: &[u8]) {
+    let Some(mut file) = open(path) else { return };
+    // A journal is a help, never a reason to fail.
+    let _ = file.write_all(lines);
+}
+
 /// A number with one decimal, without the cost of formatting floating point.
 fn tenths(out: &mut String, value: f64) {
     let tenths = (value * 10.0).round() as u64;
@@ -155,7 +159,7 @@ fn optional(out: &mut String, value: Option<&str>) {
 }
 
 /// `value` as a JSON string.
-fn text(out: &mut String, value: &OsStr) {
+pub(crate) fn text(out: &mut String, value: &OsStr) {
     out.push('"');
     for chunk in value.as_bytes().utf8_chunks() {
         let mut rest = chunk.valid();
@@ -183,7 +187,12 @@ fn text(out: &mut String, value: &OsStr) {
 
 fn open(path: &Path) -> Option<File> {
     let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600);
+    // A pipe that nobody reads must not make a compile wait.
+    options
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK);
     let file = match options.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -10,11 +10,16 @@ mod check;
 mod commands;
 mod dispatch;
 mod driver;
+mod fallback;
 mod find;
 mod here;
 mod journal;
+mod memory;
+mod native;
 mod os;
+mod peer;
 mod place;
+mod remember;
 mod resolve;
 mod say;
 mod settings;
@@ -38,8 +43,7 @@ use crate::settings::Settings;
 
 /// More launchers inside one another than this are one that calls itself.
 const MOST_LEVELS: u32 = 5;
-/// Stock's exit codes.
-const EXIT_BAD_ARGUMENTS: i32 = 101;
+/// Stock's exit code.
 const EXIT_RECURSION: i32 = 111;
 
 /// Where `os::main` goes on; gives the exit code.
@@ -82,11 +86,8 @@ fn start(mut words: Vec<OsString>) -> i32 {
         words.remove(0)
     };
     let role = Role::of(&name);
-    let (settings, verdict) = Settings::read();
-    if let (Role::Stock, Err(error)) = (role, &verdict) {
-        eprintln!("distcc: {error}");
-        return EXIT_BAD_ARGUMENTS;
-    }
+    let mut settings = Settings::read();
+    settings.ssh_speaks |= role == Role::Stock;
     let say = Say::new(&settings, role == Role::Stock);
     match (role, words.first()) {
         (Role::Masquerade, _) => launch(&settings, &say, &name, words),

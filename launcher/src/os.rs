@@ -1,18 +1,20 @@
 //! What std and rustix do not offer: the way in, what a signal undoes, and processor time.
 //!
-//! Knows nothing of compile commands: it is told which process group to end and which file to remove.
+//! Knows nothing of compile commands: it is told what to end and which file to remove.
 #![expect(
     unsafe_code,
     reason = "entry point, signal handlers and the environment have no safe interface"
 )]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 /// The C library's way in.  std's own start reads the memory map to place a guard below the stack, which costs a fifth of all
 /// that a launch spends; what is worth keeping of it is done here.
@@ -21,10 +23,12 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 #[unsafe(no_mangle)]
 extern "C" fn main(_count: libc::c_int, _words: *const *const libc::c_char) -> libc::c_int {
     open_standard_streams();
-    // Safety: called before anything else runs. A peer that goes away is an error, not our end.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    set_dispositions();
     crate::enter()
 }
+
+/// Standard streams that were closed when we came, a bit each; they lead to `/dev/null` now.
+static CLOSED: AtomicI32 = AtomicI32::new(0);
 
 /// A file that is opened must not become standard output because whoever started us had closed that.
 #[cfg(not(test))]
@@ -34,9 +38,46 @@ fn open_standard_streams() {
         unsafe {
             if libc::fcntl(fd, libc::F_GETFD) == -1 {
                 libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+                CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
             }
         }
     }
+}
+
+/// Signals whose disposition is ours while we run: a peer that goes away and a journal past `ulimit -f` are errors, not our
+/// end, and children can be waited for even where our parent ignores the end of its own.
+const OURS: [(libc::c_int, libc::sighandler_t); 3] = [
+    (libc::SIGPIPE, libc::SIG_IGN),
+    (libc::SIGXFSZ, libc::SIG_IGN),
+    (libc::SIGCHLD, libc::SIG_DFL),
+];
+/// What our parent had chosen for them.
+static BEFORE: [AtomicUsize; OURS.len()] = [const { AtomicUsize::new(libc::SIG_DFL) }; OURS.len()];
+
+#[cfg(not(test))]
+fn set_dispositions() {
+    for ((signal, ours), before) in OURS.into_iter().zip(&BEFORE) {
+        // Safety: no handler is involved, and nothing else runs yet.
+        before.store(unsafe { libc::signal(signal, ours) }, Ordering::Relaxed);
+    }
+}
+
+/// Becomes `command`, with the signals and standard streams that we were started with.  Comes back only with an error.
+pub(crate) fn exec(command: &mut Command) -> io::Error {
+    // Safety: plain system calls; std calls this just before `exec`, in this process.
+    unsafe {
+        command.pre_exec(|| {
+            for ((signal, _), before) in OURS.into_iter().zip(&BEFORE) {
+                libc::signal(signal, before.load(Ordering::Relaxed));
+            }
+            let closed = CLOSED.load(Ordering::Relaxed);
+            for fd in (0..3).filter(|fd| closed & 1 << fd != 0) {
+                libc::close(fd);
+            }
+            Ok(())
+        });
+    }
+    command.exec()
 }
 
 /// Sets a variable for this process and all that it starts: cheaper than a copy of the whole environment for each.
@@ -45,32 +86,43 @@ pub(crate) fn set_variable(name: &str, value: &str) {
     unsafe { std::env::set_var(name, value) };
 }
 
-/// The process group that ends with us: the preprocessor's or ssh's, 0 when there is none.
-static GROUPS: [AtomicI32; 2] = [AtomicI32::new(0), AtomicI32::new(0)];
-/// A file that must not outlive us, as a leaked C string, null when there is none.
-static LEFTOVER: AtomicPtr<libc::c_char> = AtomicPtr::new(std::ptr::null_mut());
+/// What ends with us, as `kill` names it: a process group (the preprocessor's) or a process (ssh), 0 when there is none.
+static TARGETS: [AtomicI32; 2] = [AtomicI32::new(0), AtomicI32::new(0)];
+/// Files that must not outlive us, as leaked C strings, null where there is none.
+static LEFTOVERS: [AtomicPtr<libc::c_char>; 2] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; 2];
 
-const FATAL: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+const FATAL: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
+/// Is a child being started, and the signal that came meanwhile.
+static STARTING: AtomicBool = AtomicBool::new(false);
+static PENDING: AtomicI32 = AtomicI32::new(0);
 
 extern "C" fn end(signal: libc::c_int) {
-    // Safety: kill, unlink, signal and raise are async-signal-safe; LEFTOVER is null or a C string that is never freed.
+    if STARTING.load(Ordering::Relaxed) {
+        PENDING.store(signal, Ordering::Relaxed);
+        return;
+    }
+    // Safety: kill, unlink, signal and raise are async-signal-safe; LEFTOVERS are null or C strings that are never freed.
     unsafe {
-        for group in &GROUPS {
-            let group = group.load(Ordering::Relaxed);
-            if group > 0 {
-                libc::kill(-group, libc::SIGTERM);
+        for target in &TARGETS {
+            let target = target.load(Ordering::Relaxed);
+            if target != 0 {
+                libc::kill(target, libc::SIGTERM);
             }
         }
-        let leftover = LEFTOVER.load(Ordering::Relaxed);
-        if !leftover.is_null() {
-            libc::unlink(leftover);
+        for leftover in &LEFTOVERS {
+            let leftover = leftover.load(Ordering::Relaxed);
+            if !leftover.is_null() {
+                libc::unlink(leftover);
+            }
         }
         libc::signal(signal, libc::SIG_DFL);
         libc::raise(signal);
     }
 }
 
-/// From now on SIGINT, SIGTERM and SIGHUP end what we started before they end us the way they always do.  A signal that
+/// From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT end what we started before they end us the way they always do.  A signal that
 /// our parent chose to ignore (`nohup`) stays ignored.
 pub(crate) fn undo_on_signals() {
     for signal in FATAL {
@@ -90,42 +142,81 @@ pub(crate) fn undo_on_signals() {
     }
 }
 
-/// A process group that a signal to us ends too, until this value is dropped.
+/// Something that a signal to us ends too, until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Ending(usize);
 
-/// Remembers `group` as one to end.  Two at most are remembered: the preprocessor and a transport.
-pub(crate) fn end_with_us(group: u32) -> Ending {
-    let group = i32::try_from(group).unwrap_or(0);
-    for (index, slot) in GROUPS.iter().enumerate() {
+/// Whose process group a child is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// Its own, which ends with us as a whole.
+    Own,
+    /// Ours: only there may it ask a person at the terminal.
+    Ours,
+}
+
+/// Starts `command`, to end with us.  Two at most are remembered: the preprocessor and a transport.
+pub(crate) fn start(command: &mut Command, group: Group) -> io::Result<(Child, Ending)> {
+    // A signal that comes before the child is noted would leave it alone.  (A mask would be the child's too.)
+    STARTING.store(true, Ordering::Relaxed);
+    if group == Group::Own {
+        command.process_group(0);
+    }
+    let started = command.spawn().map(|child| {
+        let pid = i32::try_from(child.id()).unwrap_or(0);
+        let ending = end_with_us(if group == Group::Own { -pid } else { pid });
+        (child, ending)
+    });
+    STARTING.store(false, Ordering::Relaxed);
+    let signal = PENDING.swap(0, Ordering::Relaxed);
+    if signal != 0 {
+        end(signal);
+    }
+    started
+}
+
+fn end_with_us(target: i32) -> Ending {
+    for (index, slot) in TARGETS.iter().enumerate() {
         if slot
-            .compare_exchange(0, group, Ordering::Relaxed, Ordering::Relaxed)
+            .compare_exchange(0, target, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
         {
             return Ending(index);
         }
     }
-    Ending(GROUPS.len())
+    Ending(TARGETS.len())
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if let Some(slot) = GROUPS.get(self.0) {
+        if let Some(slot) = TARGETS.get(self.0) {
             slot.store(0, Ordering::Relaxed);
         }
     }
 }
 
-/// Removes `path` should a signal end us before `leftover_gone`.
-pub(crate) fn remove_on_signal(path: &Path) -> io::Result<()> {
-    let name = CString::new(path.as_os_str().as_bytes())?;
-    LEFTOVER.store(name.into_raw(), Ordering::Relaxed);
-    Ok(())
+/// A file that a signal to us removes, until this value is dropped.
+#[derive(Debug)]
+pub(crate) struct Leftover(usize);
+
+/// Removes `path` should a signal end us.  Two at most are remembered: the state file and an output that is being placed.
+pub(crate) fn remove_on_signal(path: &Path) -> io::Result<Leftover> {
+    let name = CString::new(path.as_os_str().as_bytes())?.into_raw();
+    let none = std::ptr::null_mut();
+    let free = LEFTOVERS.iter().position(|leftover| {
+        leftover
+            .compare_exchange(none, name, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    });
+    Ok(Leftover(free.unwrap_or(LEFTOVERS.len())))
 }
 
-/// The file named last is no leftover any more.
-pub(crate) fn leftover_gone() {
-    LEFTOVER.store(std::ptr::null_mut(), Ordering::Relaxed);
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        if let Some(leftover) = LEFTOVERS.get(self.0) {
+            leftover.store(std::ptr::null_mut(), Ordering::Relaxed);
+        }
+    }
 }
 
 /// A file of ours in memory, seen as bytes without a copy.
@@ -184,6 +275,16 @@ impl Drop for Mapped {
     }
 }
 
+/// The path that this program was started by, for where there is no /proc.
+pub(crate) fn started_as() -> Option<&'static Path> {
+    // Safety: the kernel's own string, which lies above the stack as long as the process lives.
+    let path = unsafe {
+        let path = libc::getauxval(libc::AT_EXECFN) as *const libc::c_char;
+        (!path.is_null()).then(|| CStr::from_ptr(path))?
+    };
+    Some(Path::new(OsStr::from_bytes(path.to_bytes())))
+}
+
 /// Processor time of this process and of its children that have ended, in milliseconds.
 pub(crate) fn cpu_ms() -> f64 {
     let mut total = 0.0;
@@ -199,4 +300,19 @@ pub(crate) fn cpu_ms() -> f64 {
         }
     }
     total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn we_are_known_without_proc_too() {
+        let inode = |path: &Path| std::fs::metadata(path).map(|data| (data.dev(), data.ino()));
+        assert_eq!(
+            inode(started_as().expect("the kernel says it")).expect("there"),
+            inode(Path::new("/proc/self/exe")).expect("there")
+        );
+    }
 }

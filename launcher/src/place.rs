@@ -27,8 +27,8 @@ pub(crate) enum Habit {
 /// What has to be done at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// A new file of this mode appears under the name.
-    New { mode: u32, replaces: bool },
+    /// A new file of this mode, or of the mode that new files have, appears under the name.
+    New { mode: Option<u32>, replaces: bool },
     /// The bytes go into what is there, by opening it as any program would.
     Into,
 }
@@ -59,14 +59,14 @@ pub(crate) fn append(path: &OsStr, bytes: &[u8]) -> io::Result<()> {
 
 fn way(path: &Path, habit: Habit) -> io::Result<Way> {
     let fresh = Way::New {
-        mode: 0o666,
+        mode: None,
         replaces: true,
     };
     let there = match fs::lstat(path) {
         Ok(there) => there,
         Err(rustix::io::Errno::NOENT) => {
             return Ok(Way::New {
-                mode: 0o666,
+                mode: None,
                 replaces: false,
             });
         }
@@ -96,7 +96,7 @@ fn way(path: &Path, habit: Habit) -> io::Result<Way> {
     }
     let alone = !linked && target.st_nlink == 1;
     let keeping = Way::New {
-        mode: target.st_mode & 0o7777,
+        mode: Some(target.st_mode & 0o7777),
         replaces: true,
     };
     Ok(match habit {
@@ -108,14 +108,15 @@ fn way(path: &Path, habit: Habit) -> io::Result<Way> {
         // In place, so mode, owner and other names stay; a file with one name may as well be a new one of its mode.
         Habit::Unlink | Habit::Truncate => {
             fs::access(path, fs::Access::WRITE_OK)?;
-            let ours = target.st_uid == rustix::process::geteuid().as_raw();
+            let ours = target.st_uid == rustix::process::geteuid().as_raw()
+                && target.st_gid == rustix::process::getegid().as_raw();
             if alone && ours { keeping } else { Way::Into }
         }
     })
 }
 
 /// Makes the file whole before it has a name.
-fn appear(path: &Path, bytes: &[u8], mode: u32, replaces: bool) -> io::Result<()> {
+fn appear(path: &Path, bytes: &[u8], mode: Option<u32>, replaces: bool) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -132,44 +133,49 @@ fn appear(path: &Path, bytes: &[u8], mode: u32, replaces: bool) -> io::Result<()
         Err(_) => return appear_named(path, folder, bytes, mode),
     };
     fill(&nameless, bytes, mode)?;
-    let name = format!("/proc/self/fd/{}", nameless.as_raw_fd());
+    let source = format!("/proc/self/fd/{}", nameless.as_raw_fd());
+    let name = |to: &Path| fs::linkat(CWD, &source, CWD, to, AtFlags::SYMLINK_FOLLOW);
     if !replaces {
-        match fs::linkat(CWD, &name, CWD, path, AtFlags::SYMLINK_FOLLOW) {
+        match name(path) {
             Ok(()) => return Ok(()),
             // It has come to be meanwhile.
             Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
+            // No /proc, or a file system that gives nameless files no names.
+            Err(_) => return appear_named(path, folder, bytes, mode),
         }
     }
-    let partial = partial_name(path, folder);
-    os::remove_on_signal(&partial)?;
-    let renamed = fs::linkat(CWD, &name, CWD, &partial, AtFlags::SYMLINK_FOLLOW)
-        .and_then(|()| fs::rename(&partial, path))
-        .inspect_err(|_| {
-            let _ = fs::unlink(&partial);
-        });
-    os::leftover_gone();
-    Ok(renamed?)
+    replace(path, folder, |partial| Ok(name(partial)?))
+        .or_else(|_| appear_named(path, folder, bytes, mode))
 }
 
-fn appear_named(path: &Path, folder: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn appear_named(path: &Path, folder: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
+    replace(path, folder, |partial| {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).open(partial)?;
+        fill(&file, bytes, mode)
+    })
+}
+
+/// Has `make` make a file under a name of its own, which then becomes `path`.
+fn replace(
+    path: &Path,
+    folder: &Path,
+    make: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
     let partial = partial_name(path, folder);
-    os::remove_on_signal(&partial)?;
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&partial)
-        .and_then(|file| fill(&file, bytes, mode))
+    let _leftover = os::remove_on_signal(&partial)?;
+    make(&partial)
         .and_then(|()| Ok(fs::rename(&partial, path)?))
-        .inspect_err(|_| {
-            let _ = fs::unlink(&partial);
-        });
-    os::leftover_gone();
-    made
+        .inspect_err(|error| {
+            // What was there before us is somebody else's.
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                let _ = fs::unlink(&partial);
+            }
+        })
 }
 
-fn fill(mut file: &File, bytes: &[u8], mode: u32) -> io::Result<()> {
-    if mode != 0o666 {
+fn fill(mut file: &File, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
+    if let Some(mode) = mode {
         fs::fchmod(file, Mode::from_raw_mode(mode))?;
     }
     file.write_all(bytes)
@@ -244,7 +250,7 @@ mod tests {
             (Habit::Unlink, None, true),
             (Habit::Truncate, Some("full"), true),
             (Habit::Rename, Some("full"), false),
-            (Habit::Rename, None, true),
+            (Habit::Rename, None, false),
         ] {
             if let Some(text) = before {
                 std::fs::write(&target, text).expect("target");
@@ -258,7 +264,13 @@ mod tests {
                 .is_symlink();
             assert_eq!(is_link, stays, "{habit:?} with target {before:?}");
             std::fs::remove_file(&link).expect("removed");
-            std::fs::remove_file(&target).expect("removed");
+            // A link that was replaced leaves a missing target missing.
+            let removed = std::fs::remove_file(&target);
+            assert_eq!(
+                removed.is_ok(),
+                stays || before.is_some(),
+                "{habit:?} with target {before:?}"
+            );
         }
     }
 
@@ -267,10 +279,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = at(&folder, "a.s");
         std::fs::write(&path, "x").expect("file");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("mode");
-        place(&path, b"y", Habit::Truncate).expect("placed");
         let mode = |path: &OsStr| std::fs::metadata(path).expect("file").mode() & 0o777;
-        assert_eq!(mode(&path), 0o640, "truncating keeps the mode");
+        for kept in [0o640, 0o666] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(kept)).expect("mode");
+            place(&path, b"y", Habit::Truncate).expect("placed");
+            assert_eq!(mode(&path), kept, "truncating keeps the mode");
+        }
         place(&path, b"z", Habit::Unlink).expect("placed");
         let plain = at(&folder, "plain");
         std::fs::write(&plain, "").expect("file");

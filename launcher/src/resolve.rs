@@ -3,12 +3,13 @@
 //! Numbers need nothing.  Other names are asked from a child (`getent ahosts`, which does what every other program of
 //! this machine does) and remembered in `$DISTCC_DIR/addresses/` for a minute.
 
-use std::fs;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
+
+use crate::remember;
 
 /// How long an answer holds.
 const FRESH: Duration = Duration::from_secs(60);
@@ -48,9 +49,12 @@ fn file_for(folder: &Path, name: &str) -> Option<PathBuf> {
 
 /// What was remembered, and whether it still holds.
 fn recall(file: &Path) -> Option<(Vec<IpAddr>, bool)> {
-    let age = SystemTime::now().duration_since(fs::metadata(file).ok()?.modified().ok()?);
-    let text = fs::read_to_string(file).ok()?;
-    let addresses: Vec<IpAddr> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    let (text, found) = remember::read(file)?;
+    let age = SystemTime::now().duration_since(found.modified().ok()?);
+    let addresses: Vec<IpAddr> = String::from_utf8_lossy(&text)
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .collect();
     // A change time in the future is a clock that was set: ask again.
     (!addresses.is_empty()).then_some((addresses, age.is_ok_and(|age| age < FRESH)))
 }
@@ -60,14 +64,7 @@ fn keep(file: &Path, addresses: &[IpAddr]) {
         .iter()
         .map(|address| format!("{address}\n"))
         .collect();
-    let keep = || {
-        fs::create_dir_all(file.parent()?).ok()?;
-        let partial = file.with_extension(format!("{}~", std::process::id()));
-        fs::write(&partial, text).ok()?;
-        fs::rename(&partial, file).ok()
-    };
-    // Without it the next launcher asks again.
-    let _: Option<()> = keep();
+    remember::write(file, text.as_bytes());
 }
 
 fn ask(name: &str) -> io::Result<Vec<IpAddr>> {
@@ -118,6 +115,7 @@ fn read_ahosts(text: &[u8]) -> Vec<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn answers_are_read_in_order_and_once() {

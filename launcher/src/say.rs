@@ -3,7 +3,7 @@
 //! Called `distcc-launch` it is silent unless `DISTCC_VERBOSE` or `DISTCC_LOG` ask; called `distcc` it warns on standard
 //! error as scripts expect: `distcc[PID] ERROR: …`, `distcc[PID] Warning: …`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -33,7 +33,7 @@ enum Sink {
 pub(crate) struct Say {
     /// Called by stock's name?
     stock: bool,
-    level: Level,
+    level: Cell<Level>,
     sink: RefCell<Sink>,
 }
 
@@ -44,17 +44,16 @@ impl Say {
         let level = match (settings.verbose, named) {
             (true, _) => Level::Debug,
             (false, Some(_)) => Level::Info,
-            (false, None) if !stock => Level::Nothing,
-            (false, None) => Level::Warning,
+            (false, None) => usual(stock),
         };
         let sink = match (named, &settings.log, settings.uncached_err_fd) {
             (Some(path), ..) => Sink::Later(path.clone()),
-            (None, None, Some(fd)) if fd > 2 => duplicate(fd).map_or(Sink::Stderr, Sink::File),
+            (None, None, Some(fd)) if fd > 0 => duplicate(fd).map_or(Sink::Stderr, Sink::File),
             _ => Sink::Stderr,
         };
         Say {
             stock,
-            level,
+            level: Cell::new(level),
             sink: RefCell::new(sink),
         }
     }
@@ -84,7 +83,7 @@ impl Say {
 
     /// Opens the log now, so that a log which cannot be opened is told even by a run that says nothing.
     pub(crate) fn open(&self) {
-        if self.level == Level::Nothing {
+        if self.level.get() == Level::Nothing {
             return;
         }
         let mut sink = self.sink.borrow_mut();
@@ -98,6 +97,11 @@ impl Say {
                     std::process::id()
                 );
                 *sink = Sink::Stderr;
+                // What was meant for a file is too much for a build's standard error.
+                let level = self.level.get();
+                if level < Level::Debug {
+                    self.level.set(level.min(usual(self.stock)));
+                }
                 // Nowhere is left to complain of a standard error that cannot be written.
                 let _ = io::stderr().write_all(text.as_bytes());
             }
@@ -106,7 +110,7 @@ impl Say {
 
     #[inline]
     fn line(&self, level: Level, severity: &str, text: fmt::Arguments<'_>) {
-        if level <= self.level {
+        if level <= self.level.get() {
             self.write(severity, text);
         }
     }
@@ -126,6 +130,15 @@ impl Say {
         };
         // A full disk or a closed pipe under the log is no reason to fail a compile.
         drop(written);
+    }
+}
+
+/// What is told where nothing asks for more.
+fn usual(stock: bool) -> Level {
+    if stock {
+        Level::Warning
+    } else {
+        Level::Nothing
     }
 }
 

@@ -4,10 +4,13 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use compiler::Manner;
 use compiler::classify::SEARCH_VARIABLES;
+use compiler::diagnostics::Charset;
 
 /// How deep in launchers we are; children get one more.  Stock distcc counts in the same variable.
 pub(crate) const LEVEL: &str = "_DISTCC_SAFEGUARD";
@@ -26,11 +29,15 @@ pub(crate) struct Settings {
     pub skip_local_retry: bool,
     /// `DISTCC_BACKOFF_PERIOD` in seconds, when set.
     pub backoff: Option<u64>,
-    /// `DISTCC_IO_TIMEOUT`: the longest wait for one read or write.
+    /// `DISTCC_IO_TIMEOUT`: the longest wait for one read or write; for a value that means none, stock's default and what is
+    /// wrong with it.
     pub io_timeout: Duration,
+    pub bad_io_timeout: Option<BadSetting>,
     pub verbose: bool,
     /// `DISTCC_LOG`; set but empty means standard error.
     pub log: Option<OsString>,
+    /// May ssh speak on standard error?  As with our own words, where somebody asked for them or we are called `distcc`.
+    pub ssh_speaks: bool,
     /// `UNCACHED_ERR_FD`: where ccache keeps the real standard error.
     pub uncached_err_fd: Option<i32>,
     /// `DISTCC_SSH`, split at blanks.
@@ -39,8 +46,16 @@ pub(crate) struct Settings {
     pub no_rewrite_cross: bool,
     /// `DISTCC_LAUNCH_JOURNAL`.
     pub journal: Option<PathBuf>,
+    /// `DISTCC_LAUNCH_PREPROCESS`: the only manner of preprocessing to use, where a daemon and a command allow it.
+    pub preprocess: Option<Manner>,
+    /// `DISTCC_LAUNCH_DIAGNOSTICS=exact`: a job that printed something is compiled here again.
+    pub exact_diagnostics: bool,
+    /// Is a variable set that changes how gcc prints its messages?
+    pub shapes_messages: bool,
     /// `DISTCC_LAUNCH_CC`: the compiler when the command names none.
     pub cc: OsString,
+    /// `PWD`: what compilers call the working folder, if it is that.
+    pub pwd: Option<PathBuf>,
     /// `DEPENDENCIES_OUTPUT`, `SUNPRO_DEPENDENCIES`: the compiler's own variables for dependency files.
     pub dependencies_output: Option<OsString>,
     pub sunpro_dependencies: bool,
@@ -51,8 +66,8 @@ pub(crate) struct Settings {
     pub path: OsString,
 }
 
-/// A variable whose value stops us, as it stops stock.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+/// A variable whose value stops stock, and us when called by stock's name, before anything is sent.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{name} is {value:?}; it must be a whole number of seconds above 0")]
 pub(crate) struct BadSetting {
     pub name: &'static str,
@@ -60,11 +75,11 @@ pub(crate) struct BadSetting {
 }
 
 impl Settings {
-    /// Reads them all; with them, what stock would end for.  We go on as if it were not set, unless called as stock.
-    pub(crate) fn read() -> (Settings, Result<(), BadSetting>) {
-        let (io_timeout, verdict) = match io_timeout(env::var_os("DISTCC_IO_TIMEOUT")) {
-            Ok(limit) => (limit, Ok(())),
-            Err(bad) => (IO_TIMEOUT, Err(bad)),
+    /// Reads them all.
+    pub(crate) fn read() -> Settings {
+        let (io_timeout, bad_io_timeout) = match io_timeout(env::var_os("DISTCC_IO_TIMEOUT")) {
+            Ok(limit) => (limit, None),
+            Err(bad) => (IO_TIMEOUT, Some(bad)),
         };
         let home = env::var_os("HOME")
             .filter(|home| !home.is_empty())
@@ -73,7 +88,7 @@ impl Settings {
             .filter(|dir| !dir.is_empty())
             .map(PathBuf::from)
             .or_else(|| home.as_ref().map(|home| home.join(".distcc")));
-        let settings = Settings {
+        Settings {
             hosts: env::var_os("DISTCC_HOSTS"),
             folder,
             home,
@@ -81,17 +96,30 @@ impl Settings {
             skip_local_retry: env::var_os("DISTCC_SKIP_LOCAL_RETRY").is_some(),
             backoff: number("DISTCC_BACKOFF_PERIOD"),
             io_timeout,
+            bad_io_timeout,
             verbose: boolean("DISTCC_VERBOSE", false),
             log: env::var_os("DISTCC_LOG"),
+            ssh_speaks: boolean("DISTCC_VERBOSE", false)
+                || env::var_os("DISTCC_LOG").is_some_and(|log| !log.is_empty()),
             uncached_err_fd: number("UNCACHED_ERR_FD"),
             ssh: env::var_os("DISTCC_SSH"),
             no_rewrite_cross: env::var_os("DISTCC_NO_REWRITE_CROSS").is_some(),
             journal: env::var_os("DISTCC_LAUNCH_JOURNAL")
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
+            preprocess: env::var_os("DISTCC_LAUNCH_PREPROCESS")
+                .and_then(|name| Manner::from_name(name.as_bytes())),
+            exact_diagnostics: env::var_os("DISTCC_LAUNCH_DIAGNOSTICS")
+                .is_some_and(|value| value == "exact"),
+            shapes_messages: ["GCC_COLORS", "GCC_EXTRA_DIAGNOSTIC_OUTPUT"]
+                .iter()
+                .any(|name| env::var_os(name).is_some()),
             cc: env::var_os("DISTCC_LAUNCH_CC")
                 .filter(|cc| !cc.is_empty())
                 .unwrap_or_else(|| "cc".into()),
+            pwd: env::var_os("PWD")
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute()),
             dependencies_output: env::var_os("DEPENDENCIES_OUTPUT"),
             sunpro_dependencies: env::var_os("SUNPRO_DEPENDENCIES").is_some(),
             search_environment: SEARCH_VARIABLES
@@ -99,8 +127,12 @@ impl Settings {
                 .any(|name| env::var_os(name).is_some()),
             level: number(LEVEL).unwrap_or(0),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
-        };
-        (settings, verdict)
+        }
+    }
+
+    /// How messages are printed here; read only when there are some.
+    pub(crate) fn charset() -> Charset {
+        Charset::of(|name| env::var_os(name).map(OsString::into_vec))
     }
 
     /// Where the journal lies, unless there is no place for one.
@@ -134,11 +166,11 @@ fn io_timeout(value: Option<OsString>) -> Result<Duration, BadSetting> {
     let Some(value) = value else {
         return Ok(IO_TIMEOUT);
     };
-    match value
-        .to_str()
-        .and_then(|text| text.trim().parse::<u64>().ok())
-    {
-        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+    // As C's atoi: what follows the digits is not looked at.
+    let digits = value.to_str().unwrap_or_default().trim_start();
+    let digits = digits.split(|c: char| !c.is_ascii_digit()).next();
+    match digits.unwrap_or_default().parse::<u64>() {
+        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
         _ => Err(BadSetting {
             name: "DISTCC_IO_TIMEOUT",
             value,
@@ -153,7 +185,10 @@ mod tests {
     #[test]
     fn a_wait_of_nothing_is_refused() {
         assert_eq!(io_timeout(None), Ok(Duration::from_secs(300)));
-        assert_eq!(io_timeout(Some("7".into())), Ok(Duration::from_secs(7)));
+        for seven in ["7", " 7", "7s"] {
+            let limit = io_timeout(Some(seven.into()));
+            assert_eq!(limit, Ok(Duration::from_secs(7)), "{seven}");
+        }
         for bad in ["0", "-1", "soon", ""] {
             assert!(io_timeout(Some(bad.into())).is_err(), "{bad}");
         }

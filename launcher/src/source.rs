@@ -1,4 +1,4 @@
-//! The source of a job as it travels in plain mode: preprocessed here, once, however many hosts are tried.
+//! The source of a job as it travels in plain mode: preprocessed here, once for a manner, however many hosts are tried.
 //!
 //! The preprocessor writes into memory files: its text, its messages and the dependency file.  Nothing lands in the file system
 //! before the whole job is known to be good.
@@ -8,14 +8,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
-use compiler::{Family, Job};
-use rustix::fs::MemfdFlags;
+use compiler::{Family, Job, Manner};
+use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::io::FdFlags;
 
 use crate::find::Program;
-use crate::os::{self, Ending, Mapped};
+use crate::os::{self, Ending, Group, Mapped};
 
 /// What went wrong before anything was sent.
 #[derive(Debug, thiserror::Error)]
@@ -77,13 +77,14 @@ enum State {
         _ending: Ending,
     },
     Done,
-    Failed,
+    Failed(ExitStatus),
 }
 
 impl Source {
     /// Starts the preprocessor for `job`, or opens the source if it goes as it is.
     pub(crate) fn start(
         job: &Job<'_>,
+        manner: Manner,
         program: &Program,
         dependencies_output: Option<&OsStr>,
     ) -> Result<Source, SourceError> {
@@ -105,13 +106,13 @@ impl Source {
         };
         let mut redirected_output = None;
         let mut args = match &depfile {
-            None => job.preprocess_args(),
+            None => job.preprocess_args_for(manner, None),
             Some((file, wanted)) if wanted.appended => {
                 let value = redirected(dependencies_output.unwrap_or_default(), &name_of(file));
                 redirected_output = Some(value);
-                job.preprocess_args()
+                job.preprocess_args_for(manner, None)
             }
-            Some((file, _)) => job.preprocess_args_with(name_of(file).as_ref()),
+            Some((file, _)) => job.preprocess_args_for(manner, Some(name_of(file).as_ref())),
         }
         .unwrap_or_default();
         if job.family() == Family::Gcc {
@@ -164,23 +165,42 @@ impl Source {
             self.state = if ended.success() {
                 State::Done
             } else {
-                State::Failed
+                State::Failed(ended)
             };
         }
         match self.state {
-            State::Failed => Err(SourceError::Failed),
+            State::Failed(_) => Err(SourceError::Failed),
             _ => Ok(()),
         }
     }
 
-    /// All of the text, and the file that holds it.
-    pub(crate) fn text(&mut self) -> Result<(Text, &File), SourceError> {
+    /// How the preprocessor ended, if that was in failure.
+    pub(crate) fn failure(&self) -> Option<ExitStatus> {
+        match self.state {
+            State::Failed(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// All of the text.
+    pub(crate) fn text(&mut self) -> Result<Text, SourceError> {
         let read = match self.said {
             Some(_) => Mapped::of(&self.text).map(Text::Mapped),
             // The user's own file may change under a mapping.
             None => content(Some(&mut self.text)).map(Text::Read),
         };
-        Ok((read.map_err(SourceError::Read)?, &self.text))
+        read.map_err(SourceError::Read)
+    }
+
+    /// The file that holds the text.
+    pub(crate) fn file(&self) -> &File {
+        &self.text
+    }
+
+    /// Has the preprocessor said anything?
+    pub(crate) fn complained(&self) -> bool {
+        let length = |file: &File| file.metadata().map_or(0, |data| data.len());
+        self.said.as_ref().is_some_and(|said| length(said) > 0)
     }
 
     /// What the preprocessor said on standard error.
@@ -211,13 +231,12 @@ impl Call {
             .args(&self.args)
             .stdin(Stdio::null())
             .stdout(OwnedFd::from(out.0))
-            .stderr(OwnedFd::from(out.1))
-            .process_group(0);
-        let child = command.spawn().map_err(|source| SourceError::Start {
-            program: self.program.path.clone(),
-            source,
-        })?;
-        let ending = os::end_with_us(child.id());
+            .stderr(OwnedFd::from(out.1));
+        let (child, ending) =
+            os::start(&mut command, Group::Own).map_err(|source| SourceError::Start {
+                program: self.program.path.clone(),
+                source,
+            })?;
         Ok(State::Running {
             child,
             _ending: ending,
@@ -258,10 +277,20 @@ fn content(file: Option<&mut File>) -> io::Result<Vec<u8>> {
 
 /// A file in memory; closed on exec.
 fn memory(name: &str) -> io::Result<File> {
-    Ok(File::from(rustix::fs::memfd_create(
-        name,
-        MemfdFlags::CLOEXEC,
-    )?))
+    match rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC) {
+        Ok(fd) => Ok(fd.into()),
+        // A sandbox or a setting (vm.memfd_noexec) may forbid them.
+        Err(error) => nameless().ok_or_else(|| error.into()),
+    }
+}
+
+/// A file without a name, most likely in memory too.
+fn nameless() -> Option<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    ["/dev/shm", "/tmp", "/var/tmp"]
+        .into_iter()
+        .find_map(|folder| rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR).ok())
+        .map(File::from)
 }
 
 /// A file in memory that a child can open by [`name_of`].
@@ -288,6 +317,16 @@ fn redirected(value: &OsStr, name: &str) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nameless_file_does_what_a_memory_file_does() {
+        use std::io::Write as _;
+        let mut file = nameless().expect("one of the folders is there");
+        file.write_all(b"text").expect("written");
+        assert_eq!(&*Mapped::of(&file).expect("mapped"), b"text");
+        std::fs::write(name_of(&file), b"deps").expect("opened again by its name");
+        assert_eq!(content(Some(&mut file)).expect("read"), b"deps");
+    }
 
     #[test]
     fn the_dependency_file_goes_to_memory_first() {

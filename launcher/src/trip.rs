@@ -1,9 +1,10 @@
 //! A job on its way from host to host, until one of them or this machine has done it.
 
 use std::io::{self, Write};
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant, SystemTime};
 
-use compiler::{Job, Work};
+use compiler::Job;
 use hosts::{Dislikes, Folder, Host, HostList, Monitor, NoHosts, NoSlot, Patience, Period};
 use hosts::{ProbeGuard, Slot, Slots, Transport, Try};
 use protocol::WaitStatus;
@@ -12,13 +13,15 @@ use crate::about::About;
 use crate::accept::{Printed, Rejection, accept};
 use crate::dispatch::{Dispatch, Stop};
 use crate::driver::{Command, host_list};
+use crate::fallback::{EXIT_NO_HOSTS, fall_back, forbidden, refuse};
 use crate::here::Why;
 use crate::journal::{Attempt, End, Entry};
 use crate::os;
 use crate::say::chain;
+use crate::source::Source;
 
-/// Exit code when there was no host and this machine was not allowed: stock's.
-const EXIT_NO_HOSTS: i32 = 116;
+/// Exit code for a variable that means nothing: stock's.
+const EXIT_BAD_ARGUMENTS: i32 = 101;
 /// Exit code of a daemon that has no such compiler: stock's.
 const EXIT_COMPILER_MISSING: u8 = 110;
 
@@ -45,16 +48,7 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         Err(why) => return refuse(command, job, &mut entry, why),
     };
     os::undo_on_signals();
-    let dispatch = Dispatch {
-        command,
-        about,
-        job,
-        list: &list,
-        source: None,
-        cpp_slot: None,
-        sent: 0,
-        received: 0,
-    };
+    let dispatch = Dispatch::new(command, about, job, &list);
     let period = match command.settings.backoff {
         Some(seconds) => Period::Fixed(Duration::from_secs(seconds)),
         None => Period::Growing,
@@ -66,10 +60,11 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         entry: &mut entry,
         tried: vec![false; list.hosts.len()],
         failure: None,
+        refused: None,
     };
     match trip.run() {
         Arrival::Done(code) => code,
-        Arrival::Here(why, slot) if why == Why::LocalhostListed || command.settings.fallback => {
+        Arrival::Here(why, slot) if why.is_verdict() || command.settings.fallback => {
             // Ends a preprocessor that is still at work: after `exec` nobody would.
             drop(trip);
             fall_back(command, job, entry, why, slot)
@@ -100,49 +95,6 @@ fn places(command: &Command<'_>) -> Result<(HostList, Folder), Why> {
     Ok((list.0, Folder::at(folder)))
 }
 
-/// Becomes the local compiler.
-fn fall_back(
-    command: &Command<'_>,
-    job: &Job<'_>,
-    mut entry: Entry,
-    why: Why,
-    slot: Option<Slot>,
-) -> i32 {
-    let (say, source) = (command.say, job.source().display());
-    let host = entry
-        .attempts
-        .last()
-        .map_or("a host", |attempt| &attempt.host);
-    match why {
-        Why::NoFile => say.info(format_args!("{source} is no regular file; compiling here")),
-        Why::LocalhostListed => say.info(format_args!("compile {source} on localhost")),
-        Why::FailedThere => say.info(format_args!(
-            "compile {source} on {host} failed; compiling it here to be sure"
-        )),
-        _ => say.warn(format_args!(
-            "failed to distribute {source} to {host}, running locally instead ({})",
-            why.code()
-        )),
-    }
-    entry.fell_back = why.fell_back();
-    command.here().run(entry, why.code(), Work::Compile, slot)
-}
-
-/// The job may not run here, and there is nothing that came back: says so and gives the exit code.
-fn refuse(command: &Command<'_>, job: &Job<'_>, entry: &mut Entry, why: Why) -> i32 {
-    command.say.error(format_args!(
-        "failed to distribute {} ({}), and DISTCC_FALLBACK=0 forbids running it here",
-        job.source().display(),
-        why.code()
-    ));
-    entry.reason = Some(why.code());
-    entry.fell_back = false;
-    if let Some(path) = command.settings.journal_path() {
-        entry.write(&path, End::Status(EXIT_NO_HOSTS));
-    }
-    EXIT_NO_HOSTS
-}
-
 struct Trip<'a> {
     dispatch: Dispatch<'a>,
     dislikes: Dislikes,
@@ -152,26 +104,26 @@ struct Trip<'a> {
     tried: Vec<bool>,
     /// What a compile that failed elsewhere left, for when it may not be repeated here.
     failure: Option<(WaitStatus, Printed)>,
+    /// Why a host did not take the job that another might have taken.
+    refused: Option<Why>,
 }
 
 impl Trip<'_> {
     fn run(&mut self) -> Arrival {
         let list = self.dispatch.list;
+        let Command { say, settings, .. } = self.dispatch.command;
         loop {
-            let Some((slot, index, probe)) = self.take_slot() else {
-                let untried = self.entry.attempts.is_empty();
-                return Arrival::Here(
-                    if untried {
-                        Why::HostsAvoided
-                    } else {
-                        Why::HostsFailed
-                    },
-                    None,
-                );
+            let (slot, index, probe) = match self.take_slot() {
+                Ok(taken) => taken,
+                Err(why) => return Arrival::Here(self.refused.unwrap_or(why), None),
             };
             let host = &list.hosts[index];
             if host.transport == Transport::Local {
                 return Arrival::Here(Why::LocalhostListed, Some(slot));
+            }
+            if let (true, Some(bad)) = (say.is_stock(), &settings.bad_io_timeout) {
+                say.error(format_args!("{bad}"));
+                return Arrival::Done(EXIT_BAD_ARGUMENTS);
             }
             let arrived = self.compile_on(host, &slot);
             drop(probe);
@@ -181,8 +133,8 @@ impl Trip<'_> {
         }
     }
 
-    /// Waits for a slot of a host worth a try; `None` when none is left.
-    fn take_slot(&mut self) -> Option<(Slot, usize, Option<ProbeGuard>)> {
+    /// Waits for a slot of a host worth a try; else why there is none.
+    fn take_slot(&mut self) -> Result<(Slot, usize, Option<ProbeGuard>), Why> {
         let list = self.dispatch.list;
         let asked = Instant::now();
         let taken = loop {
@@ -200,13 +152,16 @@ impl Trip<'_> {
             let slot = match Slots::new(self.folder).take_remote(&hosts, &waiting) {
                 Ok(slot) => slot,
                 Err(NoSlot::Busy) => continue,
-                Err(NoSlot::NoHost) => break None,
+                Err(NoSlot::NoHost) if self.entry.attempts.is_empty() => {
+                    break Err(Why::HostsAvoided);
+                }
+                Err(NoSlot::NoHost) => break Err(Why::HostsFailed),
                 Err(NoSlot::Folder(error)) => {
                     self.dispatch
                         .command
                         .say
-                        .warn(format_args!("{error}; can't distribute work"));
-                    break None;
+                        .warn(format_args!("{}; can't distribute work", chain(&error)));
+                    break Err(Why::NoFolder);
                 }
             };
             let (index, probe) = candidates.swap_remove(slot.host_index());
@@ -215,7 +170,7 @@ impl Trip<'_> {
                 continue;
             }
             self.tried[index] = true;
-            break Some((slot, index, probe));
+            break Ok((slot, index, probe));
         };
         self.entry.queue_ms += asked.elapsed().as_secs_f64() * 1e3;
         taken
@@ -260,30 +215,59 @@ impl Trip<'_> {
         (self.entry.sent, self.entry.received) = (self.dispatch.sent, self.dispatch.received);
         let arrival = match result {
             Err(Stop::Wire(error)) => return self.blame(host, error.code(), &error),
-            Err(Stop::Here(why)) => Arrival::Here(why, None),
-            Ok(outcome) => {
-                let Dispatch {
-                    job, about, source, ..
-                } = &mut self.dispatch;
-                match accept(job, about, source.as_mut(), outcome) {
-                    Ok(printed) => {
-                        self.dislikes.worked(host);
-                        Arrival::Done(self.finish(host, &printed, 0))
-                    }
-                    Err(error @ Rejection::Broken(_)) => {
-                        return self.blame(host, "protocol", &error);
-                    }
-                    Err(rejection) => {
-                        self.dislikes.worked(host);
-                        self.turn_down(host, rejection)
-                    }
-                }
+            Err(Stop::Here(why @ Why::PreprocessorFailed)) if self.is_final(self.cpp_code()) => {
+                print(&Printed {
+                    stdout: Vec::new(),
+                    stderr: self.said(),
+                });
+                self.entry.reason = Some(why.code());
+                self.note(self.cpp_code());
+                Arrival::Done(self.cpp_code())
             }
+            Err(Stop::Here(why)) => Arrival::Here(why, None),
+            Err(Stop::Trap(trap)) => Arrival::Here(Why::Trapped(trap), None),
+            Err(Stop::Unfit) => {
+                self.unfit(host);
+                self.note_error("other-compiler-there");
+                return None;
+            }
+            Err(Stop::NotThere(why)) => {
+                self.note_error(why.code());
+                self.refused = Some(why);
+                return None;
+            }
+            Ok(outcome) => match accept(&mut self.dispatch, outcome) {
+                Ok(printed) => {
+                    self.dislikes.worked(host);
+                    Arrival::Done(self.finish(host, &printed, 0))
+                }
+                Err(error @ Rejection::Broken(_)) => {
+                    return self.blame(host, "protocol", &error);
+                }
+                Err(rejection) => {
+                    self.dislikes.worked(host);
+                    self.turn_down(host, rejection)
+                }
+            },
         };
-        if let (Arrival::Here(why, _), Some(attempt)) = (&arrival, self.entry.attempts.last_mut()) {
-            attempt.error = Some(why.code());
+        if let Arrival::Here(why, _) = &arrival {
+            self.note_error(why.code());
         }
         Some(arrival)
+    }
+
+    /// What the preprocessor printed.
+    fn said(&mut self) -> Vec<u8> {
+        let source = self.dispatch.source.as_mut();
+        let said = source.and_then(|source| source.said().ok());
+        said.unwrap_or_default()
+    }
+
+    /// Why the try that was just made gave no result.
+    fn note_error(&mut self, code: &'static str) {
+        if let Some(attempt) = self.entry.attempts.last_mut() {
+            attempt.error = Some(code);
+        }
     }
 
     /// The host did not do its part: it is avoided for a while, and the next one is asked.
@@ -293,9 +277,7 @@ impl Trip<'_> {
         code: &'static str,
         error: &dyn std::error::Error,
     ) -> Option<Arrival> {
-        if let Some(attempt) = self.entry.attempts.last_mut() {
-            attempt.error = Some(code);
-        }
+        self.note_error(code);
         let say = self.dispatch.command.say;
         say.info(format_args!("{}", chain(error)));
         if let Err(error) = self.dislikes.failed(host, SystemTime::now()) {
@@ -304,28 +286,32 @@ impl Trip<'_> {
         None
     }
 
+    /// The host is no good for jobs of this compiler for a while.
+    fn unfit(&self, host: &Host) {
+        let id = self.dispatch.about.id();
+        if let Err(error) = self.dislikes.unfit(host, &id, SystemTime::now()) {
+            let say = self.dispatch.command.say;
+            say.info(format_args!("{}", chain(&error)));
+        }
+    }
+
     fn turn_down(&mut self, host: &Host, rejection: Rejection) -> Arrival {
         let say = self.dispatch.command.say;
         say.info(format_args!("{}: {}", host.name(), chain(&rejection)));
-        let unfit = || {
-            drop(
-                self.dislikes
-                    .unfit(host, &self.dispatch.about.id(), SystemTime::now()),
-            )
-        };
         let why = match rejection {
             Rejection::Misfit(misfit) => {
                 say.warn(format_args!("{}: {misfit}", host.name()));
-                unfit();
+                self.unfit(host);
                 Why::Misfit(misfit.code())
             }
             Rejection::Broken(_) => Why::HostsFailed,
+            Rejection::Printed => Why::Printed,
             Rejection::Place(_) => Why::CannotPlace,
             Rejection::Failed { status, printed } => {
                 if status.exit_code() == Some(EXIT_COMPILER_MISSING) {
-                    unfit();
+                    self.unfit(host);
                 }
-                if self.dispatch.command.settings.skip_local_retry && status.exit_code().is_some() {
+                if status.exit_code().is_some() && self.is_final(exit_code(status)) {
                     return Arrival::Done(self.finish(host, &printed, exit_code(status)));
                 }
                 let why = if status.exit_code().is_some() {
@@ -350,7 +336,7 @@ impl Trip<'_> {
                 host.name()
             ));
         }
-        self.print(printed);
+        print(printed);
         self.entry.host = Some(host.name());
         self.entry.mode = Some("plain");
         self.note(code);
@@ -359,20 +345,18 @@ impl Trip<'_> {
 
     /// The job could not be done elsewhere and may not be done here.
     fn give_up(&mut self, why: Why) -> i32 {
-        let source = self.dispatch.job.source().display();
-        let say = self.dispatch.command.say;
-        say.error(format_args!(
-            "failed to distribute {source} ({}), and DISTCC_FALLBACK=0 forbids running it here",
-            why.code()
-        ));
+        forbidden(self.dispatch.command, self.dispatch.job, why);
         let code = match self.failure.take() {
             Some((status, printed)) => {
-                self.print(&printed);
+                print(&printed);
                 exit_code(status)
             }
             None if why == Why::PreprocessorFailed => {
-                self.print(&Printed::default());
-                1
+                print(&Printed {
+                    stdout: Vec::new(),
+                    stderr: self.said(),
+                });
+                self.cpp_code()
             }
             None => EXIT_NO_HOSTS,
         };
@@ -382,29 +366,34 @@ impl Trip<'_> {
         code
     }
 
+    /// Is a compile that failed with `code` not to be repeated here?
+    fn is_final(&self, code: i32) -> bool {
+        self.dispatch.command.settings.skip_local_retry && code < 128
+    }
+
+    /// The exit code of a preprocessor that failed, as a shell would give it.
+    fn cpp_code(&self) -> i32 {
+        let source = self.dispatch.source.as_ref();
+        source.and_then(Source::failure).map_or(1, |status| {
+            status
+                .code()
+                .unwrap_or(128 + status.signal().unwrap_or_default())
+        })
+    }
+
     fn note(&self, code: i32) {
         if let Some(path) = self.dispatch.command.settings.journal_path() {
             self.entry.write(&path, End::Status(code));
         }
     }
+}
 
-    /// Prints the preprocessor's messages and then the compiler's.
-    fn print(&mut self, printed: &Printed) {
-        let said = self
-            .dispatch
-            .source
-            .as_mut()
-            .and_then(|source| source.said().ok())
-            .unwrap_or_default();
-        // A closed stdout or stderr is the reader's choice; the compile itself went as it went.
-        let said = compiler::messages::without_repeats(&said, &printed.stderr).concat();
-        let _ = io::stderr()
-            .write_all(&said)
-            .and_then(|()| io::stderr().write_all(&printed.stderr));
-        let _ = io::stdout()
-            .write_all(&printed.stdout)
-            .and_then(|()| io::stdout().flush());
-    }
+fn print(printed: &Printed) {
+    // A closed stdout or stderr is the reader's choice; the compile itself went as it went.
+    let _ = io::stderr().write_all(&printed.stderr);
+    let _ = io::stdout()
+        .write_all(&printed.stdout)
+        .and_then(|()| io::stdout().flush());
 }
 
 /// A wait status as a shell would give it.

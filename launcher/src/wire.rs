@@ -7,14 +7,13 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hosts::list::{Host, Transport};
 use protocol::{Limits, Outcome, OutcomeDecoder, Progress, ProtocolError, Version, token};
 
-use crate::os::{self, Ending};
+use crate::os::{self, Ending, Group};
 use crate::resolve;
 use crate::settings::Settings;
 
@@ -215,6 +214,24 @@ impl Link {
         }
     }
 
+    /// One read that waits for `patience` at most, for conversations that are no job.
+    pub(crate) fn read_within(
+        &mut self,
+        space: &mut [u8],
+        patience: Duration,
+    ) -> io::Result<usize> {
+        if patience.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match &self.stream {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(patience)),
+            Stream::Program { stream, .. } => stream.set_read_timeout(Some(patience)),
+        }?;
+        let count = self.read(space)?;
+        self.received += count as u64;
+        Ok(count)
+    }
+
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.read(space),
@@ -266,12 +283,8 @@ impl Drop for Stream {
     fn drop(&mut self) {
         if let Stream::Program { stream, child, .. } = self {
             let _ = stream.shutdown(std::net::Shutdown::Both);
-            if let Some(group) = i32::try_from(child.id())
-                .ok()
-                .and_then(rustix::process::Pid::from_raw)
-            {
-                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
-            }
+            let ssh = rustix::process::Pid::from_child(child);
+            let _ = rustix::process::kill_process(ssh, rustix::process::Signal::TERM);
             let _ = child.wait();
         }
     }
@@ -355,12 +368,14 @@ fn transport(
     ]);
     ssh.stdin(Stdio::from(theirs.try_clone().map_err(failed)?))
         .stdout(Stdio::from(theirs));
+    if !settings.ssh_speaks {
+        ssh.stderr(Stdio::null());
+    }
     ours.set_read_timeout(Some(settings.io_timeout.min(PULSE)))
         .map_err(failed)?;
     ours.set_write_timeout(Some(settings.io_timeout))
         .map_err(failed)?;
-    let child = ssh.process_group(0).spawn().map_err(failed)?;
-    let ending = os::end_with_us(child.id());
+    let (child, ending) = os::start(&mut ssh, Group::Ours).map_err(failed)?;
     Ok(Stream::Program {
         stream: ours,
         child,

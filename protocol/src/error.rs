@@ -38,6 +38,9 @@ pub enum ProtocolError {
     /// `DOTO` holds something although `STAT` tells of a failure.
     #[error("an object of {len} bytes comes with the status {:#x} of a failed compile", status.0)]
     ObjectOfFailure { status: WaitStatus, len: u32 },
+    /// A hello without the line in which its sender names itself.
+    #[error("a hello that does not say whose it is")]
+    Nameless,
     #[error("a compressed body is damaged")]
     Lzo(#[from] lzo::Error),
     /// The peer stopped sending before the end.

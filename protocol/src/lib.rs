@@ -30,6 +30,7 @@
 
 pub mod body;
 mod error;
+pub mod hello;
 pub mod include_talk;
 mod intake;
 pub mod limits;
@@ -43,6 +44,7 @@ mod words;
 
 pub use body::{Body, Coding};
 pub use error::{During, ProtocolError};
+pub use hello::{Hello, HelloDecoder, Opening, OpeningDecoder};
 pub use intake::Progress;
 pub use limits::{Limit, Limits};
 pub use outcome::{Outcome, OutcomeDecoder};

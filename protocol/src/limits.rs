@@ -30,6 +30,8 @@ pub struct Limits {
     pub max_output: u32,
     /// The depfile.
     pub max_depfile: u32,
+    /// The text of a hello.
+    pub max_hello: u32,
 }
 
 /// More than any compile command has; linking, which has more, is never sent.
@@ -57,6 +59,8 @@ pub const MAX_OBJECT: u32 = 1 << 30;
 pub const MAX_OUTPUT: u32 = 16 << 20;
 /// `MAX_FILES` names of ordinary length.
 pub const MAX_DEPFILE: u32 = 16 << 20;
+/// Some lines.
+pub const MAX_HELLO: u32 = 64 << 10;
 
 impl Limits {
     /// For requests, which may come from a stranger.
@@ -74,6 +78,7 @@ impl Limits {
             max_object: MAX_OBJECT,
             max_output: MAX_OUTPUT,
             max_depfile: MAX_DEPFILE,
+            max_hello: MAX_HELLO,
         }
     }
 
@@ -83,6 +88,8 @@ impl Limits {
             max_object: i32::MAX as u32,
             max_unpacked: i32::MAX as usize,
             max_ratio: 4 * MAX_RATIO,
+            // A line for each name of each compiler.
+            max_hello: 4 * MAX_HELLO,
             ..Limits::for_daemon()
         }
     }
@@ -109,6 +116,7 @@ pub enum Limit {
     Object,
     Output,
     Depfile,
+    Hello,
 }
 
 impl std::fmt::Display for Limit {
@@ -124,6 +132,7 @@ impl std::fmt::Display for Limit {
             Limit::Object => "bytes of an object",
             Limit::Output => "bytes of compiler messages",
             Limit::Depfile => "bytes of a depfile",
+            Limit::Hello => "bytes of a hello",
         })
     }
 }

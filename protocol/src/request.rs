@@ -1,8 +1,9 @@
 //! Requests: what a client asks of a daemon.
 //!
 //! ```text
-//! 1, 2:  DIST      ARGC ARGV*  DOTI
-//! 3:     DIST CDIR ARGC ARGV*  NFIL (NAME (FILE | LINK))*
+//! 1, 2:    DIST      ARGC ARGV*  DOTI
+//! 3:       DIST CDIR ARGC ARGV*  NFIL (NAME (FILE | LINK))*
+//! launch:  DIST CDIR ARGC ARGV*  DOTI
 //! ```
 
 mod decoder;
@@ -15,13 +16,14 @@ use crate::{
     token::{self, tag},
 };
 
+pub(crate) use decoder::Order;
 pub use decoder::RequestDecoder;
 
 /// One job, as it goes over the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     pub version: Version,
-    /// The client's working directory; always and only in version 3.
+    /// The client's working directory; always and only in version 3 and in launch jobs.
     pub cwd: Option<Vec<u8>>,
     /// The compiler and its arguments; not empty.
     pub argv: Vec<Vec<u8>>,
@@ -39,7 +41,7 @@ pub struct RequestHead {
 /// What is to be compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Versions 1 and 2.
+    /// Versions 1 and 2, and launch jobs, whose text keeps its directives.
     Preprocessed(Body),
     /// Version 3.
     Closure(Vec<Entry>),
@@ -102,7 +104,7 @@ impl Request {
 
 /// The bytes of `DIST [CDIR] ARGC ARGV*`, which a client can send while its preprocessor is at work.
 ///
-/// `cwd` must be there for version 3, and must not for 1 and 2.
+/// `cwd` must be there for version 3 and launch jobs, and must not for 1 and 2.
 pub fn encode_head<'a>(
     version: Version,
     cwd: Option<&[u8]>,
@@ -114,12 +116,12 @@ pub fn encode_head<'a>(
     }
     .encode()
     .to_vec();
-    match (version, cwd) {
-        (Version::Pump, Some(cwd)) => append_word(&mut bytes, tag::CDIR, cwd)?,
-        (Version::Plain | Version::Lzo, None) => {}
+    match cwd {
+        Some(cwd) if version.has_cwd() => append_word(&mut bytes, tag::CDIR, cwd)?,
+        None if !version.has_cwd() => {}
         _ => {
             return Err(ProtocolError::Unsendable(
-                "a working directory belongs to version 3 and to no other",
+                "a working directory belongs to version 3 and launch jobs, and to no other",
             ));
         }
     }

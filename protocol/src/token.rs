@@ -5,6 +5,7 @@ use crate::ProtocolError;
 /// The four letters of each token.
 pub mod tag {
     pub const DIST: [u8; 4] = *b"DIST";
+    pub const HELO: [u8; 4] = *b"HELO";
     pub const CDIR: [u8; 4] = *b"CDIR";
     pub const ARGC: [u8; 4] = *b"ARGC";
     pub const ARGV: [u8; 4] = *b"ARGV";

@@ -1,6 +1,6 @@
-//! The three protocol versions, which a client chooses and a daemon echoes.
+//! The protocol versions, which a client chooses and a daemon echoes: distcc's three, and one of ours.
 
-use crate::body::Coding;
+use crate::{body::Coding, hello};
 
 /// How a job travels.  The numbers are those of `DIST` and `DONE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,10 +11,13 @@ pub enum Version {
     Lzo,
     /// 3, "pump": the source and what it includes, bodies compressed with LZO1X.
     Pump,
+    /// `64636c01`, of this project: source with its directives, compiled as if in the client's directory; bodies compressed
+    /// with LZO1X.  Only for daemons whose [hello](crate::hello) names it.
+    Launch,
 }
 
 impl Version {
-    pub const ALL: [Version; 3] = [Version::Plain, Version::Lzo, Version::Pump];
+    pub const ALL: [Version; 4] = [Version::Plain, Version::Lzo, Version::Pump, Version::Launch];
 
     /// The number that stands in `DIST` and `DONE`.
     pub fn number(self) -> u32 {
@@ -22,25 +25,28 @@ impl Version {
             Version::Plain => 1,
             Version::Lzo => 2,
             Version::Pump => 3,
+            Version::Launch => hello::FIRST + 1,
         }
     }
 
-    /// `None` for every number but 1, 2 and 3.  (Stock also serves 0, as if it were 1: a mistake not worth keeping.)
+    /// `None` for every number but 1, 2, 3 and `64636c01`.  (Stock also serves 0, as if it were 1: a mistake not worth keeping.)
     pub fn from_number(number: u32) -> Option<Version> {
-        match number {
-            1 => Some(Version::Plain),
-            2 => Some(Version::Lzo),
-            3 => Some(Version::Pump),
-            _ => None,
-        }
+        Version::ALL
+            .into_iter()
+            .find(|version| version.number() == number)
     }
 
     /// How files and streams stand on the wire.
     pub fn coding(self) -> Coding {
         match self {
             Version::Plain => Coding::Plain,
-            Version::Lzo | Version::Pump => Coding::Lzo,
+            Version::Lzo | Version::Pump | Version::Launch => Coding::Lzo,
         }
+    }
+
+    /// Whether a request says in which directory it is compiled (`CDIR`).
+    pub fn has_cwd(self) -> bool {
+        matches!(self, Version::Pump | Version::Launch)
     }
 }
 
@@ -53,7 +59,7 @@ mod tests {
         for version in Version::ALL {
             assert_eq!(Version::from_number(version.number()), Some(version));
         }
-        for number in [0, 4, 5, 0xffff_ffff] {
+        for number in [0, 4, 5, hello::NUMBER, hello::FIRST + 2, 0xffff_ffff] {
             assert_eq!(Version::from_number(number), None);
         }
     }

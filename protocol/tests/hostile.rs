@@ -290,7 +290,7 @@ fn kinds_cover_both_roles() {
     let kinds: Vec<Kind> = samples().iter().map(|capture| capture.kind).collect();
     for kind in [Kind::Request, Kind::Question, Kind::Answer]
         .into_iter()
-        .chain(Version::ALL.map(Kind::Outcome))
+        .chain([Version::Plain, Version::Lzo, Version::Pump].map(Kind::Outcome))
     {
         assert!(kinds.contains(&kind), "{kind:?}");
     }

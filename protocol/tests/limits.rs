@@ -70,6 +70,7 @@ fn only(limit: Limit, value: u32) -> Limits {
         Limit::Object => limits.max_object = value,
         Limit::Output => limits.max_output = value,
         Limit::Depfile => limits.max_depfile = value,
+        Limit::Hello => limits.max_hello = value,
     }
     limits
 }

@@ -4,7 +4,7 @@ mod support;
 
 use proptest::prelude::*;
 use protocol::{
-    Body, Coding, Content, Entry, Outcome, Request, Source, Version, WaitStatus,
+    Body, Coding, Content, Entry, Opening, Outcome, Request, Source, Version, WaitStatus,
     include_talk::{Answer, Question},
     lzo, request,
 };
@@ -57,7 +57,12 @@ fn any_request() -> impl Strategy<Value = Request> {
                 source: Source::Closure(entries),
             }
         });
-    prop_oneof![plain(Version::Plain), plain(Version::Lzo), pump]
+    let launch = (word(), plain(Version::Lzo)).prop_map(|(cwd, request)| Request {
+        version: Version::Launch,
+        cwd: Some(cwd),
+        ..request
+    });
+    prop_oneof![plain(Version::Plain), plain(Version::Lzo), pump, launch]
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {
@@ -95,6 +100,7 @@ proptest! {
     #[test]
     fn requests(value in any_request()) {
         goes_round(support::request(), &value)?;
+        goes_round(support::opening(), &Opening::Job(value.clone()))?;
         let head = request::encode_head(value.version, value.cwd.as_deref(), value.argv.iter().map(Vec::as_slice));
         prop_assert!(value.encode().is_ok_and(|bytes| head.is_ok_and(|head| bytes.starts_with(&head))));
     }

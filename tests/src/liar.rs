@@ -31,7 +31,9 @@ struct State {
 struct Seen {
     accepted: usize,
     open: usize,
-    most_open: usize,
+    /// Connected, and not sent anything yet.
+    waiting: usize,
+    most_waiting: usize,
     requests: Vec<Request>,
     streams: Vec<TcpStream>,
 }
@@ -44,8 +46,27 @@ impl State {
     }
 }
 
+/// What becomes of a client that asks whose daemon this is, instead of sending a job.
+#[derive(Debug, Clone)]
+pub enum Greeting {
+    /// Closed, as a stock daemon does.  Counted nowhere.
+    Closed,
+    /// Answered with these bytes.
+    Says(Vec<u8>),
+    /// Held until the client gives up.
+    Stalls,
+}
+
 impl LyingServer {
+    /// A server that passes for stock's until it is sent a job.
     pub fn start(script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> LyingServer {
+        LyingServer::greeting(Greeting::Closed, script)
+    }
+
+    pub fn greeting(
+        greeting: Greeting,
+        script: impl Fn(&mut Conversation) + Send + Sync + 'static,
+    ) -> LyingServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener
             .local_addr()
@@ -61,9 +82,12 @@ impl LyingServer {
                     break;
                 }
                 let stream = stream.expect("a listener accepts");
-                let mut talk = Conversation::new(stream, Arc::clone(&shared));
-                let script = Arc::clone(&script);
-                talks.push(std::thread::spawn(move || script(&mut talk)));
+                let (shared, script) = (Arc::clone(&shared), Arc::clone(&script));
+                let greeting = greeting.clone();
+                talks.push(std::thread::spawn(move || match is_question(&stream) {
+                    true => greet(&greeting, stream, shared),
+                    false => script(&mut Conversation::new(stream, shared)),
+                }));
             }
             for talk in talks {
                 let _ = talk.join();
@@ -104,9 +128,9 @@ impl LyingServer {
         self.state.seen().open
     }
 
-    /// How many were ever connected at one time.
-    pub fn most_open(&self) -> usize {
-        self.state.seen().most_open
+    /// How many were ever connected at one time, before they were sent anything.
+    pub fn most_waiting(&self) -> usize {
+        self.state.seen().most_waiting
     }
 
     /// What was asked so far.
@@ -134,11 +158,46 @@ impl Drop for LyingServer {
     }
 }
 
+/// Does the client open with a version that no stock daemon knows?  Waits for its first words, and leaves them unread.
+fn is_question(stream: &TcpStream) -> bool {
+    let mut first = [0; 12];
+    loop {
+        match stream.peek(&mut first) {
+            Ok(12) => return first.starts_with(b"DIST64636c00"),
+            Ok(count) if count > 0 && b"DIST".starts_with(&first[..count.min(4)]) => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            _ => return false,
+        }
+    }
+}
+
+fn greet(greeting: &Greeting, stream: TcpStream, state: Arc<State>) {
+    let mut talk = Conversation {
+        stream,
+        number: 0,
+        state,
+        waiting: false,
+    };
+    match greeting {
+        Greeting::Closed => {}
+        Greeting::Says(answer) => {
+            talk.read(24);
+            talk.send(answer);
+        }
+        Greeting::Stalls => {
+            talk.stall();
+        }
+    }
+}
+
 /// One client's connection.  Closed when the script ends.
 pub struct Conversation {
     stream: TcpStream,
     number: usize,
     state: Arc<State>,
+    /// Has it not been sent anything yet?
+    waiting: bool,
 }
 
 impl Conversation {
@@ -147,7 +206,8 @@ impl Conversation {
             let mut seen = state.seen();
             seen.accepted += 1;
             seen.open += 1;
-            seen.most_open = seen.most_open.max(seen.open);
+            seen.waiting += 1;
+            seen.most_waiting = seen.most_waiting.max(seen.waiting);
             seen.streams
                 .push(stream.try_clone().expect("a descriptor is free"));
             seen.accepted
@@ -156,10 +216,18 @@ impl Conversation {
             stream,
             number,
             state,
+            waiting: true,
         }
     }
 
-    /// 1 for the first client.
+    /// From now on the client may go, and another come for its place, before we hear of it.
+    fn end_wait(&mut self) {
+        if self.number > 0 && std::mem::take(&mut self.waiting) {
+            self.state.seen().waiting -= 1;
+        }
+    }
+
+    /// 1 for the first client, 0 for one that only asks.
     pub fn number(&self) -> usize {
         self.number
     }
@@ -182,6 +250,7 @@ impl Conversation {
 
     /// Sends what the client will still take.
     pub fn send(&mut self, bytes: &[u8]) {
+        self.end_wait();
         let _ = self.stream.write_all(bytes);
     }
 
@@ -209,7 +278,8 @@ impl Conversation {
 impl Drop for Conversation {
     /// Counted as gone before it is: a client must not be able to come for its place and find it counted.
     fn drop(&mut self) {
-        {
+        self.end_wait();
+        if self.number > 0 {
             let mut seen = self.state.seen();
             seen.open -= 1;
             let mine = self.stream.peer_addr().ok();

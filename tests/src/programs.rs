@@ -42,18 +42,23 @@ fn installed(name: &str) -> PathBuf {
 }
 
 fn ours() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| match env::var_os("DISTCC_LAUNCH_BIN_DIR") {
-        Some(folder) => PathBuf::from(folder),
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| match env::var_os("DISTCC_LAUNCH_BIN_DIR") {
+        Some(folder) => Ok(PathBuf::from(folder)),
         None => built_now(),
-    })
+    });
+    match folder {
+        Ok(folder) => folder,
+        Err(why) => panic!("{why}"),
+    }
 }
 
 /// Builds both programs.  One test process does it at a time; the later ones find all fresh.
-fn built_now() -> PathBuf {
-    let lock = File::create(env::temp_dir().join("distcc-launch-tests-build.lock"));
-    let lock = lock.expect("the temporary directory can be written");
-    lock.lock().expect("a file can be locked");
+fn built_now() -> Result<PathBuf, String> {
+    let lock = File::create(env::temp_dir().join("distcc-launch-tests-build.lock"))
+        .map_err(|error| format!("the temporary directory cannot be written: {error}"))?;
+    lock.lock()
+        .map_err(|error| format!("no file can be locked: {error}"))?;
     let done = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args([
             "build",
@@ -66,16 +71,15 @@ fn built_now() -> PathBuf {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
-        .expect("cargo runs");
-    assert!(
-        done.status.success(),
-        "the programs under test do not build"
-    );
+        .map_err(|error| format!("cargo does not run: {error}"))?;
+    if !done.status.success() {
+        return Err("the programs under test do not build".into());
+    }
     String::from_utf8_lossy(&done.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
         .find(|path| path.ends_with("distcc-launch"))
         .and_then(|path| path.parent().map(Path::to_owned))
-        .expect("cargo names the launcher that it built")
+        .ok_or_else(|| "cargo does not name the launcher that it built".into())
 }

@@ -74,6 +74,23 @@ pub fn start(command: &mut Command) -> Running {
     }
 }
 
+/// The same command (with an environment of its own), whose signals do what they do by default even where whoever runs the
+/// tests ignores them, as a shell does for what it puts into the background.
+pub fn with_default_signals(command: &Command) -> Command {
+    let mut env = Command::new("env");
+    env.arg("--default-signal=HUP,INT,TERM")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear();
+    for (name, value) in command.get_envs() {
+        env.env(name, value.unwrap_or_default());
+    }
+    if let Some(folder) = command.get_current_dir() {
+        env.current_dir(folder);
+    }
+    env
+}
+
 /// Runs `command` to its end.
 pub fn run(command: &mut Command) -> Ran {
     start(command).finish()

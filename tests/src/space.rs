@@ -43,6 +43,11 @@ enum Manner {
 }
 
 impl Client {
+    /// Is it stock's own client?
+    pub fn is_stock(&self) -> bool {
+        self.stock
+    }
+
     /// `distcc-launch gcc …`
     pub fn ours() -> Client {
         Client {

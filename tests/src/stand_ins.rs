@@ -25,10 +25,33 @@ pub fn script(path: &Path, text: &str) {
     );
 }
 
-/// Writes a compiler that does as `text` says; asked who it is, it answers as gcc.
+/// Makes a compiler that does as `text` says; asked who it is, it answers as gcc.
 pub fn fake_cc(path: &Path, text: &str) {
     let asked = "case \"$1\" in --version|-dumpmachine) exec /usr/bin/gcc \"$1\" ;; esac";
-    script(path, &format!("{asked}\n{text}"));
+    wrapped_cc(path, &format!("{asked}\n{text}"));
+}
+
+/// Makes a compiler that does as `text` says, whatever it is asked.  A program that becomes a shell: a compiler that is
+/// itself a script is never sent for.
+pub fn wrapped_cc(path: &Path, text: &str) {
+    let inside = path.with_extension("sh");
+    script(&inside, text);
+    let program = format!(
+        "#include <unistd.h>\nint main(int c, char **v) {{ char *w[c + 2]; w[0] = \"sh\"; w[1] = \"{}\";\n\
+         for (int i = 1; i <= c; i++) w[i + 1] = v[i];\nexecv(\"/bin/sh\", w); return 127; }}\n",
+        inside.display()
+    );
+    let mut source = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    write!(source, "{program}").expect("a temporary file can be written");
+    let made = Command::new("gcc")
+        .args(["-x", "c", "-o"])
+        .args([path, source.path()])
+        .status();
+    assert!(
+        made.is_ok_and(|status| status.success()),
+        "could not make {}",
+        path.display()
+    );
 }
 
 /// An `ssh` that runs the remote command here, with temporary files of its own.  Notes its own arguments, a line for each call, in `ssh.log` beside it.

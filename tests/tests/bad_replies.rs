@@ -8,7 +8,7 @@ use std::{
 
 use regex::Regex;
 use tests::{
-    Compared, Conversation, Effects, Farm, LyingServer, Recorded, Reply, Space,
+    Compared, Conversation, Effects, Farm, Greeting, LyingServer, Recorded, Reply, Space,
     for_another_compiler, for_machine, for_other_class, long, side_by_side, token,
 };
 
@@ -574,7 +574,7 @@ fn the_next_host_takes_over() {
                 suffix(if kind == 4 { 2 } else { 1 }),
                 farm.hosts("")
             ))
-            .client_env("DISTCC_IO_TIMEOUT", if kind == 3 { "1" } else { "60" })
+            .client_env("DISTCC_IO_TIMEOUT", if kind == 3 { "5" } else { "60" })
             .client_env("DISTCC_BACKOFF_PERIOD", "60");
         let compared = space.compile_against(local(), COMMAND);
         compared.assert_same_as_local();
@@ -638,4 +638,44 @@ fn a_host_that_failed_a_minute_ago_as_stock_notes_it_is_avoided() {
         .assert_same_as_local()
         .assert_here();
     assert_eq!(server.accepted(), 0);
+}
+
+/// Whoever answers our question with nonsense, or with promises: his jobs end well all the same.
+#[test]
+fn answers_to_the_hello_that_are_none() {
+    let answer = |text: &str| [token("HELO", text.len()), text.as_bytes().to_vec()].concat();
+    let good = "daemon distcc-launchd 9.9.9\njob 64636c01\njobs 4\n";
+    let greetings = vec![
+        Greeting::Stalls,
+        Greeting::Says(Vec::new()),
+        Greeting::Says(b"HELO".to_vec()),
+        Greeting::Says(answer(good)[..20].to_vec()),
+        Greeting::Says(answer(good)),
+        Greeting::Says(answer("")),
+        Greeting::Says(answer("daemon\n")),
+        Greeting::Says(answer("job 64636c01\n")),
+        Greeting::Says(answer(
+            "daemon x\njob 64636cff\njob zz\njobs -1\ncompiler\ncompilers all\n",
+        )),
+        Greeting::Says(answer("daemon x\njobs 99999999999999999999\n\u{1}\n")),
+        Greeting::Says([token("HELO", 0xffff_ffff), vec![b'x'; 100_000]].concat()),
+        Greeting::Says(token("DONE", 1)),
+        Greeting::Says(good_reply(1).encode()),
+        Greeting::Says(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
+        Greeting::Says(vec![0; 5000]),
+    ];
+    side_by_side(greetings, |greeting| {
+        // As a stock daemon, it takes a job and closes; as one that promised more, too.
+        let name = format!("{greeting:?}");
+        let server = LyingServer::greeting(greeting, |talk| {
+            talk.request();
+        });
+        for command in ["gcc -c a.c", "gcc -g -c a.c"] {
+            let space = space(&server, "");
+            let compared = space.compile(command);
+            let found = compared.local.differences(&compared.via);
+            assert!(found.is_empty(), "{name}: {found:?}\n{compared}");
+            compared.assert_here();
+        }
+    });
 }

@@ -42,7 +42,6 @@ const NOT_IN_THE_LAUNCHER: &[&str] = &[
     "smol",
     "mio",
     "hyper",
-    "regex",
     "log",
     "tracing",
     "env_logger",

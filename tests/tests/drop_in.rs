@@ -43,7 +43,13 @@ fn every_command(make: Make, client: &Client) {
                 .client(client.clone())
                 .hosts(&farm.hosts(suffix));
             let compared = space.compile(command);
-            if compiles {
+            let ours_doubts =
+                make == Make::Stock && !client.is_stock() && command.contains("-Wall");
+            if compiles && ours_doubts {
+                compared
+                    .assert_same_as_local()
+                    .assert_local("messages-may-differ");
+            } else if compiles {
                 compared.assert_same_but_excerpts().assert_remote();
             } else {
                 compared.assert_same_files();
@@ -157,7 +163,7 @@ fn waits_for(holder: Client, waiter: Client) {
     server.release();
     assert_eq!(first.finish().code(), 0);
     assert_eq!(second.finish().code(), 0);
-    assert_eq!(server.most_open(), 1);
+    assert_eq!(server.most_waiting(), 1);
 }
 
 fn space_of_its_own() -> Space {
@@ -202,8 +208,8 @@ fn both_kinds_together_keep_to_the_slots() {
         assert_eq!(one.finish().code(), 0);
     }
     assert!(
-        server.most_open() <= 2,
+        server.most_waiting() <= 2,
         "{} at one time",
-        server.most_open()
+        server.most_waiting()
     );
 }

@@ -53,7 +53,7 @@ fn a_lying_server_counts_its_clients_and_lets_them_go() {
     for one in running {
         assert_eq!(one.finish().code(), 0);
     }
-    assert_eq!((server.accepted(), server.most_open()), (2, 2));
+    assert_eq!((server.accepted(), server.most_waiting()), (2, 2));
 }
 
 #[test]

@@ -30,11 +30,8 @@ fn a_remote_job_says_where_and_how_much() {
         (Some("plain"), None, false, Some(0))
     );
     assert_eq!(row.attempts.len(), 1);
-    let object = compared.via.bytes("a.o").len() as u64;
-    assert!(
-        row.received.is_some_and(|bytes| bytes >= object + 60),
-        "{row:?}"
-    );
+    // Less than the object where bodies are packed.
+    assert!(row.received.is_some_and(|bytes| bytes > 100), "{row:?}");
     assert!(row.sent.is_some_and(|bytes| bytes > 100), "{row:?}");
     let wall = row.wall_ms.unwrap();
     assert!(
@@ -54,7 +51,6 @@ fn a_local_command_is_noted_before_it_becomes_the_compiler() {
         ("gcc -E a.c", "preprocesses"),
         ("gcc a.c -shared -fPIC -o a.so", "links"),
         ("gcc --version", "question"),
-        ("gcc -c a.c -march=native", "native-cpu"),
     ] {
         let compared = space.compile(command);
         compared.assert_same_as_local().assert_local(reason);

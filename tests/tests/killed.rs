@@ -11,6 +11,7 @@ use std::{
 use rustix::process::Signal;
 use tests::{
     Entry, Farm, LyingServer, Reply, Running, Space, fake_cc, side_by_side, snapshot, start, until,
+    with_default_signals,
 };
 
 const SOURCES: [(&str, &str); 2] = [
@@ -92,7 +93,7 @@ fn interrupt(signal: Signal, check: impl Fn(Running, &LyingServer, &Space, &str)
             if !previous.is_empty() {
                 std::fs::write(space.work().join("a.o"), previous).unwrap();
             }
-            let mut running = start(&mut space.command("gcc -c a.c"));
+            let mut running = start(&mut with_default_signals(&space.command("gcc -c a.c")));
             until("the reply is under way", || reached.load(SeqCst));
             running.signal(signal);
             let when = format!("{signal:?} after {cut} bytes of the reply");
@@ -138,7 +139,7 @@ fn killed_while_placing() {
         let space = Space::new(SOURCES).hosts(&server.host());
         space.renew();
         std::fs::write(space.work().join("a.o"), b"previous object").unwrap();
-        let mut running = start(&mut space.command("gcc -c a.c"));
+        let mut running = start(&mut with_default_signals(&space.command("gcc -c a.c")));
         until("the reply was sent", || reached.load(SeqCst));
         // A different number of moments each round; what the test states holds at any of them.
         for _ in 0..round * 50 {
@@ -186,7 +187,9 @@ fn a_signal_ends_the_preprocessor_and_its_children() {
         let space = Space::new(SOURCES).hosts(&server.host());
         let cc = slow_preprocessor(&space);
         space.renew();
-        let mut running = start(&mut space.command(&format!("{cc} -c a.c")));
+        let mut running = start(&mut with_default_signals(
+            &space.command(&format!("{cc} -c a.c")),
+        ));
         let pids = space.root().join("home/pids");
         until("the preprocessor runs", || pids.exists());
         running.signal(signal);
@@ -198,6 +201,7 @@ fn a_signal_ends_the_preprocessor_and_its_children() {
         assert_eq!(running.finish().status.signal(), Some(number));
         until("the connection is closed", || server.open() == 0);
         assert_clean(&space, &[b""], "ended while preprocessing");
+        assert!(snapshot(&space.dir().join("state")).is_empty());
     }
 }
 
@@ -216,7 +220,9 @@ fn a_signal_reaches_a_compiler_that_runs_here() {
     space.renew();
     for command in ["-c a.c", "-E a.c", "a.c -o a"] {
         let _ = std::fs::remove_file(&pid);
-        let mut running = start(&mut space.command(&format!("{} {command}", cc.display())));
+        let mut running = start(&mut with_default_signals(
+            &space.command(&format!("{} {command}", cc.display())),
+        ));
         until("the compiler runs", || pid.exists());
         let noted = std::fs::read_to_string(&pid).unwrap();
         running.signal(Signal::TERM);
@@ -235,7 +241,9 @@ fn a_local_command_takes_the_launchers_place() {
     fake_cc(&cc, "echo $$");
     space.renew();
     for command in ["-E a.c", "-S a.c -march=native", "a.c -o a"] {
-        let running = start(&mut space.command(&format!("{} {command}", cc.display())));
+        let running = start(&mut with_default_signals(
+            &space.command(&format!("{} {command}", cc.display())),
+        ));
         let pid = running.pid();
         assert_eq!(running.finish().out().trim(), pid.to_string(), "{command}");
     }
@@ -270,7 +278,11 @@ fn two_hundred_launchers_while_the_daemon_is_killed() {
     let expected = space.local("gcc -c a.c").bytes("a.o").to_vec();
     space.renew();
     let mut running: Vec<Running> = (0..200)
-        .map(|number| start(&mut space.command(&format!("gcc -c a.c -o {number}.o"))))
+        .map(|number| {
+            start(&mut with_default_signals(
+                &space.command(&format!("gcc -c a.c -o {number}.o")),
+            ))
+        })
         .collect();
     until("some jobs came back", || {
         space
@@ -322,7 +334,7 @@ fn the_daemon_is_killed_while_it_compiles() {
     let space = Space::new([("a.c", lines)]).hosts(&farm.hosts(""));
     let expected = space.local("gcc -O2 -c a.c").bytes("a.o").to_vec();
     space.renew();
-    let running = start(&mut space.command("gcc -O2 -c a.c"));
+    let running = start(&mut with_default_signals(&space.command("gcc -O2 -c a.c")));
     let tmp = [farm.daemons[0].tmp(), farm.daemons[1].tmp()];
     until("a daemon holds the job", || {
         tmp.iter().any(|folder| !snapshot(folder).is_empty()) || space.journal().exists()

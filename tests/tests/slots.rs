@@ -80,7 +80,7 @@ fn two_slots_mean_two_connections() {
                     > done
             });
         }
-        assert_eq!((server.accepted(), server.most_open()), (12, 2));
+        assert_eq!((server.accepted(), server.most_waiting()), (12, 2));
         for (number, one) in running.into_iter().enumerate() {
             assert_eq!(one.finish().code(), 0);
             assert!(std::fs::read(space.work().join(format!("{number}.o"))).unwrap() == object);

@@ -1,10 +1,10 @@
 //! Hosts reached through ssh, with a program that stands in for it.
 
-use tests::{Client, Space, distccd, launcher_daemon, stand_in_ssh};
+use tests::{Client, Space, distccd, launcher_daemon, script, stand_in_ssh};
 
 const SOURCE: [(&str, &str); 1] = [("a.c", "int answer(void) { return 42; }\n")];
 
-/// The space, and a function that reads what the stand-in was called with.
+/// The space, and a function that reads what the stand-in was called with: one line, since all calls are alike.
 fn space(client: Client, host: &str) -> (Space, impl Fn() -> String + use<>) {
     let space = Space::new(SOURCE);
     let ssh = stand_in_ssh(&space.root().join("home"));
@@ -14,7 +14,13 @@ fn space(client: Client, host: &str) -> (Space, impl Fn() -> String + use<>) {
         .hosts(host)
         .client_env("DISTCC_SSH", ssh);
     (space, move || {
-        std::fs::read_to_string(&log).unwrap_or_default()
+        let mut calls: Vec<String> = std::fs::read_to_string(&log)
+            .unwrap_or_default()
+            .lines()
+            .map(|line| format!("{line}\n"))
+            .collect();
+        calls.dedup();
+        calls.concat()
     })
 }
 
@@ -102,7 +108,7 @@ fn the_slot_is_named_as_stock_names_it() {
 
 #[test]
 fn an_ssh_that_fails_is_a_host_that_fails() {
-    for ssh in ["/bin/false", "/nonexistent/ssh", "/bin/true"] {
+    for ssh in ["/bin/false", "/nonexistent/ssh", "/bin/true", "/bin/cat"] {
         let space = Space::new(SOURCE)
             .hosts("@farm")
             .client_env("DISTCC_SSH", ssh);
@@ -113,15 +119,70 @@ fn an_ssh_that_fails_is_a_host_that_fails() {
     }
 }
 
+/// Banners and complaints of ssh reach whoever asked for them, and no build tool that parses a compiler's messages.
 #[test]
-fn an_ssh_that_is_refused_costs_nothing_but_the_attempt() {
-    // Whether ssh's own words are passed on is left open: a person may need them, a build tool may not.
-    let space = Space::new(SOURCE);
+fn what_ssh_says_is_kept_from_build_tools() {
+    for (end, remote) in [
+        ("exit 255", false),
+        ("exec DAEMON --inetd --enable-tcp-insecure", true),
+    ] {
+        let space = Space::new(SOURCE);
+        let ssh = space.root().join("home/loud-ssh");
+        let end = end.replace("DAEMON", &distccd().display().to_string());
+        let tmp = space.root().join("home");
+        script(
+            &ssh,
+            &format!(
+                "echo 'authorised use only' >&2\nexport TMPDIR={}\n{end}",
+                tmp.display()
+            ),
+        );
+        let space = space.hosts("@farm").client_env("DISTCC_SSH", ssh);
+        let quiet = space.compile("gcc -c a.c");
+        quiet.assert_same_as_local();
+        assert_eq!(quiet.row().place == "remote", remote, "{quiet}");
+        space.forget();
+        let space = space.client_env("DISTCC_VERBOSE", "1");
+        let loud = space.compile("gcc -c a.c");
+        let said = String::from_utf8_lossy(&loud.via.stderr).into_owned();
+        assert!(said.contains("authorised use only"), "{said}");
+    }
+}
+
+#[test]
+fn called_distcc_it_lets_ssh_speak() {
+    let space = Space::new(SOURCE).client(Client::ours().called("distcc"));
     let ssh = space.root().join("home/loud-ssh");
-    tests::script(&ssh, "echo 'Permission denied' >&2; exit 255");
+    script(&ssh, "echo 'Permission denied' >&2; exit 255");
+    let compared = space
+        .hosts("@farm")
+        .client_env("DISTCC_SSH", ssh)
+        .compile("gcc -c a.c");
+    compared.assert_same_files().assert_fell_back();
+    assert!(
+        compared
+            .via
+            .stderr
+            .windows(17)
+            .any(|part| part == b"Permission denied"),
+        "{compared}"
+    );
+}
+
+/// In a group of its own it would be stopped as soon as it asks for a passphrase at the terminal.
+#[test]
+fn an_ssh_may_ask_at_the_terminal() {
+    let space = Space::new(SOURCE);
+    let ssh = space.root().join("home/asking-ssh");
+    let groups = space.root().join("home/groups");
+    let text = format!(
+        "for of in $$ $PPID; do cut -d' ' -f5 /proc/$of/stat; done > {}; exit 255",
+        groups.display()
+    );
+    tests::script(&ssh, &text);
     let space = space.hosts("@farm").client_env("DISTCC_SSH", ssh);
-    space
-        .compile("gcc -c a.c")
-        .assert_same_files()
-        .assert_fell_back();
+    space.compile("gcc -c a.c").assert_same_files();
+    let groups = std::fs::read_to_string(groups).unwrap();
+    let groups: Vec<&str> = groups.lines().collect();
+    assert_eq!(groups[0], groups[1], "ssh's and the launcher's");
 }

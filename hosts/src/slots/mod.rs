@@ -114,16 +114,20 @@ impl Slots {
     /// A slot of the first host that has one free: slot 0 of each in their order, then slot 1 of each, and so on.
     /// Waits its turn while all are taken.
     pub fn take_remote(&self, hosts: &[&Host], patience: &Patience<'_>) -> Result<Slot, NoSlot> {
-        let rows: Vec<Row> = hosts
-            .iter()
-            .enumerate()
-            .filter(|(_, host)| !host.down)
-            .map(|(index, host)| Row {
+        let mut rows: Vec<Row> = Vec::with_capacity(hosts.len());
+        for (index, host) in hosts.iter().enumerate().filter(|(_, host)| !host.down) {
+            let name = host.lock_name();
+            // A host that is named twice has the slots of the larger number, and each lock file is opened once: closing a
+            // second descriptor would drop the lock.
+            let before = rows.iter().filter(|row| row.name == name);
+            let first = before.map(|row| row.slots).max().unwrap_or(0);
+            rows.push(Row {
                 host: index,
-                name: host.lock_name(),
+                name,
+                first,
                 slots: host.slots,
-            })
-            .collect();
+            });
+        }
         self.take("remote", &rows, patience)
     }
 
@@ -143,6 +147,7 @@ impl Slots {
             &[Row {
                 host: 0,
                 name: "localhost".to_owned(),
+                first: 0,
                 slots: size,
             }],
             patience,
@@ -182,6 +187,8 @@ fn key(rows: &[Row]) -> u64 {
 struct Row {
     host: usize,
     name: String,
+    /// Slots below this one belong to an earlier row of the same name.
+    first: u32,
     slots: u32,
 }
 
@@ -189,7 +196,7 @@ fn breadth_first(rows: &[Row]) -> impl Iterator<Item = (&Row, u32)> {
     let most = rows.iter().map(|row| row.slots).max().unwrap_or(0);
     (0..most).flat_map(move |number| {
         rows.iter()
-            .filter(move |row| number < row.slots)
+            .filter(move |row| (row.first..row.slots).contains(&number))
             .map(move |row| (row, number))
     })
 }

@@ -122,6 +122,29 @@ fn two_processes_have_two_slots_and_death_gives_one_back() {
     assert_eq!(first.number(), 0);
 }
 
+/// Both entries mean the same lock files, and closing one of two descriptors of a file would drop its lock.
+#[test]
+fn a_host_that_is_named_twice_has_its_slots_once() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path().to_str().unwrap();
+    let list = "bob@farm/1 alice@farm/2 bob@farm/1";
+    let slots = [0, 1].map(|_| take(temp.path(), list, &Patience::NONE).unwrap());
+    let seen = slots
+        .each_ref()
+        .map(|slot| (slot.host_index(), slot.number()));
+    assert_eq!(seen, [(0, 0), (1, 1)]);
+    let mut second = Helper::start(&["hold", folder, list]);
+    assert_eq!(second.hear(), "comes");
+    wait_until("it watches", || queue_is_held(temp.path()));
+    let [first, _other] = slots;
+    drop(first);
+    assert_eq!(second.hear(), "has 0 0");
+    assert!(matches!(
+        take(temp.path(), list, &Patience::NONE),
+        Err(NoSlot::Busy)
+    ));
+}
+
 #[test]
 fn who_waits_gets_what_is_freed_in_turn() {
     const WAITERS: usize = 40;
@@ -188,6 +211,14 @@ fn a_stopped_first_one_does_not_stop_the_queue() {
     assert_eq!(first.hear(), "comes");
     wait_until("it watches", || queue_is_held(temp.path()));
     kill_process(Pid::from_child(&first.child), Signal::STOP).unwrap();
+    // Its threads stop one after the other; on a busy machine the watching one may go on for long enough to take the slot.
+    let tasks = format!("/proc/{}/task", first.child.id());
+    wait_until("all of it is stopped", || {
+        std::fs::read_dir(&tasks).unwrap().all(|task| {
+            std::fs::read_to_string(task.unwrap().path().join("stat"))
+                .is_ok_and(|stat| stat.contains(") T "))
+        })
+    });
     let mut second = Helper::start(&["hold", folder, "farm/1"]);
     assert_eq!(second.hear(), "comes");
     drop(slot);

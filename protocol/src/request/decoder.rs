@@ -16,20 +16,8 @@ pub struct RequestDecoder {
 
 impl RequestDecoder {
     pub fn new(limits: Limits) -> RequestDecoder {
-        let order = Order {
-            limits,
-            place: Place::Dist,
-            version: Version::Plain,
-            cwd: None,
-            words: Words::new(limits),
-            head: None,
-            source: None,
-            entries: Vec::new(),
-            entries_left: 0,
-            closure_bytes: 0,
-        };
         RequestDecoder {
-            intake: Intake::new(order),
+            intake: Intake::new(Order::new(limits)),
         }
     }
 
@@ -37,7 +25,7 @@ impl RequestDecoder {
 
     /// Version, directory and words, as soon as the last word is there and while the source still comes.
     pub fn head(&self) -> Option<&RequestHead> {
-        self.intake.script.head.as_ref()
+        self.intake.script.seen_head()
     }
 }
 
@@ -55,7 +43,7 @@ enum Place {
 }
 
 /// Where in a request we are, and what has come of it.
-struct Order {
+pub(crate) struct Order {
     limits: Limits,
     place: Place,
     version: Version,
@@ -89,7 +77,7 @@ impl Script for Order {
             tag::DIST => {
                 self.version =
                     Version::from_number(value).ok_or(ProtocolError::UnknownVersion(value))?;
-                self.place = if self.version == Version::Pump {
+                self.place = if self.version.has_cwd() {
                     Place::Cdir
                 } else {
                     Place::Argc
@@ -162,6 +150,25 @@ impl Script for Order {
 }
 
 impl Order {
+    pub(crate) fn new(limits: Limits) -> Order {
+        Order {
+            limits,
+            place: Place::Dist,
+            version: Version::Plain,
+            cwd: None,
+            words: Words::new(limits),
+            head: None,
+            source: None,
+            entries: Vec::new(),
+            entries_left: 0,
+            closure_bytes: 0,
+        }
+    }
+
+    pub(crate) fn seen_head(&self) -> Option<&RequestHead> {
+        self.head.as_ref()
+    }
+
     fn after_words(&mut self) -> Place {
         self.head = Some(RequestHead {
             version: self.version,
@@ -190,7 +197,7 @@ impl Order {
         check(Limit::Closure, self.limits.max_closure, self.closure_bytes)
     }
 
-    fn into_value(self) -> Request {
+    pub(crate) fn into_value(self) -> Request {
         let RequestHead { version, cwd, argv } = self.head.expect("a request ends after its words");
         let source = match self.source {
             Some(body) => Source::Preprocessed(body),

@@ -9,11 +9,12 @@
 use std::path::{Path, PathBuf};
 
 use protocol::{
-    Limits, Outcome, OutcomeDecoder, Progress, ProtocolError, Request, RequestDecoder, Version,
+    Hello, HelloDecoder, Limits, Opening, OpeningDecoder, Outcome, OutcomeDecoder, Progress,
+    ProtocolError, Request, RequestDecoder, Version,
     include_talk::{Answer, AnswerDecoder, Question, QuestionDecoder},
 };
 
-/// What the four decoders have in common.
+/// What the decoders have in common.
 pub trait Decoder: Sized {
     type Value: std::fmt::Debug + PartialEq + Clone;
     fn space(&mut self) -> &mut [u8];
@@ -57,6 +58,8 @@ decoder!(RequestDecoder, Request);
 decoder!(OutcomeDecoder, Outcome);
 decoder!(QuestionDecoder, Question);
 decoder!(AnswerDecoder, Answer);
+decoder!(HelloDecoder, Hello);
+decoder!(OpeningDecoder, Opening);
 
 /// Puts one read's bytes in.  `Done` stays `Done`.
 pub fn feed<D: Decoder>(decoder: &mut D, mut bytes: &[u8]) -> Result<Progress, ProtocolError> {
@@ -177,6 +180,12 @@ pub fn request() -> RequestDecoder {
 }
 pub fn outcome(version: Version) -> OutcomeDecoder {
     OutcomeDecoder::new(version, Limits::for_launcher())
+}
+pub fn hello() -> HelloDecoder {
+    HelloDecoder::new(Limits::for_launcher())
+}
+pub fn opening() -> OpeningDecoder {
+    OpeningDecoder::new(Limits::for_daemon())
 }
 pub fn question() -> QuestionDecoder {
     QuestionDecoder::new(Limits::for_daemon())

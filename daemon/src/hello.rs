@@ -1,0 +1,70 @@
+//! Answers the question whose daemon this is.
+
+use protocol::hello::{self, Hello, Question};
+use protocol::{ProtocolError, Version, limits};
+use tokio::io::AsyncWrite;
+
+use crate::connection::{Close, finish, send_bytes};
+use crate::log;
+use crate::server::Server;
+
+/// Bytes of compilers that clients take without grumbling.
+const MAX_COMPILERS: usize = 2 * limits::MAX_HELLO as usize;
+
+/// Answers a hello: no job, so neither the summary nor the counters know of it.
+pub(crate) async fn say(
+    server: &Server,
+    writer: &mut (impl AsyncWrite + Unpin),
+    peer: &str,
+) -> Close {
+    let answer = tokio::select! {
+        answer = answer(server) => answer,
+        () = server.ending() => return Close::Orderly,
+    };
+    let said = match answer {
+        Ok(bytes) => send_bytes(writer, &bytes).await,
+        Err(error) => Err(std::io::Error::other(error)),
+    };
+    match said.and(finish(writer).await) {
+        Ok(()) => Close::Orderly,
+        Err(error) => {
+            log::info!("{peer}: could not answer the hello: {error}");
+            Close::Abort
+        }
+    }
+}
+
+async fn answer(server: &Server) -> Result<Vec<u8>, ProtocolError> {
+    let (mut compilers, mut all_compilers) = server.idents.all(server).await;
+    let mut room = MAX_COMPILERS;
+    let length = |compiler: &hello::Compiler| {
+        let fields = [&compiler.name, &compiler.ident, &compiler.triple];
+        fields.iter().map(|field| field.len()).sum::<usize>() + "compiler \t\t\n".len()
+    };
+    let fitting = compilers
+        .iter()
+        .take_while(|compiler| {
+            let left = room.checked_sub(length(compiler));
+            room = left.unwrap_or(0);
+            left.is_some()
+        })
+        .count();
+    all_compilers &= fitting == compilers.len();
+    compilers.truncate(fitting);
+    Hello {
+        daemon: concat!("distcc-launchd ", env!("CARGO_PKG_VERSION")).into(),
+        versions: vec![Version::Launch.number()],
+        jobs: u32::try_from(server.jobs).ok(),
+        compilers,
+        all_compilers,
+    }
+    .encode()
+}
+
+/// How the log calls who asks.
+pub(crate) fn asker(question: &Question) -> String {
+    String::from_utf8_lossy(&question.client)
+        .chars()
+        .take(80)
+        .collect()
+}

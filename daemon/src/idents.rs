@@ -1,0 +1,155 @@
+//! What the compilers here say of themselves, for the hello: asked when a client first wants to know, and again when a
+//! program has changed.
+//!
+//! A compiler that cannot be asked is not named.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::hello;
+
+use crate::job::{self, Conditions, Plan};
+use crate::log;
+use crate::server::Server;
+
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a client waits for all of them. The rest it is not told.
+const ALL_PATIENCE: Duration = Duration::from_secs(3);
+/// Bytes of an answer that are taken.
+const MAX_ANSWER: u64 = 64 << 10;
+
+/// The answers, by program: a compiler of many names is asked once.
+#[derive(Debug, Default)]
+pub(crate) struct Idents {
+    /// `None` for those that did not say.
+    known: Mutex<HashMap<Identity, Option<Facts>>>,
+    /// One client's question is enough.
+    asking: tokio::sync::Mutex<()>,
+}
+
+/// Device, inode, size and time of change: a program that changed is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Identity(u64, u64, u64, i64, i64);
+
+#[derive(Debug, Clone)]
+struct Facts {
+    ident: Vec<u8>,
+    triple: Vec<u8>,
+}
+
+impl Identity {
+    fn of(path: &Path) -> Option<Self> {
+        let about = std::fs::metadata(path).ok()?;
+        Some(Self(
+            about.dev(),
+            about.ino(),
+            about.size(),
+            about.ctime(),
+            about.ctime_nsec(),
+        ))
+    }
+}
+
+impl Idents {
+    fn known(&self) -> MutexGuard<'_, HashMap<Identity, Option<Facts>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every compiler that could be asked, by each of its names, and whether these are all that are run here.
+    pub(crate) async fn all(&self, server: &Server) -> (Vec<hello::Compiler>, bool) {
+        let names = server.compilers.all();
+        if tokio::time::timeout(ALL_PATIENCE, self.ask_missing(server, &names))
+            .await
+            .is_err()
+        {
+            log::info!("not all compilers said in time what they are");
+        }
+        let known = self.known();
+        let facts = |path: &Path| known.get(&Identity::of(path)?)?.as_ref();
+        let compilers: Vec<_> = names
+            .iter()
+            .filter_map(|(name, path)| {
+                facts(path).map(|Facts { ident, triple }| hello::Compiler {
+                    name: name.clone(),
+                    ident: ident.clone(),
+                    triple: triple.clone(),
+                })
+            })
+            .collect();
+        let complete = compilers.len() == names.len() && !server.compilers.runs_anything();
+        (compilers, complete)
+    }
+
+    async fn ask_missing(&self, server: &Server, names: &[(Vec<u8>, PathBuf)]) {
+        let _turn = self.asking.lock().await;
+        let mut missing: Vec<(&Path, Identity)> = names
+            .iter()
+            .filter_map(|(_, path)| Some((path.as_path(), Identity::of(path)?)))
+            .filter(|(_, program)| !self.known().contains_key(program))
+            .collect();
+        missing.sort_unstable_by_key(|(_, program)| *program);
+        missing.dedup_by_key(|(_, program)| *program);
+        if missing.is_empty() {
+            return;
+        }
+        let folder = match server.scratch.job() {
+            Ok(folder) => folder,
+            Err(error) => return log::warning!("could not ask the compilers: {error}"),
+        };
+        let conditions = conditions(&server.conditions);
+        let missing = Mutex::new(missing);
+        let next = || missing.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let worker = async || {
+            while let Some((path, program)) = next() {
+                let facts = ask(path, folder.path(), &conditions, server).await;
+                if facts.is_none() {
+                    log::info!("{} does not say what it is", path.display());
+                }
+                self.known().insert(program, facts);
+            }
+        };
+        tokio::join!(worker(), worker(), worker());
+    }
+}
+
+/// As for jobs, but short.
+fn conditions(jobs: &Conditions) -> Conditions {
+    Conditions {
+        environment: jobs.environment.clone(),
+        nice: jobs.nice,
+        oom_score_adj: jobs.oom_score_adj,
+        lifetime: Some(PATIENCE),
+        max_output: MAX_ANSWER,
+        max_object: 0,
+    }
+}
+
+async fn ask(
+    program: &Path,
+    folder: &Path,
+    conditions: &Conditions,
+    server: &Server,
+) -> Option<Facts> {
+    let answer = async |question: &str| {
+        let plan = Plan {
+            program,
+            args: &[OsString::from(question)],
+            folder,
+            product: &folder.join("none"),
+            locale: Some("C"),
+        };
+        let finished = job::run(&plan, conditions, server.ending()).await.ok()?;
+        finished.status.success().then_some(finished.stdout)
+    };
+    let version = answer("--version").await?;
+    let first = version.split(|byte| *byte == b'\n').next()?;
+    let (_, ident) = compiler::version::read(first)?;
+    let triple = answer("-dumpmachine").await?.trim_ascii().to_vec();
+    let fits = |value: &[u8]| !value.is_empty() && !value.iter().any(u8::is_ascii_control);
+    (fits(&ident) && fits(&triple)).then_some(Facts { ident, triple })
+}

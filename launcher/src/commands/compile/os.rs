@@ -1,0 +1,66 @@
+//! Signals that come as bytes of a pipe to a thread of their own, between whole steps of the others.
+//!
+//! By handlers and not by a mask: children inherit masks, and would then outlive what is meant to end them.
+#![expect(unsafe_code, reason = "signal handlers have no safe interface")]
+
+use std::io::{self, Read as _};
+use std::os::fd::AsRawFd as _;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+const FATAL: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+/// The end of the pipe that the handler writes to; open as long as the process.
+static PIPE: AtomicI32 = AtomicI32::new(-1);
+
+extern "C" fn note(signal: libc::c_int) {
+    let byte = signal as u8;
+    // Safety: write is async-signal-safe, errno is put back, and the byte outlives the call.
+    unsafe {
+        let errno = *libc::__errno_location();
+        libc::write(PIPE.load(Ordering::Relaxed), (&raw const byte).cast(), 1);
+        *libc::__errno_location() = errno;
+    }
+}
+
+/// Calls `came` with each SIGINT, SIGTERM and SIGHUP from now on, on a thread of its own.  One that our parent chose to ignore
+/// (`nohup`) stays ignored.
+///
+/// # Errors
+/// When there is no descriptor for a pipe; signals then do what they always do.
+pub(super) fn listen(came: impl Fn(i32) + Send + 'static) -> io::Result<()> {
+    let (mut heard, told) = io::pipe()?;
+    PIPE.store(told.as_raw_fd(), Ordering::Relaxed);
+    // The handler may write at any time.
+    std::mem::forget(told);
+    std::thread::Builder::new().spawn(move || {
+        let mut signal = [0];
+        while heard.read_exact(&mut signal).is_ok() {
+            came(i32::from(signal[0]));
+        }
+    })?;
+    for signal in FATAL {
+        // Safety: `action` and `before` are whole structures; the handler does only what a handler may.
+        unsafe {
+            let mut before: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &mut before);
+            if before.sa_sigaction == libc::SIG_IGN {
+                continue;
+            }
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = note as extern "C" fn(libc::c_int) as libc::sighandler_t;
+            action.sa_flags = libc::SA_RESTART;
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        }
+    }
+    Ok(())
+}
+
+/// Ends this process by `signal`, so that whoever waits for us sees what happened; gives an exit code should that fail.
+pub(super) fn end_by(signal: i32) -> i32 {
+    // Safety: plain calls on numbers.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+    128 + signal
+}

@@ -1,0 +1,100 @@
+//! The launcher's own sub-commands: off the launch path, so they may use clap and print as they like.
+
+mod classify;
+mod compile;
+mod database;
+mod jobs;
+mod setup;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::settings::Settings;
+
+const EXIT_BAD_ARGUMENTS: i32 = 101;
+
+#[derive(Parser)]
+#[command(
+    name = "distcc-launch",
+    version,
+    about = "Runs compile commands on other machines, with the result of a local build",
+    long_about = "Put before a compiler, distcc-launch runs the compile on a machine of the host list, or here if that is \
+                  not possible; the result is the same.\n\n\
+                  distcc-launch gcc -c a.c -o a.o          one compile\n\
+                  cmake -DCMAKE_C_COMPILER_LAUNCHER=distcc-launch -DCMAKE_CXX_COMPILER_LAUNCHER=distcc-launch …\n\
+                  CC=\"distcc-launch gcc\" ./configure\n\n\
+                  A link to it named like a compiler is that compiler; a link named distcc is a drop-in for stock distcc.",
+    after_long_help = VARIABLES,
+    override_usage = "distcc-launch COMPILER ARGUMENTS…\n       distcc-launch ARGUMENTS…   (compiler: $DISTCC_LAUNCH_CC, or cc)\n       distcc-launch <COMMAND>"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Commands,
+}
+
+const VARIABLES: &str = "\
+Hosts come from $DISTCC_HOSTS, else $DISTCC_DIR/hosts (~/.distcc/hosts), else /etc/distcc/hosts:
+  10.0.0.2/8,lzo  builder:3700/4  [fe80::1]/4  me@far/4:distcc-launchd  localhost/2  --localslots=N
+
+Variables of stock distcc keep their meaning: DISTCC_HOSTS DISTCC_DIR DISTCC_VERBOSE DISTCC_LOG DISTCC_FALLBACK
+DISTCC_IO_TIMEOUT DISTCC_BACKOFF_PERIOD DISTCC_SKIP_LOCAL_RETRY DISTCC_NO_REWRITE_CROSS DISTCC_SSH.  Ours:
+  DISTCC_LAUNCH_CC           the compiler of a command that names none [cc]
+  DISTCC_LAUNCH_JOURNAL      the journal, one JSON line a command [$DISTCC_DIR/journal.jsonl]
+  DISTCC_LAUNCH_DIAGNOSTICS  exact: compile here again what printed something, so that the text is the compiler's own
+  DISTCC_LAUNCH_PREPROCESS   expanded, directives, whole or rewritten: force a manner (docs/results.md)
+Nothing is printed beside the compiler's own messages unless DISTCC_VERBOSE=1 or DISTCC_LOG=FILE ask for it.";
+
+#[derive(Subcommand)]
+enum Commands {
+    /// How many jobs to run at a time, from the host list
+    Jobs(jobs::Jobs),
+    /// What a build tool needs to use distcc-launch
+    Setup(setup::Setup),
+    /// Which commands of a compile_commands.json would be sent to hosts, and why the others not
+    Classify(classify::Classify),
+    /// Runs the commands of a compile_commands.json on the hosts, without a build tool
+    Compile(compile::Compile),
+}
+
+/// Is the command ours, whatever else there may be of its name?  `--help` alone is; with more words it is a question to the default
+/// compiler, as build tools ask it.
+pub(crate) fn is_ours(word: &OsStr, count: usize) -> bool {
+    match word.as_bytes() {
+        b"classify" | b"compile" | b"help" | b"jobs" | b"setup" => true,
+        b"--help" => count == 1,
+        _ => false,
+    }
+}
+
+/// Called without a word.
+pub(crate) fn usage() -> i32 {
+    eprintln!("{}", Cli::command().render_usage());
+    eprintln!("See distcc-launch --help.");
+    EXIT_BAD_ARGUMENTS
+}
+
+/// Runs a sub-command; gives the exit code.
+pub(crate) fn run(settings: &Settings, words: Vec<OsString>) -> i32 {
+    let words = std::iter::once(OsString::from("distcc-launch")).chain(words);
+    let command = match Cli::try_parse_from(words) {
+        Ok(cli) => cli.command,
+        Err(error) => {
+            let code = if error.use_stderr() {
+                EXIT_BAD_ARGUMENTS
+            } else {
+                0
+            };
+            // If even the complaint cannot be printed there is the exit code.
+            let _ = error.print();
+            return code;
+        }
+    };
+    match command {
+        Commands::Jobs(jobs) => jobs::run(settings, &jobs),
+        Commands::Setup(setup) => setup::run(settings, &setup),
+        Commands::Classify(classify) => classify::run(settings, &classify),
+        Commands::Compile(compile) => compile::run(settings, &compile),
+    }
+}

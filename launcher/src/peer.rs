@@ -1,0 +1,266 @@
+//! Whose daemon a host runs, and what it can do: asked once by a *hello*, then remembered for an hour.
+//!
+//! A daemon is stock's until it has answered our question (docs/protocol.md, "Hello").  What it said is kept in
+//! `$DISTCC_DIR/peers/`, a file for each host, in a form that costs next to nothing to read again.  Knows nothing of
+//! jobs, and of which host is next.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use hosts::list::{Host, Transport};
+use protocol::hello::{Hello, Question};
+use protocol::{HelloDecoder, Limits, Progress, ProtocolError, Version};
+
+use crate::remember;
+use crate::wire::{Link, WireError};
+
+/// How long an answer holds.
+const FRESH: u64 = 3600;
+/// How long no answer by way of a program holds: that its other end was not reached looks the same.
+const FRESH_UNREACHED: u64 = 60;
+/// The longest wait for the whole answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Layout of the remembered file; another number is as good as no file.
+const LAYOUT: &str = "distcc-launch peer 1";
+
+/// What is known of a host's daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// Has it answered?  If not, all else says what stock's can do.
+    pub ours: bool,
+    /// Does it take jobs in [`Version::Launch`]?
+    pub launch_jobs: bool,
+    /// Compiles that it runs at a time.
+    pub jobs: Option<u32>,
+    /// Are these all compilers that it runs?
+    all_compilers: bool,
+    /// Lines `NAME TAB IDENT TAB TRIPLE`, each ended, after something else.
+    text: Vec<u8>,
+    /// Where in `text` they begin.
+    from: usize,
+}
+
+impl Peer {
+    /// What is known of `host`: from `folder` (`$DISTCC_DIR`), or asked by a connection of its own, which `open` makes.
+    ///
+    /// `io_timeout` is the longest silence that the user bears; the question takes 5 s at most anyhow.
+    ///
+    /// # Errors
+    /// Nobody was reached, or nothing came, or the answer broke off.  None of these is remembered.  Everything else that is no
+    /// answer counts as stock's.
+    pub(crate) fn of(
+        host: &Host,
+        folder: Option<&Path>,
+        io_timeout: Duration,
+        open: &mut dyn FnMut() -> Result<Link, WireError>,
+    ) -> Result<Peer, WireError> {
+        let memory = folder.map(|folder| Memory::new(folder, host));
+        if let Some(peer) = memory.as_ref().and_then(|memory| memory.recall(now())) {
+            return Ok(peer);
+        }
+        let hello = ask(host, &mut open()?, PATIENCE.min(io_timeout))?;
+        let peer = hello.as_ref().map_or_else(Peer::stock, Peer::new);
+        if let Some(memory) = &memory {
+            memory.keep(&peer, now());
+        }
+        Ok(peer)
+    }
+
+    /// Lets go of what is known of `host`, since it turned out to be otherwise.
+    pub(crate) fn forget(host: &Host, folder: &Path) {
+        // What is not there is forgotten.
+        let _ = fs::remove_file(Memory::new(folder, host).file);
+    }
+
+    /// Has the daemon a compiler of this name that makes what the one here makes?  `None` when that is not known: the
+    /// daemon is stock's, or has compilers that it did not name.
+    pub(crate) fn has(&self, name: &[u8], ident: &[u8], triple: &[u8]) -> Option<bool> {
+        if !self.ours {
+            return None;
+        }
+        // Daemons take these for the bare name.
+        let bare = [&b"/usr/bin/"[..], b"/bin/"]
+            .iter()
+            .find_map(|folder| name.strip_prefix(*folder));
+        let named = |wanted: &[u8]| self.compilers().find(|(name, ..)| *name == wanted);
+        match named(name).or_else(|| named(bare?)) {
+            Some((_, there, target)) => Some(there == ident && target == triple),
+            None if self.all_compilers => Some(false),
+            None => None,
+        }
+    }
+
+    /// Name, ident and target of each compiler that the daemon named.
+    pub(crate) fn compilers(&self) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
+        let mut rest = self.text.get(self.from..).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let end = memchr::memchr(b'\n', rest)?;
+            let (line, behind) = (&rest[..end], &rest[end + 1..]);
+            rest = behind;
+            let first = memchr::memchr(b'\t', line)?;
+            let second = first + 1 + memchr::memchr(b'\t', &line[first + 1..])?;
+            Some((
+                &line[..first],
+                &line[first + 1..second],
+                &line[second + 1..],
+            ))
+        })
+    }
+
+    fn stock() -> Peer {
+        Peer {
+            ours: false,
+            launch_jobs: false,
+            jobs: None,
+            all_compilers: false,
+            text: Vec::new(),
+            from: 0,
+        }
+    }
+
+    fn new(hello: &Hello) -> Peer {
+        let mut text = Vec::new();
+        for compiler in &hello.compilers {
+            let fields = [&compiler.name, &compiler.ident, &compiler.triple];
+            text.extend_from_slice(&fields.map(Vec::as_slice).join(&b'\t'));
+            text.push(b'\n');
+        }
+        Peer {
+            ours: true,
+            launch_jobs: hello.takes(Version::Launch),
+            jobs: hello.jobs,
+            all_compilers: hello.all_compilers,
+            text,
+            from: 0,
+        }
+    }
+}
+
+/// Puts the question; `None` when whoever is there does not know it.
+fn ask(host: &Host, link: &mut Link, patience: Duration) -> Result<Option<Hello>, WireError> {
+    let deadline = Instant::now() + patience;
+    let question = Question {
+        client: concat!("distcc-launch ", env!("CARGO_PKG_VERSION")).into(),
+    };
+    match link.send(&question.encode()?) {
+        Err(WireError::Send { source, .. }) if is_end(&source) => return Ok(None),
+        sent => sent?,
+    }
+    let mut decoder = HelloDecoder::new(Limits::for_launcher());
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let count = match link.read_within(decoder.space(), left) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if is_end(&error) => 0,
+            read => read.map_err(|source| WireError::Receive {
+                host: host.name(),
+                source,
+            })?,
+        };
+        let progress = match count {
+            0 if !decoder.started() => return Ok(None),
+            0 => Err(decoder.eof()),
+            count => decoder.filled(count),
+        };
+        match progress {
+            Ok(Progress::More) => {}
+            Ok(Progress::Done) => return Ok(decoder.finish().ok()),
+            Err(source @ ProtocolError::Truncated { .. }) => {
+                let host = host.name();
+                return Err(WireError::Protocol { host, source });
+            }
+            // Some other daemon that answers everything.  What its jobs are worth will be seen.
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// A peer that closes while something of ours is on its way.
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// The file that holds what a host once answered.
+struct Memory {
+    file: PathBuf,
+    /// How the host is called and reached: the second line of the file must be this.
+    key: String,
+    /// Without an answer.
+    fresh_stock: u64,
+}
+
+impl Memory {
+    fn new(folder: &Path, host: &Host) -> Memory {
+        let mut key = host.name();
+        let mut fresh_stock = FRESH;
+        if let Transport::Ssh { command, .. } = &host.transport {
+            key.push(' ');
+            key.push_str(command.as_deref().unwrap_or_default());
+            fresh_stock = FRESH_UNREACHED;
+        }
+        Memory {
+            file: folder.join("peers").join(host.lock_name()),
+            key,
+            fresh_stock,
+        }
+    }
+
+    fn recall(&self, now: u64) -> Option<Peer> {
+        let (text, _) = remember::read(&self.file)?;
+        let rest = text.strip_prefix(LAYOUT.as_bytes())?.strip_prefix(b"\n")?;
+        let rest = rest
+            .strip_prefix(self.key.as_bytes())?
+            .strip_prefix(b"\n")?;
+        let end = memchr::memchr(b'\n', rest)?;
+        let mut numbers = str::from_utf8(&rest[..end]).ok()?.split(' ');
+        let mut number = || numbers.next()?.parse::<u64>().ok();
+        let (asked, length) = (number()?, number()?);
+        let [ours, launch_jobs, all_compilers] = [number()? == 1, number()? == 1, number()? == 1];
+        let jobs = number()?;
+        let from = text.len() - rest.len() + end + 1;
+        let fresh = if ours { FRESH } else { self.fresh_stock };
+        // A time in the future is a clock that was set: ask again.
+        let holds = asked <= now && now - asked < fresh;
+        let whole = usize::try_from(length) == Ok(text.len() - from);
+        (holds && whole).then_some(Peer {
+            ours,
+            launch_jobs,
+            jobs: u32::try_from(jobs).ok().filter(|jobs| *jobs > 0),
+            all_compilers,
+            text,
+            from,
+        })
+    }
+
+    fn keep(&self, peer: &Peer, now: u64) {
+        let mut text = format!("{LAYOUT}\n{}\n", self.key);
+        let compilers = peer.text.get(peer.from..).unwrap_or_default();
+        let [ours, launch_jobs, all] =
+            [peer.ours, peer.launch_jobs, peer.all_compilers].map(u8::from);
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "{now} {} {ours} {launch_jobs} {all} {}",
+            compilers.len(),
+            peer.jobs.unwrap_or(0)
+        );
+        let text = [text.as_bytes(), compilers].concat();
+        remember::write(&self.file, &text);
+    }
+}
+
+#[cfg(test)]
+mod tests;
