@@ -10,9 +10,9 @@ use serde::Deserialize;
 use tests::{Farm, data, launcher, long, run, side_by_side};
 
 const KNOWN: &str = include_str!("../kinds-known.txt");
-/// So many of the lines that may go out, and whose compile succeeds, have to go out and come back: the others are what is never sent
-/// (dependencies of `-dumpbase`, assembler).
-const SENT_OF_A_HUNDRED: usize = 93;
+/// So many of the lines that may go out have to go out and come back. Some of these do not compile; some are of the kinds that are
+/// kept here lest they differ.
+const SENT_OF_A_HUNDRED: usize = 75;
 
 #[derive(Deserialize)]
 struct Case {
