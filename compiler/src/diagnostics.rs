@@ -46,6 +46,9 @@ pub fn as_local(
     if memmem::find(&there, b"could not determine the original source location").is_some() {
         return Said::CompileHere;
     }
+    if job.draft.lto && manner != Manner::Expanded {
+        return Said::CompileHere;
+    }
     let label = [job.label().as_encoded_bytes(), b":"].concat();
     if memmem::find(&there, &label).is_some() && manner != Manner::Expanded {
         return Said::CompileHere;

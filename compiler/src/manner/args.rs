@@ -62,7 +62,10 @@ impl Job<'_> {
                 let maps = Maps::of(&self.words);
                 args.push(self.map(DEBUG_MAP, &maps.debug(self.source)));
                 args.push(self.map(MACRO_MAP, &maps.macros(self.source)));
-                args.push("-fno-diagnostics-show-caret".into());
+                if !self.draft.lto {
+                    // Link-time optimization records even this.
+                    args.push("-fno-diagnostics-show-caret".into());
+                }
                 if self.words.iter().any(is_pedantic) {
                     // gcc is pedantic about line markers, too; any other message has the job compiled here.
                     args.push("-Wno-error".into());
@@ -90,7 +93,8 @@ impl Job<'_> {
     /// May gcc be asked for columns in bytes, which it counts without a look at files of that machine? Debug information records the option.
     pub(crate) fn may_ask_for_bytes(&self) -> bool {
         let recorded = |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name == "-frecord-gcc-switches");
-        self.family == Family::Gcc && !self.draft.debug && !self.words.iter().any(recorded)
+        let records = self.draft.debug || self.draft.lto || self.words.iter().any(recorded);
+        self.family == Family::Gcc && !records
     }
 
     /// What debug information of a local compile calls the command's folder: the folder itself, unless the command maps it to another name.
