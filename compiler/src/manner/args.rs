@@ -111,13 +111,14 @@ impl Job<'_> {
         OsString::from_vec([LABEL, names::base(self.source)].concat())
     }
 
-    /// Address sanitizers do, and so does all that holds clang's bitcode.
+    /// Address sanitizers do, all that holds clang's bitcode, and its profiles.
     fn writes_label(&self) -> bool {
         let writes = |word: &Word<'_>| {
-            let bitcode = matches!(word.meaning, Meaning::Option(opt) if opt.name.starts_with("-fembed-bitcode"));
+            let names = ["-fembed-bitcode", "-fprofile", "-funique-internal"];
+            let named = matches!(word.meaning, Meaning::Option(opt) if names.iter().any(|name| opt.name.starts_with(name)));
             let sanitizes = word.meaning.has(Effect::Columns)
                 && word.value.windows(7).any(|kind| kind == b"address");
-            sanitizes || self.family == Family::Clang && bitcode
+            sanitizes || self.family == Family::Clang && named
         };
         !self.expects_elf() || self.words.iter().any(writes)
     }

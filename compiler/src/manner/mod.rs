@@ -78,6 +78,8 @@ impl Job<'_> {
             Ok(&[Expanded][..])
         };
         let words = || self.words.iter();
+        // The few warnings that are on by themselves look at neither columns nor comments; what they say is said here again.
+        let quiet = !self.asks_for_warnings();
         let silent = self.is_silent() && !self.writes_columns();
         let unmappable = !self.is_mappable() && (self.family == Family::Gcc || self.draft.debug);
         if ours && self.is_preprocessed() && self.draft.debug && !unmappable {
@@ -97,11 +99,13 @@ impl Job<'_> {
         let both = only_expanded.is_ok();
         match self.family {
             Family::Clang if self.draft.debug && !self.draft.dwarf_4 => only_expanded,
+            Family::Clang if both && quiet => Ok(&[Expanded, Rewritten]),
             Family::Clang if both => Ok(&[Rewritten, Expanded]),
             Family::Clang => Ok(&[Rewritten]),
             Family::Gcc if !keeps_directives(ident) => only_expanded,
             Family::Gcc if self.draft.debug_macros && words().any(ties_head) => only_expanded,
             Family::Gcc if self.draft.debug_macros => Ok(&[Whole]),
+            Family::Gcc if both && quiet => Ok(&[Expanded, Directives]),
             Family::Gcc if both => Ok(&[Directives, Expanded]),
             Family::Gcc => Ok(&[Directives]),
         }
@@ -112,6 +116,21 @@ impl Job<'_> {
         self.family == Family::Gcc
             && !self.language.wants_preprocessor()
             && !self.language.is_assembler()
+    }
+
+    /// Are warnings switched on?
+    fn asks_for_warnings(&self) -> bool {
+        self.words.iter().any(|word| {
+            let Meaning::Option(opt) = word.meaning else {
+                return false;
+            };
+            let spelled = self.args[word.at].as_bytes();
+            let warns = opt.effect == Effect::Everywhere && spelled.starts_with(b"-W");
+            warns && !spelled.starts_with(b"-Wno-")
+                || opt.name.contains("pedantic")
+                || opt.name.contains("-warnings")
+                || opt.name == "-fanalyzer"
+        })
     }
 
     /// Are all warnings switched off?

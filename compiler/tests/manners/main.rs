@@ -78,7 +78,10 @@ impl Place {
         let forced = manner.is_some();
         let manner = manner.unwrap_or_else(|| {
             let manners = job.manners(true, there::IDENT);
-            manners.unwrap_or_else(|reason| panic!("{line} stays: {}", reason.code()))[0]
+            let manners =
+                manners.unwrap_or_else(|reason| panic!("{line} stays: {}", reason.code()));
+            let keeping = manners.iter().copied().find(|manner| manner.needs_ours());
+            keeping.unwrap_or(Manner::Expanded)
         });
         assert_ne!(manner, Manner::Expanded, "{line}");
         let _ = std::fs::remove_file(here.join(job.output()));
