@@ -147,7 +147,6 @@ fn goes(family: Family, word: &Word<'_>) -> bool {
         Meaning::Option(opt) if opt.effect == Effect::Cpp => {
             is_macro(opt.name) || family == Family::Gcc && opt.name == CHARSET
         }
-        Meaning::Option(opt) if opt.effect == Effect::Link => false,
         _ => remote::goes(family, Language::C, word),
     }
 }
