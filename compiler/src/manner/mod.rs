@@ -99,7 +99,6 @@ impl Job<'_> {
         let both = only_expanded.is_ok();
         match self.family {
             Family::Clang if self.draft.debug && !self.draft.dwarf_4 => only_expanded,
-            Family::Clang if both && quiet => Ok(&[Expanded, Rewritten]),
             Family::Clang if both => Ok(&[Rewritten, Expanded]),
             Family::Clang => Ok(&[Rewritten]),
             Family::Gcc if !keeps_directives(ident) => only_expanded,
