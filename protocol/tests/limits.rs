@@ -191,7 +191,7 @@ fn each_body_has_its_own_check() {
             );
         }
     }
-    assert_eq!(bodies, 3 + 7 + 4);
+    assert_eq!(bodies, 3 + 7 + 8 + 4);
 }
 
 #[test]
