@@ -4,6 +4,8 @@ mod classify;
 mod compile;
 mod database;
 mod jobs;
+#[allow(dead_code, reason = "its readers are being written")]
+pub(crate) mod records;
 mod setup;
 
 use std::ffi::{OsStr, OsString};
