@@ -160,11 +160,18 @@ impl Journal {
 
     /// The records from the newest to the oldest that is kept.  Reads no more than is asked for.
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = Record> {
+        self.newest_first_with(b"")
+    }
+
+    /// Those of them in whose lines `needle` stands.
+    pub(crate) fn newest_first_with(&self, needle: &[u8]) -> impl Iterator<Item = Record> {
+        let finder = memchr::memmem::Finder::new(needle).into_owned();
         let files = [&self.path, &self.old].map(|path| open(path).ok());
         files
             .into_iter()
             .flatten()
             .flat_map(Backwards::new)
+            .filter(move |line| finder.find(line).is_some())
             .filter_map(|line| parse(&line))
     }
 
