@@ -12,6 +12,7 @@ use compiler::manner::Trap;
 use compiler::{Reason, Work};
 use hosts::{Folder, HostList, LocalPool, NoSlot, Patience, Slot, Slots};
 
+use crate::check::Misfit;
 use crate::find::Program;
 use crate::journal::{End, Entry};
 use crate::os;
@@ -67,6 +68,51 @@ impl Why {
         }
     }
 
+    /// A sentence for people, as [`Reason::sentence`].
+    pub(crate) fn sentence(self) -> &'static str {
+        match self {
+            Why::NoFile => "the source is a pipe, a device or missing",
+            Why::NoHosts => "no host list was found, or it names no host",
+            Why::BadHostList => "the host list has a mistake",
+            Why::NoFolder => "there is no folder for lock files, or it cannot be used",
+            Why::HostsAvoided => "each host failed a moment ago, or has not this compiler",
+            Why::HostsFailed => "each host that was tried failed",
+            Why::LocalhostListed => "the list names localhost, and its turn came",
+            Why::PreprocessorFailed => "the preprocessor failed",
+            Why::FailedThere => "the compile failed on the host, and was repeated to be sure",
+            Why::KilledThere => "the compiler was killed on the host",
+            Why::Text(reason) => reason.sentence(),
+            Why::Trapped(trap) => trap.sentence(),
+            Why::Printed => {
+                "the compiler there printed something that a local one may print otherwise"
+            }
+            Why::Misfit(code) => misfit(code),
+            Why::CannotPlace => "the result could not be written",
+            Why::Unreadable => "the source could not be read, or the preprocessor not started",
+        }
+    }
+
+    /// Every reason but those that stand in lists of their own ([`Reason::all`], [`Trap::all`]).
+    pub(crate) fn all() -> impl Iterator<Item = Why> {
+        let own = [
+            Why::NoFile,
+            Why::NoHosts,
+            Why::BadHostList,
+            Why::NoFolder,
+            Why::HostsAvoided,
+            Why::HostsFailed,
+            Why::LocalhostListed,
+            Why::PreprocessorFailed,
+            Why::FailedThere,
+            Why::KilledThere,
+            Why::Printed,
+            Why::CannotPlace,
+            Why::Unreadable,
+        ];
+        own.into_iter()
+            .chain(Misfit::CODES.map(|code| Why::Misfit(code)))
+    }
+
     /// Is it of the kind that is decided before anything is sent, and so no failure to distribute?
     pub(crate) fn is_verdict(self) -> bool {
         matches!(
@@ -87,6 +133,16 @@ impl Why {
                 | Why::Text(_)
                 | Why::Trapped(_)
         )
+    }
+}
+
+/// What is wrong with an object, by its code ([`Misfit::code`]).
+fn misfit(code: &str) -> &'static str {
+    match code {
+        "empty-object" => "the host sent nothing",
+        "no-object" => "the host sent no object file",
+        "object-for-other-machine" => "the object is for another machine",
+        _ => "the object was made by another compiler, or another version",
     }
 }
 
@@ -203,28 +259,7 @@ mod tests {
     #[test]
     fn every_code_is_in_the_docs() {
         let page = include_str!("../../docs/journal.md");
-        let own = [
-            Why::NoFile,
-            Why::NoHosts,
-            Why::BadHostList,
-            Why::NoFolder,
-            Why::HostsAvoided,
-            Why::HostsFailed,
-            Why::LocalhostListed,
-            Why::PreprocessorFailed,
-            Why::FailedThere,
-            Why::KilledThere,
-            Why::Printed,
-            Why::CannotPlace,
-            Why::Unreadable,
-        ];
-        let misfits = [
-            "empty-object",
-            "no-object",
-            "object-for-other-machine",
-            "object-of-other-compiler",
-        ];
-        for code in own.map(Why::code).into_iter().chain(misfits) {
+        for code in Why::all().map(Why::code) {
             assert!(page.contains(&format!("| `{code}` |")), "{code}");
         }
     }

@@ -4,7 +4,15 @@ mod classify;
 mod compile;
 mod database;
 mod jobs;
+mod json;
+mod reasons;
+#[allow(
+    dead_code,
+    reason = "Mark and all fields are for `distcc-launch run`, which tells at a build's end what it did"
+)]
+pub(crate) mod records;
 mod setup;
+mod why;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -56,13 +64,15 @@ enum Commands {
     Classify(classify::Classify),
     /// Runs the commands of a compile_commands.json on the hosts, without a build tool
     Compile(compile::Compile),
+    /// Why a unit ran where it ran, the last times
+    Why(why::Why),
 }
 
 /// Is the command ours, whatever else there may be of its name?  `--help` alone is; with more words it is a question to the default
 /// compiler, as build tools ask it.
 pub(crate) fn is_ours(word: &OsStr, count: usize) -> bool {
     match word.as_bytes() {
-        b"classify" | b"compile" | b"help" | b"jobs" | b"setup" => true,
+        b"classify" | b"compile" | b"help" | b"jobs" | b"setup" | b"why" => true,
         b"--help" => count == 1,
         _ => false,
     }
@@ -96,5 +106,6 @@ pub(crate) fn run(settings: &Settings, words: Vec<OsString>) -> i32 {
         Commands::Setup(setup) => setup::run(settings, &setup),
         Commands::Classify(classify) => classify::run(settings, &classify),
         Commands::Compile(compile) => compile::run(settings, &compile),
+        Commands::Why(why) => why::run(settings, &why),
     }
 }
