@@ -5,10 +5,11 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
 
 use compiler::manner::{self, Manner, Trap};
 use compiler::{Family, Job, Reason};
-use hosts::{Host, HostList, LocalPool, Monitor, Phase, Slot};
+use hosts::{Folder, Host, HostList, LocalPool, Monitor, Phase, Slot, Slots, Transport};
 use protocol::{Body, Outcome, Version};
 
 use crate::about::About;
@@ -18,7 +19,13 @@ use crate::os;
 use crate::peer::Peer;
 use crate::say::chain;
 use crate::source::{Source, SourceError};
+use crate::tokens::Lender;
 use crate::wire::{Link, WireError};
+
+/// How often a job that may not lend its token tries again.
+const LEND_AGAIN: Duration = Duration::from_millis(50);
+/// How often a job that waits so shows monitors that it is alive.
+const SHOW: Duration = Duration::from_secs(30);
 
 /// A job with what is ready of it to send.
 pub(crate) struct Dispatch<'a> {
@@ -34,6 +41,8 @@ pub(crate) struct Dispatch<'a> {
     trapped: Vec<(Manner, Trap)>,
     /// The right to preprocess here, while the preprocessor is at work.
     cpp_slot: Option<Slot>,
+    /// Lends the build tool's token while a host has the job.
+    pub lender: Option<Lender>,
     /// Bytes over all hosts.
     pub sent: u64,
     pub received: u64,
@@ -66,7 +75,10 @@ impl<'a> Dispatch<'a> {
         job: &'a Job<'a>,
         list: &'a HostList,
     ) -> Dispatch<'a> {
+        let settings = command.settings;
+        let jobserver = settings.jobserver.as_ref().zip(settings.folder.as_deref());
         Dispatch {
+            lender: jobserver.and_then(|(jobserver, folder)| Lender::open(jobserver, folder)),
             command,
             about,
             job,
@@ -195,7 +207,32 @@ impl<'a> Dispatch<'a> {
         link.send(&head)?;
         self.send_text(link, version)?;
         monitor.phase(Phase::Compile);
-        Ok(link.receive(version, &mut || monitor.refresh())?)
+        if self.lend() {
+            return Ok(link.receive(version, &mut || monitor.refresh())?);
+        }
+        link.pulse(LEND_AGAIN);
+        let mut shown = Instant::now();
+        let mut waiting = || {
+            self.lend();
+            if shown.elapsed() > SHOW {
+                monitor.refresh();
+                shown = Instant::now();
+            }
+        };
+        Ok(link.receive(version, &mut waiting)?)
+    }
+
+    /// True once there is nothing to lend.
+    fn lend(&mut self) -> bool {
+        let (Some(lender), Some(folder)) = (&mut self.lender, &self.command.settings.folder) else {
+            return true;
+        };
+        let hosts = self.list.hosts.iter();
+        let hosts: Vec<&Host> = hosts
+            .filter(|host| host.transport != Transport::Local)
+            .collect();
+        let slots = Slots::new(&Folder::at(folder));
+        lender.lend(|enough| slots.free_remote(&hosts, enough))
     }
 
     /// Waits for the source's text and sends it.

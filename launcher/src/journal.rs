@@ -30,6 +30,8 @@ pub(crate) struct Entry {
     pub reason: Option<&'static str>,
     pub fell_back: bool,
     pub attempts: Vec<Attempt>,
+    /// The `distcc-launch run` that the command is part of.
+    pub run: Option<OsString>,
     pub queue_ms: f64,
     pub sent: u64,
     pub received: u64,
@@ -64,6 +66,7 @@ impl Entry {
             reason: None,
             fell_back: false,
             attempts: Vec::new(),
+            run: None,
             queue_ms: 0.0,
             sent: 0,
             received: 0,
@@ -129,11 +132,16 @@ impl Entry {
         }
         out.push_str(",\"queue_ms\":");
         tenths(&mut out, self.queue_ms);
-        let _ = writeln!(
+        let _ = write!(
             out,
-            ",\"sent\":{},\"received\":{}}}",
+            ",\"sent\":{},\"received\":{}",
             self.sent, self.received
         );
+        if let Some(run) = &self.run {
+            out.push_str(",\"run\":");
+            text(&mut out, run);
+        }
+        out.push_str("}\n");
         out
     }
 }

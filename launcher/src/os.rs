@@ -64,7 +64,12 @@ fn set_dispositions() {
 
 /// Becomes `command`, with the signals and standard streams that we were started with.  Comes back only with an error.
 pub(crate) fn exec(command: &mut Command) -> io::Error {
-    // Safety: plain system calls; std calls this just before `exec`, in this process.
+    as_we_came(command).exec()
+}
+
+/// Gives `command` the signals and standard streams that we were started with.
+pub(crate) fn as_we_came(command: &mut Command) -> &mut Command {
+    // Safety: plain system calls; std calls this just before `exec`, in the process that becomes the command.
     unsafe {
         command.pre_exec(|| {
             for ((signal, _), before) in OURS.into_iter().zip(&BEFORE) {
@@ -75,9 +80,8 @@ pub(crate) fn exec(command: &mut Command) -> io::Error {
                 libc::close(fd);
             }
             Ok(())
-        });
+        })
     }
-    command.exec()
 }
 
 /// Sets a variable for this process and all that it starts: cheaper than a copy of the whole environment for each.
@@ -94,12 +98,12 @@ static LEFTOVERS: [AtomicPtr<libc::c_char>; 2] =
 
 const FATAL: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
-/// Is a child being started, and the signal that came meanwhile.
-static STARTING: AtomicBool = AtomicBool::new(false);
+/// Is something at work that must be whole, and the signal that came meanwhile.
+static BUSY: AtomicBool = AtomicBool::new(false);
 static PENDING: AtomicI32 = AtomicI32::new(0);
 
 extern "C" fn end(signal: libc::c_int) {
-    if STARTING.load(Ordering::Relaxed) {
+    if BUSY.load(Ordering::Relaxed) {
         PENDING.store(signal, Ordering::Relaxed);
         return;
     }
@@ -117,6 +121,7 @@ extern "C" fn end(signal: libc::c_int) {
                 libc::unlink(leftover);
             }
         }
+        crate::tokens::repay_on_signal();
         libc::signal(signal, libc::SIG_DFL);
         libc::raise(signal);
     }
@@ -142,6 +147,18 @@ pub(crate) fn undo_on_signals() {
     }
 }
 
+/// Does `work` whole: a signal that comes meanwhile waits for its end, if it is one that we undo something on.
+pub(crate) fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
+    BUSY.store(true, Ordering::Relaxed);
+    let done = work();
+    BUSY.store(false, Ordering::Relaxed);
+    let signal = PENDING.swap(0, Ordering::Relaxed);
+    if signal != 0 {
+        end(signal);
+    }
+    done
+}
+
 /// Something that a signal to us ends too, until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Ending(usize);
@@ -157,22 +174,17 @@ pub(crate) enum Group {
 
 /// Starts `command`, to end with us.  Two at most are remembered: the preprocessor and a transport.
 pub(crate) fn start(command: &mut Command, group: Group) -> io::Result<(Child, Ending)> {
-    // A signal that comes before the child is noted would leave it alone.  (A mask would be the child's too.)
-    STARTING.store(true, Ordering::Relaxed);
     if group == Group::Own {
         command.process_group(0);
     }
-    let started = command.spawn().map(|child| {
-        let pid = i32::try_from(child.id()).unwrap_or(0);
-        let ending = end_with_us(if group == Group::Own { -pid } else { pid });
-        (child, ending)
-    });
-    STARTING.store(false, Ordering::Relaxed);
-    let signal = PENDING.swap(0, Ordering::Relaxed);
-    if signal != 0 {
-        end(signal);
-    }
-    started
+    // A signal that comes before the child is noted would leave it alone.  (A mask would be the child's too.)
+    undisturbed(|| {
+        command.spawn().map(|child| {
+            let pid = i32::try_from(child.id()).unwrap_or(0);
+            let ending = end_with_us(if group == Group::Own { -pid } else { pid });
+            (child, ending)
+        })
+    })
 }
 
 fn end_with_us(target: i32) -> Ending {

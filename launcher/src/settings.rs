@@ -11,9 +11,13 @@ use std::time::Duration;
 use compiler::Manner;
 use compiler::classify::SEARCH_VARIABLES;
 use compiler::diagnostics::Charset;
+use integration_ninja::jobserver::Found;
 
 /// How deep in launchers we are; children get one more.  Stock distcc counts in the same variable.
 pub(crate) const LEVEL: &str = "_DISTCC_SAFEGUARD";
+
+/// What `distcc-launch run` tells the launchers below it: its name, a blank, and the jobserver that it offers.
+pub(crate) const RUN: &str = "DISTCC_LAUNCH_RUN";
 
 /// Everything a run is told besides its words.
 #[derive(Debug, Clone)]
@@ -61,6 +65,10 @@ pub(crate) struct Settings {
     pub sunpro_dependencies: bool,
     /// Is a variable set that changes where the compiler finds its parts or options?
     pub search_environment: bool,
+    /// The build tool's jobserver (`MAKEFLAGS`, `CARGO_MAKEFLAGS`), unless it counts the hosts' slots already.
+    pub jobserver: Option<Found>,
+    /// `DISTCC_LAUNCH_RUN`: the `distcc-launch run` that we are part of, as the journal names it.
+    pub run: Option<OsString>,
     /// How many launchers are above us.
     pub level: u32,
     pub path: OsString,
@@ -88,6 +96,7 @@ impl Settings {
             .filter(|dir| !dir.is_empty())
             .map(PathBuf::from)
             .or_else(|| home.as_ref().map(|home| home.join(".distcc")));
+        let (run, wide) = run_above();
         Settings {
             hosts: env::var_os("DISTCC_HOSTS"),
             folder,
@@ -125,6 +134,8 @@ impl Settings {
             search_environment: SEARCH_VARIABLES
                 .iter()
                 .any(|name| env::var_os(name).is_some()),
+            jobserver: jobserver(&wide),
+            run,
             level: number(LEVEL).unwrap_or(0),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
         }
@@ -143,6 +154,27 @@ impl Settings {
                 .map(|dir: &Path| dir.join("journal.jsonl"))
         })
     }
+}
+
+/// The name of the run that we are part of, and the jobserver that it offers, if any.
+fn run_above() -> (Option<OsString>, OsString) {
+    let Some(value) = env::var_os(RUN) else {
+        return (None, OsString::new());
+    };
+    let mut parts = value.into_vec();
+    let wide = match parts.iter().position(|byte| *byte == b' ') {
+        Some(at) => parts.split_off(at).split_off(1),
+        None => Vec::new(),
+    };
+    let name = Some(OsString::from_vec(parts)).filter(|name| !name.is_empty());
+    (name, OsString::from_vec(wide))
+}
+
+/// The innermost jobserver that is there.  Looked for before anything is opened, whose number could be one that it names.
+fn jobserver(wide: &OsString) -> Option<Found> {
+    let flags = ["MAKEFLAGS", "CARGO_MAKEFLAGS"].map(env::var_os);
+    let found = Found::among(flags.iter().flatten().map(|flags| &**flags))?;
+    (found.auth.spelled() != *wide).then_some(found)
 }
 
 /// A switch: only "0" and "1" mean anything.

@@ -4,6 +4,7 @@
 //! Takes its numbers from the host list by way of [`Capacity`].
 
 pub mod jobserver;
+pub mod tool;
 
 use hosts::capacity::Capacity;
 
