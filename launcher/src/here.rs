@@ -109,8 +109,7 @@ impl Why {
             Why::CannotPlace,
             Why::Unreadable,
         ];
-        own.into_iter()
-            .chain(Misfit::CODES.map(|code| Why::Misfit(code)))
+        own.into_iter().chain(Misfit::CODES.map(Why::Misfit))
     }
 
     /// Is it of the kind that is decided before anything is sent, and so no failure to distribute?

@@ -12,6 +12,7 @@ mod reasons;
 )]
 pub(crate) mod records;
 mod setup;
+mod status;
 mod why;
 
 use std::ffi::{OsStr, OsString};
@@ -64,6 +65,8 @@ enum Commands {
     Classify(classify::Classify),
     /// Runs the commands of a compile_commands.json on the hosts, without a build tool
     Compile(compile::Compile),
+    /// Hosts and their slots, what runs now, and what the last build came to
+    Status(status::Status),
     /// Why a unit ran where it ran, the last times
     Why(why::Why),
 }
@@ -72,7 +75,7 @@ enum Commands {
 /// compiler, as build tools ask it.
 pub(crate) fn is_ours(word: &OsStr, count: usize) -> bool {
     match word.as_bytes() {
-        b"classify" | b"compile" | b"help" | b"jobs" | b"setup" | b"why" => true,
+        b"classify" | b"compile" | b"help" | b"jobs" | b"setup" | b"status" | b"why" => true,
         b"--help" => count == 1,
         _ => false,
     }
@@ -106,6 +109,7 @@ pub(crate) fn run(settings: &Settings, words: Vec<OsString>) -> i32 {
         Commands::Setup(setup) => setup::run(settings, &setup),
         Commands::Classify(classify) => classify::run(settings, &classify),
         Commands::Compile(compile) => compile::run(settings, &compile),
+        Commands::Status(status) => status::run(settings, &status),
         Commands::Why(why) => why::run(settings, &why),
     }
 }
