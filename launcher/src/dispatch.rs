@@ -75,10 +75,9 @@ impl<'a> Dispatch<'a> {
         job: &'a Job<'a>,
         list: &'a HostList,
     ) -> Dispatch<'a> {
-        let settings = command.settings;
-        let jobserver = settings.jobserver.as_ref().zip(settings.folder.as_deref());
+        let lendable = command.settings.lendable();
         Dispatch {
-            lender: jobserver.and_then(|(jobserver, folder)| Lender::open(jobserver, folder)),
+            lender: lendable.and_then(|(jobserver, folder)| Lender::open(jobserver, folder)),
             command,
             about,
             job,
@@ -227,6 +226,9 @@ impl<'a> Dispatch<'a> {
         let (Some(lender), Some(folder)) = (&mut self.lender, &self.command.settings.folder) else {
             return true;
         };
+        if lender.has_lent() {
+            return true;
+        }
         let hosts = self.list.hosts.iter();
         let hosts: Vec<&Host> = hosts
             .filter(|host| host.transport != Transport::Local)

@@ -18,6 +18,7 @@ use crate::journal::{End, Entry};
 use crate::os;
 use crate::say::Say;
 use crate::settings::Settings;
+use crate::tokens::Lender;
 
 /// Why a command that could have been sent is compiled here; the codes stand in the journal beside the compiler's own reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +121,28 @@ impl Why {
         )
     }
 
+    /// Would it have gone to a host, had all gone well with the hosts and on the way?  (What fails to compile would fail anywhere.)
+    pub(crate) fn could_have_gone(self) -> bool {
+        match self {
+            Why::NoHosts
+            | Why::BadHostList
+            | Why::NoFolder
+            | Why::HostsAvoided
+            | Why::HostsFailed
+            | Why::LocalhostListed
+            | Why::KilledThere
+            | Why::Printed
+            | Why::Misfit(_)
+            | Why::CannotPlace => true,
+            Why::NoFile
+            | Why::PreprocessorFailed
+            | Why::FailedThere
+            | Why::Text(_)
+            | Why::Trapped(_)
+            | Why::Unreadable => false,
+        }
+    }
+
     /// Had the job been on its way to a host?
     pub(crate) fn fell_back(self) -> bool {
         !matches!(
@@ -165,6 +188,10 @@ impl Here<'_> {
         slot: Option<Slot>,
     ) -> i32 {
         entry.reason = Some(reason);
+        if let Some((jobserver, folder)) = self.settings.lendable() {
+            // What launchers that were killed owe it.
+            drop(Lender::open(jobserver, folder));
+        }
         let waited = std::time::Instant::now();
         let slot = slot.or_else(|| self.slot(work));
         entry.queue_ms += waited.elapsed().as_secs_f64() * 1e3;
@@ -216,7 +243,12 @@ pub(crate) fn take_local(
         LocalPool::Job => capacity.local,
         LocalPool::Cpp => capacity.cpp,
     };
-    match Slots::new(&folder).take_local(pool, size, &Patience::FOREVER) {
+    // Who runs in a slot of `distcc-launch local` must not wait for another: enough of them would wait for each other.
+    let patience = match settings.has_local_slot {
+        true => Patience::NONE,
+        false => Patience::FOREVER,
+    };
+    match Slots::new(&folder).take_local(pool, size, &patience) {
         Ok(slot) => Some(slot),
         Err(NoSlot::Busy | NoSlot::NoHost) => None,
         Err(NoSlot::Folder(error)) => {

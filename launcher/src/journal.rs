@@ -153,6 +153,11 @@ pub(crate) fn append(path: &Path, lines: &[u8]) {
     let _ = file.write_all(lines);
 }
 
+/// Can lines be appended to the journal at `path`?
+pub(crate) fn is_writable(path: &Path) -> bool {
+    open(path).is_some_and(|file| file.metadata().is_ok_and(|found| found.is_file()))
+}
+
 /// A number with one decimal, without the cost of formatting floating point.
 fn tenths(out: &mut String, value: f64) {
     let tenths = (value * 10.0).round() as u64;

@@ -19,6 +19,10 @@ pub(crate) const LEVEL: &str = "_DISTCC_SAFEGUARD";
 /// What `distcc-launch run` tells the launchers below it: its name, a blank, and the jobserver that it offers.
 pub(crate) const RUN: &str = "DISTCC_LAUNCH_RUN";
 
+pub(crate) const JOURNAL: &str = "DISTCC_LAUNCH_JOURNAL";
+/// What `distcc-launch local` tells those below it: that they run in its slot.
+pub(crate) const LOCAL_SLOT: &str = "_DISTCC_LAUNCH_LOCAL";
+
 /// Everything a run is told besides its words.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -65,10 +69,14 @@ pub(crate) struct Settings {
     pub sunpro_dependencies: bool,
     /// Is a variable set that changes where the compiler finds its parts or options?
     pub search_environment: bool,
-    /// The build tool's jobserver (`MAKEFLAGS`, `CARGO_MAKEFLAGS`), unless it counts the hosts' slots already.
+    /// The build tool's jobserver (`MAKEFLAGS`, `CARGO_MAKEFLAGS`), if it is there.
     pub jobserver: Option<Found>,
+    /// Does it count the hosts' slots already?
+    pub jobserver_is_wide: bool,
     /// `DISTCC_LAUNCH_RUN`: the `distcc-launch run` that we are part of, as the journal names it.
     pub run: Option<OsString>,
+    /// Is a slot of this machine held above us?
+    pub has_local_slot: bool,
     /// How many launchers are above us.
     pub level: u32,
     pub path: OsString,
@@ -96,6 +104,7 @@ impl Settings {
             .filter(|dir| !dir.is_empty())
             .map(PathBuf::from)
             .or_else(|| home.as_ref().map(|home| home.join(".distcc")));
+        let jobserver = jobserver();
         let (run, wide) = run_above();
         Settings {
             hosts: env::var_os("DISTCC_HOSTS"),
@@ -113,7 +122,7 @@ impl Settings {
             uncached_err_fd: number("UNCACHED_ERR_FD"),
             ssh: env::var_os("DISTCC_SSH"),
             no_rewrite_cross: env::var_os("DISTCC_NO_REWRITE_CROSS").is_some(),
-            journal: env::var_os("DISTCC_LAUNCH_JOURNAL")
+            journal: env::var_os(JOURNAL)
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
             preprocess: env::var_os("DISTCC_LAUNCH_PREPROCESS")
@@ -134,11 +143,26 @@ impl Settings {
             search_environment: SEARCH_VARIABLES
                 .iter()
                 .any(|name| env::var_os(name).is_some()),
-            jobserver: jobserver(&wide),
+            jobserver_is_wide: jobserver
+                .as_ref()
+                .is_some_and(|found| found.auth.spelled() == wide),
+            jobserver,
             run,
+            has_local_slot: env::var_os(LOCAL_SLOT).is_some(),
             level: number(LEVEL).unwrap_or(0),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
         }
+    }
+
+    /// A variable that means something to build tools, and nothing to us.
+    pub(crate) fn of_build_tools(name: &str) -> Option<OsString> {
+        env::var_os(name)
+    }
+
+    /// The jobserver that tokens may be lent to, and the folder for the record.
+    pub(crate) fn lendable(&self) -> Option<(&Found, &Path)> {
+        let jobserver = self.jobserver.as_ref().filter(|_| !self.jobserver_is_wide);
+        jobserver.zip(self.folder.as_deref())
     }
 
     /// How messages are printed here; read only when there are some.
@@ -171,10 +195,9 @@ fn run_above() -> (Option<OsString>, OsString) {
 }
 
 /// The innermost jobserver that is there.  Looked for before anything is opened, whose number could be one that it names.
-fn jobserver(wide: &OsString) -> Option<Found> {
+fn jobserver() -> Option<Found> {
     let flags = ["MAKEFLAGS", "CARGO_MAKEFLAGS"].map(env::var_os);
-    let found = Found::among(flags.iter().flatten().map(|flags| &**flags))?;
-    (found.auth.spelled() != *wide).then_some(found)
+    Found::among(flags.iter().flatten().map(|flags| &**flags))
 }
 
 /// A switch: only "0" and "1" mean anything.
