@@ -26,6 +26,7 @@ mod say;
 mod settings;
 mod source;
 mod stock;
+mod tokens;
 mod trip;
 mod wire;
 

@@ -178,6 +178,15 @@ impl Link {
         Ok(())
     }
 
+    /// Has [`Link::receive`] call back each time that so long brought nothing.
+    pub(crate) fn pulse(&self, pulse: Duration) {
+        // Half a minute is what it is else.
+        let _ = match &self.stream {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(pulse)),
+            Stream::Program { stream, .. } => stream.set_read_timeout(Some(pulse)),
+        };
+    }
+
     /// Waits for the whole reply; calls `waiting` each half minute that brings nothing.
     pub(crate) fn receive(
         &mut self,

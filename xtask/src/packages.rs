@@ -39,6 +39,7 @@ pub(crate) static TEST: &[Package] = &[
     package("lzop",          Some("lzop"),      "an LZO1X implementation that is not ours"),
     package("liblzo2-dev",   None,              "another one, whose speed ours is measured beside"),
     package("python3",       Some("python3"),   "tests/data/tools"),
+    package("python3-venv",  None,              "where newer build tools from PyPI go"),
     package("strace",        Some("strace"),    "system calls of the launch path"),
     package("valgrind",      Some("valgrind"),  "instructions of the launch path"),
     package("iproute2",      Some("ip"),        "network namespaces for hosts that drop packets"),

@@ -4,7 +4,18 @@ mod classify;
 mod compile;
 mod database;
 mod jobs;
+mod json;
+mod local;
+mod reasons;
+#[allow(
+    dead_code,
+    reason = "Mark and all fields are for `distcc-launch run`, which tells at a build's end what it did"
+)]
+pub(crate) mod records;
+mod run;
 mod setup;
+mod status;
+mod why;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -54,15 +65,24 @@ enum Commands {
     Setup(setup::Setup),
     /// Which commands of a compile_commands.json would be sent to hosts, and why the others not
     Classify(classify::Classify),
+    /// Starts a build as wide as the hosts are, and says at its end what happened
+    Run(run::Run),
+    /// Takes a slot of this machine, then becomes the command
+    Local(local::Local),
     /// Runs the commands of a compile_commands.json on the hosts, without a build tool
     Compile(compile::Compile),
+    /// Hosts and their slots, what runs now, and what the last build came to
+    Status(status::Status),
+    /// Why a unit ran where it ran, the last times
+    Why(why::Why),
 }
 
 /// Is the command ours, whatever else there may be of its name?  `--help` alone is; with more words it is a question to the default
 /// compiler, as build tools ask it.
 pub(crate) fn is_ours(word: &OsStr, count: usize) -> bool {
     match word.as_bytes() {
-        b"classify" | b"compile" | b"help" | b"jobs" | b"setup" => true,
+        b"classify" | b"compile" | b"help" | b"jobs" | b"local" | b"run" | b"setup" | b"status"
+        | b"why" => true,
         b"--help" => count == 1,
         _ => false,
     }
@@ -95,6 +115,10 @@ pub(crate) fn run(settings: &Settings, words: Vec<OsString>) -> i32 {
         Commands::Jobs(jobs) => jobs::run(settings, &jobs),
         Commands::Setup(setup) => setup::run(settings, &setup),
         Commands::Classify(classify) => classify::run(settings, &classify),
+        Commands::Run(run) => run::run(settings, &run),
+        Commands::Local(local) => local::run(settings, &local),
         Commands::Compile(compile) => compile::run(settings, &compile),
+        Commands::Status(status) => status::run(settings, &status),
+        Commands::Why(why) => why::run(settings, &why),
     }
 }
