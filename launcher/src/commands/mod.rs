@@ -6,6 +6,7 @@ mod database;
 mod jobs;
 mod json;
 mod local;
+mod pump;
 mod reasons;
 #[allow(
     dead_code,
@@ -67,6 +68,8 @@ enum Commands {
     Classify(classify::Classify),
     /// Starts a build as wide as the hosts are, and says at its end what happened
     Run(run::Run),
+    /// Runs a build with an include server of its own, as stock's pump script
+    Pump(pump::Pump),
     /// Takes a slot of this machine, then becomes the command
     Local(local::Local),
     /// Runs the commands of a compile_commands.json on the hosts, without a build tool
@@ -81,8 +84,8 @@ enum Commands {
 /// compiler, as build tools ask it.
 pub(crate) fn is_ours(word: &OsStr, count: usize) -> bool {
     match word.as_bytes() {
-        b"classify" | b"compile" | b"help" | b"jobs" | b"local" | b"run" | b"setup" | b"status"
-        | b"why" => true,
+        b"classify" | b"compile" | b"help" | b"jobs" | b"local" | b"pump" | b"run" | b"setup"
+        | b"status" | b"why" => true,
         b"--help" => count == 1,
         _ => false,
     }
@@ -93,6 +96,15 @@ pub(crate) fn usage() -> i32 {
     eprintln!("{}", Cli::command().render_usage());
     eprintln!("See distcc-launch --help.");
     EXIT_BAD_ARGUMENTS
+}
+
+/// How to call a sub-command.
+fn usage_of(name: &str) -> String {
+    let mut cli = Cli::command();
+    let command = cli.find_subcommand_mut(name);
+    command.map_or_else(String::new, |command| {
+        command.render_long_help().to_string()
+    })
 }
 
 /// Runs a sub-command; gives the exit code.
@@ -116,6 +128,7 @@ pub(crate) fn run(settings: &Settings, words: Vec<OsString>) -> i32 {
         Commands::Setup(setup) => setup::run(settings, &setup),
         Commands::Classify(classify) => classify::run(settings, &classify),
         Commands::Run(run) => run::run(settings, &run),
+        Commands::Pump(pump) => pump::run(settings, &pump),
         Commands::Local(local) => local::run(settings, &local),
         Commands::Compile(compile) => compile::run(settings, &compile),
         Commands::Status(status) => status::run(settings, &status),

@@ -22,6 +22,7 @@ use crate::driver::Command;
 use crate::settings::Settings;
 
 pub(crate) use demotion::count_discrepancy;
+pub(crate) use resident::program as server_program;
 
 /// Why a job goes in plain mode although a host would take its files; a stable code of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -149,7 +149,7 @@ fn try_to_start(settings: &Settings, folder: &Path) -> io::Result<()> {
 }
 
 /// The program, beside ours or in PATH.
-fn program(path: &OsStr) -> Option<PathBuf> {
+pub(crate) fn program(path: &OsStr) -> Option<PathBuf> {
     let runs = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
     let beside = std::fs::read_link("/proc/self/exe")
         .ok()

@@ -45,7 +45,7 @@ extern "C" fn forward(
 ///
 /// # Errors
 /// Where `command` cannot be started.
-pub(super) fn run_forwarding(command: &mut Command) -> io::Result<ExitStatus> {
+pub(in crate::commands) fn run_forwarding(command: &mut Command) -> io::Result<ExitStatus> {
     for signal in FORWARDED {
         // Safety: `action` and `before` are whole structures; the handler does only what a handler may.
         unsafe {
