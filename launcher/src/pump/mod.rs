@@ -19,6 +19,7 @@ use protocol::closure_talk::{Flags, Form};
 
 use crate::about::About;
 use crate::driver::Command;
+use crate::say::Say;
 use crate::settings::Settings;
 
 pub(crate) use demotion::count_discrepancy;
@@ -72,7 +73,7 @@ pub(crate) fn files(
         Form::Stock => physical(job.cwd()),
         Form::Tree | Form::WholeTree => job.cwd().to_owned(),
     };
-    let (body, size, flags) = match resident::connect(command)? {
+    let (body, size, flags) = match resident::connect(settings, command.say)? {
         resident::Server::Ours(stream) => ask::ask(stream, form, &cwd, &path, &args)?,
         // Stock's answers suit any daemon that reads protocol 3, and no other.
         resident::Server::Stock(_) if form != Form::Stock => {
@@ -100,6 +101,29 @@ pub(crate) fn files(
         body,
         size,
     })
+}
+
+/// What stock's `--scan-includes` prints of a command: the files that pump mode would send, each with what it is.
+///
+/// # Errors
+/// There is no include server, or it does not follow this source.
+pub(crate) fn scan(
+    settings: &Settings,
+    say: &Say,
+    words: &[OsString],
+) -> Result<Vec<u8>, NotPumped> {
+    let (compiler, args) = words.split_first().ok_or(NotPumped("no-command"))?;
+    let stream = resident::connect_as_stock(settings, say)?;
+    let cwd = physical(OsStr::new("/"));
+    let mut text = Vec::new();
+    for path in mirror::paths(stream, &cwd, compiler, args)? {
+        if let Some((what, name)) = mirror::described(&path) {
+            text.extend_from_slice(format!("{what:<9} ").as_bytes());
+            text.extend_from_slice(name);
+            text.push(b'\n');
+        }
+    }
+    Ok(text)
 }
 
 /// The working folder without links, as stock clients and servers call it.
