@@ -13,13 +13,14 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 
-use crate::access::AccessList;
+use crate::access::{self, AccessList};
 use crate::compilers::Compilers;
-use crate::connection::{self, Peer};
+use crate::connection::Peer;
 use crate::crowd::{self, Crowd};
 use crate::detach::{self, Announcement, Detached, Ready};
 use crate::environment::Environment;
 use crate::exit::Exit;
+use crate::gate::{self, Gate};
 use crate::idents::Idents;
 use crate::job::Conditions;
 use crate::log::{self, Chain};
@@ -32,12 +33,16 @@ use crate::{DaemonError, cannot, inetd, listen, user};
 /// What is settled before anything starts.
 struct Settled {
     compilers: Compilers,
+    /// Read while this may still be root.
+    gate: Option<Gate>,
     io_timeout: Duration,
 }
 
 impl Settled {
     fn new(options: &Options, environment: &Environment) -> Result<Self, DaemonError> {
+        let keys = options.keys.as_deref().map(keys::DaemonKeys::read);
         Ok(Self {
+            gate: keys.transpose()?.map(Gate::new),
             io_timeout: environment.io_timeout()?,
             compilers: Compilers::find(&environment.search(options.any_program)?)?,
         })
@@ -51,6 +56,9 @@ pub(crate) fn serve_port(
 ) -> Result<Exit, DaemonError> {
     let settled = Settled::new(options, environment)?;
     let host = options.listen.as_deref();
+    if options.keys.is_none() && !options.insecure_network {
+        access::stay_private(host, &options.allow)?;
+    }
     let listener = listen::bind(host, options.port, environment.defers_accept())?;
     // Statistics answer before anything is asked, so that connection may not wait for bytes.
     let stats = options
@@ -194,7 +202,12 @@ fn prepare(
         log::warning!("{note}");
     }
     let limits = Limits::for_daemon();
+    if let Some(gate) = &settled.gate {
+        let clients = gate.clients();
+        log::notice!("only who has one of {clients} keys is served");
+    }
     Ok(Server {
+        gate: settled.gate,
         access: AccessList::new(&options.allow, options.allow_private),
         compilers: settled.compilers,
         idents: Idents::default(),
@@ -306,7 +319,7 @@ pub(crate) fn serve_stdin(
             place: server.crowd.enter(),
             watched,
         };
-        let serving = connection::serve(&server, reader, writer, &peer);
+        let serving = gate::serve(&server, reader, writer, peer, inetd::peer_ip());
         tokio::pin!(serving);
         tokio::select! {
             _ = &mut serving => {}

@@ -11,6 +11,7 @@
 //! `docs/security.md` says what stops whom.
 
 mod access;
+mod attempts;
 mod check;
 mod compilers;
 mod connection;
@@ -18,10 +19,12 @@ mod crowd;
 mod detach;
 mod environment;
 mod exit;
+mod gate;
 mod hello;
 mod idents;
 mod inetd;
 mod job;
+mod keygen;
 mod launch;
 mod life;
 mod listen;
@@ -40,9 +43,11 @@ mod work;
 use std::io::Write;
 use std::process::ExitCode;
 
+use access::OutsideError;
 use compilers::CompilersError;
 use environment::{Environment, EnvironmentError};
 use exit::Exit;
+use keys::KeyFileError;
 use listen::ListenError;
 use log::Chain;
 use options::{Instead, Mode};
@@ -55,6 +60,10 @@ enum DaemonError {
     Environment(#[from] EnvironmentError),
     #[error(transparent)]
     Compilers(#[from] CompilersError),
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error(transparent)]
@@ -69,7 +78,7 @@ enum DaemonError {
 impl DaemonError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Environment(_) => Exit::BadArguments,
+            Self::Environment(_) | Self::Keys(_) | Self::Outside(_) => Exit::BadArguments,
             Self::Compilers(_) => Exit::CompilerMissing,
             Self::Listen(_) => Exit::BindFailed,
             Self::User(_) => Exit::ChangeUser,
@@ -87,6 +96,9 @@ fn cannot(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> DaemonError
 }
 
 fn main() -> ExitCode {
+    if let Some(words) = keygen::asked(std::env::args_os()) {
+        return keygen::run(words);
+    }
     let options = match options::read(std::env::args_os()) {
         Ok(options) => options,
         Err(Instead::Print(text)) => {

@@ -54,6 +54,10 @@ pub(crate) struct Options {
     /// Oldest first, as typed. Empty: nothing was said.
     pub(crate) allow: Vec<Rule>,
     pub(crate) allow_private: bool,
+    /// Who may come in beyond private networks, and without keys.
+    pub(crate) insecure_network: bool,
+    /// Only who has a key of this file is served.
+    pub(crate) keys: Option<PathBuf>,
     pub(crate) any_program: bool,
     pub(crate) jobs: usize,
     pub(crate) job_lifetime: Option<Duration>,
@@ -187,6 +191,8 @@ impl Words {
             listen: self.listen,
             allow,
             allow_private: self.allow_private,
+            insecure_network: self.insecure_network,
+            keys: self.keys,
             any_program: self.enable_tcp_insecure,
             jobs,
             job_lifetime: seconds(self.job_lifetime),
@@ -268,6 +274,17 @@ mod tests {
         ] {
             assert!(refused(line), "{line}");
         }
+    }
+
+    #[test]
+    fn keys_and_open_networks() {
+        let options = words("--keys /etc/k --insecure-network").unwrap();
+        assert_eq!(
+            options.keys.as_deref(),
+            Some(std::path::Path::new("/etc/k"))
+        );
+        assert!(options.insecure_network);
+        assert!(!words("").unwrap().insecure_network && words("").unwrap().keys.is_none());
     }
 
     #[test]

@@ -10,8 +10,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::access::AccessList;
 use crate::compilers::Compilers;
-use crate::connection::{self, Close, Peer};
+use crate::connection::{Close, Peer};
 use crate::crowd::{Crowd, Place};
+use crate::gate::{self, Gate};
 use crate::idents::Idents;
 use crate::job::Conditions;
 use crate::listen;
@@ -26,6 +27,8 @@ const LAST_MOMENTS: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) access: AccessList,
+    /// With `--keys`, nobody comes in without one.
+    pub(crate) gate: Option<Gate>,
     pub(crate) compilers: Compilers,
     pub(crate) idents: Idents,
     /// Where specs files that clients may name are.
@@ -97,7 +100,7 @@ async fn serve(server: &Server, mut stream: TcpStream, address: SocketAddr, plac
         watched: true,
     };
     let (reader, writer) = stream.split();
-    let close = connection::serve(server, reader, writer, &peer).await;
+    let close = gate::serve(server, reader, writer, peer, Some(address.ip())).await;
     if close == Close::Abort
         && let Err(error) = stream.set_zero_linger()
     {
