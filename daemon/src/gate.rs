@@ -77,14 +77,14 @@ where
     };
     match admitted {
         Ok(Admitted {
-            reader,
+            mut reader,
             mut writer,
             label,
         }) => {
             peer.name = format!("{}/{label}", peer.name);
-            let close = connection::serve(server, reader, &mut writer, &peer).await;
-            if close == Close::Orderly {
-                // So that the client can tell that nobody cut the line. One that has gone needs no word.
+            let close = connection::serve(server, &mut reader, &mut writer, &peer).await;
+            if close == Close::Orderly && reader.unproven.is_none() {
+                // So that a client can tell that nobody cut the line. One that has gone needs no word.
                 let _ = tokio::time::timeout(LAST_WORD, writer.shutdown()).await;
             }
             close
