@@ -188,16 +188,21 @@ impl Link {
     /// Sends the source as it is out of `file`, without a copy through this process.
     pub(crate) fn send_file(&mut self, file: &File, length: usize) -> Result<(), WireError> {
         self.send_parts(&[&token::head(&token::tag::DOTI, length)?])?;
+        self.send_rest(file, length as u64)
+    }
+
+    /// Sends the first `length` bytes of `file` as they are.
+    pub(crate) fn send_rest(&mut self, file: &File, length: u64) -> Result<(), WireError> {
         if self.keyed.is_some() {
             return self.send_copied(file, length);
         }
         let mut at = 0;
-        while at < length as u64 {
+        while at < length {
             let socket = match &self.stream {
                 Stream::Tcp(stream) => stream.as_fd(),
                 Stream::Program { stream, .. } => stream.as_fd(),
             };
-            let left = length - at as usize;
+            let left = usize::try_from(length - at).unwrap_or(usize::MAX);
             let failed = match rustix::fs::sendfile(socket, file, Some(&mut at), left) {
                 Ok(0) => io::ErrorKind::UnexpectedEof.into(),
                 Ok(_) | Err(rustix::io::Errno::INTR) => continue,
@@ -205,20 +210,21 @@ impl Link {
             };
             return Err(self.unsent(failed));
         }
-        self.sent += length as u64;
+        self.sent += length;
         Ok(())
     }
 
-    /// As [`Link::send_file`], where each byte has to pass through here.
-    fn send_copied(&mut self, file: &File, length: usize) -> Result<(), WireError> {
-        let mut piece = vec![0; length.min(PIECE)];
+    /// As [`Link::send_rest`], where each byte has to pass through here.
+    fn send_copied(&mut self, file: &File, length: u64) -> Result<(), WireError> {
+        let size = |left: u64| usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+        let mut piece = vec![0; size(length)];
         let mut at = 0;
         while at < length {
-            let piece = &mut piece[..(length - at).min(PIECE)];
-            let read = file.read_exact_at(piece, at as u64);
+            let piece = &mut piece[..size(length - at)];
+            let read = file.read_exact_at(piece, at);
             read.map_err(|error| self.unsent(error))?;
             self.send_parts(&[piece])?;
-            at += piece.len();
+            at += piece.len() as u64;
         }
         Ok(())
     }
