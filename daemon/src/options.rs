@@ -16,7 +16,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::access::{self, Rule};
 use crate::exit::Exit;
-use crate::log::Level;
+use crate::log::{Format, Level};
 
 use words::Words;
 
@@ -45,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) mode: Mode,
     pub(crate) detach: bool,
     pub(crate) lifetime: Option<Duration>,
+    /// How long jobs may go on after the end was asked for.
+    pub(crate) drain: Duration,
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) port_file: Option<PathBuf>,
     pub(crate) user: Option<String>,
@@ -54,6 +56,8 @@ pub(crate) struct Options {
     /// Oldest first, as typed. Empty: nothing was said.
     pub(crate) allow: Vec<Rule>,
     pub(crate) allow_private: bool,
+    pub(crate) allow_file: Option<PathBuf>,
+    pub(crate) max_connections: usize,
     pub(crate) any_program: bool,
     pub(crate) jobs: usize,
     pub(crate) job_lifetime: Option<Duration>,
@@ -63,7 +67,11 @@ pub(crate) struct Options {
     pub(crate) pass_env: Vec<OsString>,
     pub(crate) log_to: LogTo,
     pub(crate) log_level: Level,
+    pub(crate) log_format: Format,
+    /// `None`: no statistics.
     pub(crate) stats_port: Option<NonZeroU16>,
+    /// Whether the statistics are for others than this machine.
+    pub(crate) stats: bool,
     /// Things to tell once the log is open.
     pub(crate) notes: Vec<String>,
 }
@@ -148,8 +156,12 @@ impl Words {
         if self.port == 0 && self.port_file.is_none() {
             return Err("--port must be 1 to 65535 (0, any free port, needs --port-file)".into());
         }
-        let stats_port =
-            NonZeroU16::new(self.stats_port).ok_or("--stats-port must be 1 to 65535")?;
+        if self.stats && self.stats_port == 0 {
+            return Err("--stats needs a --stats-port of 1 to 65535".into());
+        }
+        if self.max_connections == 0 {
+            return Err("--max-connections must be at least 1".into());
+        }
         let mut allow = Vec::new();
         for word in &self.allow {
             let rules = access::parse(word).map_err(|error| format!("--allow {word}: {error}"))?;
@@ -166,6 +178,8 @@ impl Words {
         }
         let level = Level::from_name(&self.log_level)
             .ok_or_else(|| format!("--log-level {}: no such level", self.log_level))?;
+        let format = Format::from_name(&self.log_format)
+            .ok_or_else(|| format!("--log-format {}: text or json", self.log_format))?;
         let mut notes = Vec::new();
         if self.zeroconf {
             notes.push(
@@ -180,6 +194,7 @@ impl Words {
             },
             detach: !(self.no_detach || self.wizard),
             lifetime: seconds(self.lifetime),
+            drain: Duration::from_secs(self.drain),
             pid_file: self.pid_file,
             port_file: self.port_file,
             user: self.user,
@@ -187,6 +202,8 @@ impl Words {
             listen: self.listen,
             allow,
             allow_private: self.allow_private,
+            allow_file: self.allow_file,
+            max_connections: self.max_connections,
             any_program: self.enable_tcp_insecure,
             jobs,
             job_lifetime: seconds(self.job_lifetime),
@@ -204,7 +221,9 @@ impl Words {
             } else {
                 level
             },
-            stats_port: self.stats.then_some(stats_port),
+            log_format: format,
+            stats_port: NonZeroU16::new(self.stats_port),
+            stats: self.stats,
             notes,
         })
     }
@@ -261,6 +280,9 @@ mod tests {
             "--allow 10.0.0.0/33",
             "--allow 300.1.1.1/8",
             "--log-level loud",
+            "--log-format xml",
+            "--stats --stats-port 0",
+            "--max-connections 0",
             "--dae",
             "--daemon --inetd",
             "--auth",

@@ -79,6 +79,8 @@ impl Daemon {
             .args(["--port", "0", "--port-file"])
             .arg(files.path().join("port"))
             .args(["--log-stderr", "--log-level", "debug"])
+            // Tests that are about either say so.
+            .args(["--drain", "0", "--stats-port", "0"])
             .args(words)
             .env("TMPDIR", tmp.path())
             .envs(variables.iter().copied())
