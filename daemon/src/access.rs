@@ -3,7 +3,9 @@
 //! Stock's rules (facts 7.3), except that its 3.4 is open to everyone when nothing is said; here the private networks
 //! are the default. Knows nothing of sockets: it compares addresses.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::path::Path;
 use std::str::FromStr;
 
 /// One network whose members are served.
@@ -42,6 +44,46 @@ pub(crate) fn parse(word: &str) -> Result<Vec<Rule>, RuleError> {
         .into_iter()
         .map(|address| Rule::new(address, bits))
         .collect()
+}
+
+/// Why a file of rules cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    #[error("could not read --allow-file {path}")]
+    Read { path: String, source: io::Error },
+    #[error("--allow-file {path}, line {line}")]
+    Line {
+        path: String,
+        line: usize,
+        source: RuleError,
+    },
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
+}
+
+/// The rules of a file: one a line, `#` begins a comment.
+///
+/// # Errors
+/// It cannot be read, or a line is no rule: a list that is only partly understood is worse than none.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<Rule>, FileError> {
+    let shown = || path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|source| FileError::Read {
+        path: shown(),
+        source,
+    })?;
+    let mut rules = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        let word = line.split('#').next().unwrap_or_default().trim();
+        if word.is_empty() {
+            continue;
+        }
+        rules.extend(parse(word).map_err(|source| FileError::Line {
+            path: shown(),
+            line: n + 1,
+            source,
+        })?);
+    }
+    Ok(rules)
 }
 
 fn parse_address(host: &str) -> Option<IpAddr> {
@@ -142,7 +184,7 @@ const LINK_LOCAL: Rule = Rule::v4(169, 254, 16);
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OutsideError {
     #[error(
-        "--allow {rule} reaches beyond private networks, where anyone can read and change what is sent; give clients keys \
+        "{rule}, which is allowed, reaches beyond private networks, where anyone can read and change what is sent; give clients keys \
          (--keys FILE, made by distcc-launchd keygen), or say --insecure-network"
     )]
     Allow { rule: Rule },
@@ -153,20 +195,34 @@ pub(crate) enum OutsideError {
     Listen { address: IpAddr },
 }
 
-/// Looks whether all of it stays in private networks: RFC 1918, RFC 4193, loopback, link-local. (Not 100.64.0.0/10: a provider's
-/// other customers are there.) All addresses of the machine are fine to listen on, since `allow` says who is served there.
+/// Looks whether all of `rules` stays in private networks: RFC 1918, RFC 4193, loopback, link-local. (Not 100.64.0.0/10: a
+/// provider's other customers are there.)
 ///
 /// # Errors
-/// The first rule or the address that reaches further.
-pub(crate) fn stay_private(listen: Option<&str>, allow: &[Rule]) -> Result<(), OutsideError> {
-    if let Some(rule) = allow.iter().find(|rule| !rule.is_private()) {
-        return Err(OutsideError::Allow { rule: *rule });
-    }
-    // What has no address is an error of another kind.
-    let addresses = listen.map_or(Vec::new(), |host| match parse_address(host) {
-        Some(address) => vec![address],
-        None => crate::resolve::addresses(host).unwrap_or_default(),
-    });
+/// The first rule that reaches further.
+pub(crate) fn stay_private(rules: &[Rule]) -> Result<(), OutsideError> {
+    let outside = rules.iter().find(|rule| !rule.is_private());
+    outside.map_or(Ok(()), |rule| Err(OutsideError::Allow { rule: *rule }))
+}
+
+/// Looks whether the address to listen on, or of the socket that was `handed` over, is a private one. All addresses of the
+/// machine together are fine, since the access list says who is served there.
+///
+/// # Errors
+/// The address that is not.
+pub(crate) fn listens_privately(
+    listen: Option<&str>,
+    handed: Option<&TcpListener>,
+) -> Result<(), OutsideError> {
+    let addresses = match (handed, listen) {
+        (Some(socket), _) => socket.local_addr().map(|at| at.ip()).into_iter().collect(),
+        (None, None) => Vec::new(),
+        (None, Some(host)) => match parse_address(host) {
+            Some(address) => vec![address],
+            // What has no address is an error of another kind.
+            None => crate::resolve::addresses(host).unwrap_or_default(),
+        },
+    };
     let outside = addresses
         .into_iter()
         .find(|address| !address.is_unspecified() && !Rule::single(*address).is_private());
@@ -182,8 +238,13 @@ pub(crate) struct AccessList {
 impl AccessList {
     /// `allow` as typed, oldest first; the private networks as well when asked for or when nothing was said.
     pub(crate) fn new(allow: &[Rule], private: bool) -> Self {
+        Self::listed(allow, private || allow.is_empty())
+    }
+
+    /// These networks and no others, even if there are none; the private ones when asked for.
+    pub(crate) fn listed(allow: &[Rule], private: bool) -> Self {
         let mut rules: Vec<Rule> = allow.iter().rev().copied().collect();
-        if private || allow.is_empty() {
+        if private {
             rules.extend_from_slice(PRIVATE);
         }
         Self { rules }
@@ -278,7 +339,7 @@ mod tests {
     fn what_reaches_beyond_private_networks_is_told() {
         let check = |listen: Option<&str>, allow: &[&str]| {
             let rules: Vec<Rule> = allow.iter().flat_map(|word| parse(word).unwrap()).collect();
-            stay_private(listen, &rules)
+            listens_privately(listen, None).and_then(|()| stay_private(&rules))
         };
         for allow in [
             "10.0.0.0/8",
@@ -316,7 +377,7 @@ mod tests {
         ] {
             let error = check(None, &["10.0.0.1", allow]).unwrap_err().to_string();
             assert!(
-                error.starts_with("--allow ") && error.contains("--insecure-network"),
+                error.contains(", which is allowed, ") && error.contains("--insecure-network"),
                 "{error}"
             );
             assert!(error.contains("keygen"), "{error}");
@@ -347,5 +408,23 @@ mod tests {
         assert!(matches!(parse("::1/129"), Err(RuleError::BadBits(..))));
         assert!(matches!(parse("300.1.1.1"), Err(RuleError::NoAddress(_))));
         assert!(matches!(parse(""), Err(RuleError::NoAddress(_))));
+    }
+
+    #[test]
+    fn a_file_has_a_rule_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("allow");
+        std::fs::write(&path, "# ours\n10.1.0.0/16\n\n ::1 # here\n").unwrap();
+        let rules = read_file(&path).unwrap();
+        let list = AccessList::new(&rules, false);
+        assert!(allows(&list, "10.1.2.3") && allows(&list, "::1"));
+        assert!(!allows(&list, "10.2.0.1"));
+        std::fs::write(&path, "10.1.0.0/16\nten\n10.0.0.0/99").unwrap();
+        let error = read_file(&path).unwrap_err();
+        assert!(error.to_string().contains("line 2"), "{error}");
+        assert!(matches!(
+            read_file(&folder.path().join("none")),
+            Err(FileError::Read { .. })
+        ));
     }
 }

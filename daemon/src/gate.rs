@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use crate::attempts::{Attempts, Next};
 use crate::connection::{self, Close, Peer};
 use crate::log;
-use crate::server::Server;
+use crate::server::{Exchanged, Server};
 use crate::stats::{Ended, Event};
 
 /// How long an opening may take, and how long its answer.
@@ -29,7 +29,7 @@ const PIECE: usize = 64 << 10;
 /// The keys, and who tried others.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    keys: DaemonKeys,
+    keys: Exchanged<DaemonKeys>,
     attempts: Attempts,
 }
 
@@ -101,14 +101,20 @@ where
 impl Gate {
     pub(crate) fn new(keys: DaemonKeys) -> Self {
         Self {
-            keys,
+            keys: Exchanged::new(keys),
             attempts: Attempts::default(),
         }
     }
 
     /// How many clients may come in.
     pub(crate) fn clients(&self) -> usize {
-        self.keys.len()
+        self.keys.get().len()
+    }
+
+    /// From now on these open it. Who is inside stays.
+    pub(crate) fn exchange(&self, keys: DaemonKeys) {
+        log::notice!("{} keys are served", keys.len());
+        self.keys.set(keys);
     }
 
     async fn admit<R, W>(
@@ -143,7 +149,8 @@ impl Gate {
         if closed() {
             return Err(Turned::TooMany);
         }
-        let (session, answer, label) = self.keys.answer(&whole)?;
+        let keys = self.keys.get();
+        let (session, answer, label) = keys.answer(&whole)?;
         let unproven = Unproven { gate: self, ip };
         let send = async {
             writer.write_all(&answer).await?;

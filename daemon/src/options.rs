@@ -16,7 +16,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::access::{self, Rule};
 use crate::exit::Exit;
-use crate::log::Level;
+use crate::log::{Format, Level};
 
 use words::Words;
 
@@ -45,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) mode: Mode,
     pub(crate) detach: bool,
     pub(crate) lifetime: Option<Duration>,
+    /// How long jobs may go on after the end was asked for.
+    pub(crate) drain: Duration,
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) port_file: Option<PathBuf>,
     pub(crate) user: Option<String>,
@@ -58,6 +60,8 @@ pub(crate) struct Options {
     pub(crate) insecure_network: bool,
     /// Only who has a key of this file is served.
     pub(crate) keys: Option<PathBuf>,
+    pub(crate) allow_file: Option<PathBuf>,
+    pub(crate) max_connections: usize,
     pub(crate) any_program: bool,
     pub(crate) jobs: usize,
     pub(crate) job_lifetime: Option<Duration>,
@@ -67,7 +71,11 @@ pub(crate) struct Options {
     pub(crate) pass_env: Vec<OsString>,
     pub(crate) log_to: LogTo,
     pub(crate) log_level: Level,
+    pub(crate) log_format: Format,
+    /// `None`: no statistics.
     pub(crate) stats_port: Option<NonZeroU16>,
+    /// Whether the statistics are for others than this machine.
+    pub(crate) stats: bool,
     /// Things to tell once the log is open.
     pub(crate) notes: Vec<String>,
 }
@@ -138,6 +146,13 @@ fn version(name: &str) -> String {
     )
 }
 
+impl Options {
+    /// May somebody beyond private networks be served?
+    pub(crate) fn may_be_open(&self) -> bool {
+        self.keys.is_some() || self.insecure_network
+    }
+}
+
 impl Words {
     fn check(self) -> Result<Options, String> {
         if self.auth || self.blacklist.is_some() || self.whitelist.is_some() || self.show_principal
@@ -152,8 +167,12 @@ impl Words {
         if self.port == 0 && self.port_file.is_none() {
             return Err("--port must be 1 to 65535 (0, any free port, needs --port-file)".into());
         }
-        let stats_port =
-            NonZeroU16::new(self.stats_port).ok_or("--stats-port must be 1 to 65535")?;
+        if self.stats && self.stats_port == 0 {
+            return Err("--stats needs a --stats-port of 1 to 65535".into());
+        }
+        if self.max_connections == 0 {
+            return Err("--max-connections must be at least 1".into());
+        }
         let mut allow = Vec::new();
         for word in &self.allow {
             let rules = access::parse(word).map_err(|error| format!("--allow {word}: {error}"))?;
@@ -170,6 +189,8 @@ impl Words {
         }
         let level = Level::from_name(&self.log_level)
             .ok_or_else(|| format!("--log-level {}: no such level", self.log_level))?;
+        let format = Format::from_name(&self.log_format)
+            .ok_or_else(|| format!("--log-format {}: text or json", self.log_format))?;
         let mut notes = Vec::new();
         if self.zeroconf {
             notes.push(
@@ -184,6 +205,7 @@ impl Words {
             },
             detach: !(self.no_detach || self.wizard),
             lifetime: seconds(self.lifetime),
+            drain: Duration::from_secs(self.drain),
             pid_file: self.pid_file,
             port_file: self.port_file,
             user: self.user,
@@ -193,6 +215,8 @@ impl Words {
             allow_private: self.allow_private,
             insecure_network: self.insecure_network,
             keys: self.keys,
+            allow_file: self.allow_file,
+            max_connections: self.max_connections,
             any_program: self.enable_tcp_insecure,
             jobs,
             job_lifetime: seconds(self.job_lifetime),
@@ -210,7 +234,9 @@ impl Words {
             } else {
                 level
             },
-            stats_port: self.stats.then_some(stats_port),
+            log_format: format,
+            stats_port: NonZeroU16::new(self.stats_port),
+            stats: self.stats,
             notes,
         })
     }
@@ -267,6 +293,9 @@ mod tests {
             "--allow 10.0.0.0/33",
             "--allow 300.1.1.1/8",
             "--log-level loud",
+            "--log-format xml",
+            "--stats --stats-port 0",
+            "--max-connections 0",
             "--dae",
             "--daemon --inetd",
             "--auth",

@@ -23,12 +23,16 @@ Examples:
   distcc-launchd --daemon --keys daemon.keys --allow 0.0.0.0/0
                                                   in the open: encrypted, and only for who has a key
 
+Signals: SIGTERM and SIGINT end it after the jobs at work, a second one at once; SIGHUP reads compilers, --allow-file and --keys again.
+
 Environment:
   DISTCCD_PATH             where compilers are looked for, and their PATH (default: PATH)
   DISTCC_CMDLIST           file of allowed compilers, one absolute path per line
   DISTCC_CMDLIST_NUMWORDS  how many trailing parts of a path must match (default: 1)
   DISTCC_IO_TIMEOUT        seconds that a client may preprocess (default: 300)
   DISTCC_TCP_DEFER_ACCEPT  0: also wake for connections that sent nothing yet
+  LISTEN_FDS, LISTEN_FDNAMES, NOTIFY_SOCKET
+                           sockets from systemd, and where it is told that we serve
   TMPDIR                   where to compile (default: /dev/shm if in memory, else /tmp)
 
 Exit codes: 101 bad options, 102 cannot listen, 110 no compiler found, 112 cannot change user, \
@@ -70,6 +74,14 @@ pub(super) struct Words {
         help_heading = "How to run"
     )]
     pub(super) lifetime: u64,
+    /// When told to end (SIGTERM), let jobs finish for this many seconds; a second signal ends them now
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 30,
+        help_heading = "How to run"
+    )]
+    pub(super) drain: u64,
     /// Write the process id here; removed at the end
     #[arg(long, short = 'P', value_name = "FILE", help_heading = "How to run")]
     pub(super) pid_file: Option<PathBuf>,
@@ -89,6 +101,9 @@ pub(super) struct Words {
     /// Serve clients of this address or network; may be repeated
     #[arg(long, short = 'a', value_name = "IP[/BITS]", action = ArgAction::Append, help_heading = "Whom to serve")]
     pub(super) allow: Vec<String>,
+    /// Serve the networks of this file too, one a line; read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Whom to serve")]
+    pub(super) allow_file: Option<PathBuf>,
     /// Serve private networks (the default without --allow)
     #[arg(long, help_heading = "Whom to serve")]
     pub(super) allow_private: bool,
@@ -98,6 +113,14 @@ pub(super) struct Words {
     /// Without keys, let --listen and --allow reach beyond private networks all the same
     #[arg(long, help_heading = "Whom to serve")]
     pub(super) insecure_network: bool,
+    /// Connections at once; beyond, those whose request is incomplete make room
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1024,
+        help_heading = "Whom to serve"
+    )]
+    pub(super) max_connections: usize,
     /// Let clients run any program on PATH, not only compilers. For trusted networks
     #[arg(long, alias = "make-me-a-botnet", help_heading = "Whom to serve")]
     pub(super) enable_tcp_insecure: bool,
@@ -155,13 +178,21 @@ pub(super) struct Words {
         help_heading = "Watching it"
     )]
     pub(super) log_level: String,
+    /// How log lines look: text (as stock's), or json, an object a line
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Watching it"
+    )]
+    pub(super) log_format: String,
     /// Log everything
     #[arg(long, help_heading = "Watching it")]
     pub(super) verbose: bool,
-    /// Serve statistics over HTTP
+    /// Serve statistics (/, /metrics, /slots) over HTTP to all who may send jobs, not to this machine only
     #[arg(long, help_heading = "Watching it")]
     pub(super) stats: bool,
-    /// Port of the statistics
+    /// Port of the statistics (0: none)
     #[arg(
         long,
         value_name = "PORT",
