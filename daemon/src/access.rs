@@ -205,6 +205,11 @@ pub(crate) fn stay_private(rules: &[Rule]) -> Result<(), OutsideError> {
     outside.map_or(Ok(()), |rule| Err(OutsideError::Allow { rule: *rule }))
 }
 
+/// Is `address` in a private network?
+pub(crate) fn is_private(address: IpAddr) -> bool {
+    Rule::single(address).is_private()
+}
+
 /// Looks whether the address to listen on, or of the socket that was `handed` over, is a private one. All addresses of the
 /// machine together are fine, since the access list says who is served there.
 ///

@@ -4,9 +4,12 @@
 //! opened, and everybody who does not come that far has failed (see [`crate::attempts`]). Behind the gate a connection is as any
 //! other. Knows nothing of requests and jobs.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -31,6 +34,9 @@ const PIECE: usize = 64 << 10;
 pub(crate) struct Gate {
     keys: Exchanged<DaemonKeys>,
     attempts: Attempts,
+    refused: AtomicU64,
+    /// Connections by the label of their key; as many as there were keys.
+    admitted: Mutex<BTreeMap<Label, u64>>,
 }
 
 /// Why somebody did not come in.
@@ -83,7 +89,12 @@ where
         }) => {
             peer.name = format!("{}/{label}", peer.name);
             let close = connection::serve(server, &mut reader, &mut writer, &peer).await;
-            if close == Close::Orderly && reader.unproven.is_none() {
+            if reader.unproven.is_some() {
+                gate.refused.fetch_add(1, Ordering::Relaxed);
+                return close;
+            }
+            gate.count(label);
+            if close == Close::Orderly {
                 // So that a client can tell that nobody cut the line. One that has gone needs no word.
                 let _ = tokio::time::timeout(LAST_WORD, writer.shutdown()).await;
             }
@@ -103,7 +114,28 @@ impl Gate {
         Self {
             keys: Exchanged::new(keys),
             attempts: Attempts::default(),
+            refused: AtomicU64::new(0),
+            admitted: Mutex::default(),
         }
+    }
+
+    /// Connections that were closed for want of a key.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Connections of those who proved to have a key, by its label.
+    pub(crate) fn admitted(&self) -> BTreeMap<Label, u64> {
+        let admitted = self.admitted.lock();
+        admitted.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn count(&self, label: Label) {
+        let admitted = self.admitted.lock();
+        *admitted
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(label)
+            .or_default() += 1;
     }
 
     /// How many clients may come in.
@@ -175,6 +207,9 @@ impl Gate {
     }
 
     fn note(&self, turned: &Turned, name: &str, ip: Option<IpAddr>) {
+        if matches!(turned, Turned::TooMany | Turned::Refused(_)) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
         match turned {
             Turned::Nothing => log::debug!("{name}: {turned}"),
             // Said when it began.

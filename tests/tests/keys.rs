@@ -546,6 +546,87 @@ fn what_was_heard_can_be_said_again_to_no_end() {
     assert_eq!(compiled(daemon), 1, "{}", daemon.log());
 }
 
+#[test]
+fn a_line_that_is_taken_out_locks_out() {
+    let keys = Keys::new();
+    let (alice, bob) = (keys.client("alice"), keys.client("bob"));
+    // Readable for the user that the daemon becomes; a file of root's is read only at the start.
+    let owner = fs::metadata(keys.daemon()).unwrap();
+    let text = fs::read_to_string(keys.daemon()).unwrap();
+    let (path, user) = (keys.daemon(), "nobody");
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
+        fs::set_permissions(keys.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut farm = Farm::with(Make::Ours, 1, &["--user", user, "--keys", &path]);
+    let host = farm.hosts("");
+    space(&host, &bob)
+        .compile(COMMAND)
+        .assert_same_as_local()
+        .assert_remote();
+    let without: String = text
+        .lines()
+        .filter(|line| !line.contains(" bob "))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    assert_ne!(text, without);
+    fs::write(&path, without).unwrap();
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode(),
+        owner.permissions().mode()
+    );
+    let daemon = &mut farm.daemons[0];
+    daemon.signal(rustix::process::Signal::HUP);
+    until("the keys are read again", || {
+        daemon.log().contains("1 keys are served")
+    });
+    assert_error(&space(&host, &bob).compile(COMMAND), "key-refused");
+    space(&host, &alice)
+        .compile(COMMAND)
+        .assert_same_as_local()
+        .assert_remote();
+}
+
+/// The figures for those who watch, by HTTP.
+fn metrics(port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    page
+}
+
+#[test]
+fn who_watches_sees_whose_connections_they_were() {
+    let keys = Keys::new();
+    let key = keys.client("alice");
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let options = [
+        "--keys",
+        &keys.daemon(),
+        "--stats",
+        "--stats-port",
+        &free.to_string(),
+    ];
+    let farm = Farm::with(Make::Ours, 1, &options);
+    let daemon = &farm.daemons[0];
+    space(&daemon.host(), &key)
+        .compile(COMMAND)
+        .assert_same_as_local()
+        .assert_remote();
+    say(daemon.port(), b"DIST00000001");
+    // Counted when the connection is over, which the client does not see.
+    until("both connections and the stranger are counted", || {
+        let page = metrics(free);
+        page.contains("\ndistcc_launchd_key_connections_total{key=\"alice\"} 2\n")
+            && page.contains("\ndistcc_launchd_keys_refused_total 1\n")
+    });
+}
+
 /// Starts our daemon with `options` for a moment.  Its exit code and what it said, if it did not start.
 fn refused(options: &[&str]) -> Option<(i32, String)> {
     let folder = tempfile::tempdir().unwrap();
