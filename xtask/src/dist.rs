@@ -15,7 +15,15 @@ const BINARIES: &[&str] = &["distcc-launch", "distcc-launchd"];
 const SHARED: &[(&str, &str)] = &[(
     "integrations/cmake/DistccLaunch.cmake",
     "share/distcc-launch/cmake/DistccLaunch.cmake",
-)];
+)    (
+        "daemon/systemd/distcc-launchd.service",
+        "share/distcc-launch/systemd/distcc-launchd.service",
+    ),
+    (
+        "daemon/systemd/distcc-launchd.socket",
+        "share/distcc-launch/systemd/distcc-launchd.socket",
+    ),
+];
 
 /// Pages; they keep their places to each other, so that their links hold.
 const PAGES: &[&str] = &[
