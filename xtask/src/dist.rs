@@ -12,10 +12,12 @@ use std::process::Command;
 const BINARIES: &[&str] = &["distcc-launch", "distcc-launchd"];
 
 /// Where in the clone a file lies, and where below PREFIX it goes.
-const SHARED: &[(&str, &str)] = &[(
-    "integrations/cmake/DistccLaunch.cmake",
-    "share/distcc-launch/cmake/DistccLaunch.cmake",
-)    (
+const SHARED: &[(&str, &str)] = &[
+    (
+        "integrations/cmake/DistccLaunch.cmake",
+        "share/distcc-launch/cmake/DistccLaunch.cmake",
+    ),
+    (
         "daemon/systemd/distcc-launchd.service",
         "share/distcc-launch/systemd/distcc-launchd.service",
     ),
