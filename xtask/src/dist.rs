@@ -11,11 +11,8 @@ use std::process::Command;
 
 const BINARIES: &[&str] = &["distcc-launch", "distcc-launchd"];
 
-/// Where in the clone a file lies, and where below PREFIX it goes.
-const SHARED: &[(&str, &str)] = &[(
-    "integrations/cmake/DistccLaunch.cmake",
-    "share/distcc-launch/cmake/DistccLaunch.cmake",
-)];
+/// Where the files of the CMake module lie below PREFIX: there `find_package` looks.
+const MODULE_FOLDER: &str = "share/cmake/DistccLaunch";
 
 /// Pages; they keep their places to each other, so that their links hold.
 const PAGES: &[&str] = &[
@@ -119,8 +116,9 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
     for name in BINARIES {
         place(&built.join(name), &prefix.join("bin").join(name))?;
     }
-    for (from, to) in SHARED {
-        place(&workspace::root().join(from), &prefix.join(to))?;
+    let modules = workspace::root().join("integrations/cmake");
+    for (name, _) in integration_cmake::FILES {
+        place(&modules.join(name), &prefix.join(MODULE_FOLDER).join(name))?;
     }
     let pages = prefix.join(PAGES_FOLDER);
     for page in PAGES {
@@ -178,7 +176,7 @@ mod tests {
 
     #[test]
     fn everything_to_install_exists() {
-        for file in SHARED.iter().map(|(from, _)| from).chain(PAGES) {
+        for file in PAGES {
             assert!(workspace::root().join(file).is_file(), "{file}");
         }
     }

@@ -4,7 +4,10 @@ mod classify;
 mod compile;
 mod database;
 mod jobs;
+mod probe;
+mod room;
 mod setup;
+mod shims;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -52,6 +55,8 @@ enum Commands {
     Jobs(jobs::Jobs),
     /// What a build tool needs to use distcc-launch
     Setup(setup::Setup),
+    /// A folder of links named like compilers, for builds that listen to nothing but PATH
+    Shims(shims::Shims),
     /// Which commands of a compile_commands.json would be sent to hosts, and why the others not
     Classify(classify::Classify),
     /// Runs the commands of a compile_commands.json on the hosts, without a build tool
@@ -62,7 +67,7 @@ enum Commands {
 /// compiler, as build tools ask it.
 pub(crate) fn is_ours(word: &OsStr, count: usize) -> bool {
     match word.as_bytes() {
-        b"classify" | b"compile" | b"help" | b"jobs" | b"setup" => true,
+        b"classify" | b"compile" | b"help" | b"jobs" | b"setup" | b"shims" => true,
         b"--help" => count == 1,
         _ => false,
     }
@@ -94,6 +99,7 @@ pub(crate) fn run(settings: &Settings, words: Vec<OsString>) -> i32 {
     match command {
         Commands::Jobs(jobs) => jobs::run(settings, &jobs),
         Commands::Setup(setup) => setup::run(settings, &setup),
+        Commands::Shims(shims) => shims::run(settings, &shims),
         Commands::Classify(classify) => classify::run(settings, &classify),
         Commands::Compile(compile) => compile::run(settings, &compile),
     }
