@@ -7,6 +7,7 @@
 //! Knows nothing of the insides of launcher and daemon: what is said here of the wire is said a second time, on
 //! purpose.
 
+pub mod builds;
 mod effects;
 mod elf;
 mod example;
