@@ -1,7 +1,7 @@
 //! `cargo build` of crates with C and C++ in them: the objects are those of a build without us, which also means that each
 //! question about a flag was answered as without us.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use tests::{
     builds::{Comparison, Project, Site, copy_tree, crates_manifest},
@@ -10,7 +10,7 @@ use tests::{
 
 fn build(crates: &[&str]) -> Comparison {
     let project = Project::new(format!("cargo build: {}", crates.join(", "))).below("out");
-    let fill = |work: &std::path::Path| {
+    let fill = |work: &Path| {
         let from = crates_manifest();
         copy_tree(from.parent().expect("it lies in a folder"), work);
     };
@@ -35,17 +35,20 @@ fn cargo(site: &Site<'_>, crates: &[&str]) {
             cargo.env(name, value);
         }
     }
-    let path = cargo
-        .get_envs()
-        .find(|(name, _)| *name == "PATH")
-        .and_then(|(_, value)| value)
-        .unwrap_or_default()
-        .to_owned();
+    // The folder of the toolchain before rustup's: in the folder of a crate that has a rust-toolchain.toml (quote has), rustup's
+    // rustc would download and install what that asks for.
+    let toolchain = Path::new(env!("CARGO")).parent();
+    let path = site.path();
     let own = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(std::env::split_paths(&own));
+    let folders = toolchain
+        .map(Path::to_owned)
+        .into_iter()
+        .chain(std::env::split_paths(&path))
+        .chain(std::env::split_paths(&own));
     let path = std::env::join_paths(folders).unwrap();
     cargo
         .env("PATH", path)
+        .env("RUSTUP_AUTO_INSTALL", "0")
         .args(["build", "--locked", "-j4", "--target-dir", "target"])
         .args(["--features", &crates.join(",")]);
     site.step(&mut cargo);

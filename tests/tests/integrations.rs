@@ -131,7 +131,9 @@ fn cmake_keeps_ccache_first_and_leaves_other_launchers_alone() {
         .collect();
     let of = |name: &str| *compiles.iter().find(|line| line.ends_with(name)).unwrap();
     assert!(
-        of("main.c").starts_with(&format!("/usr/bin/ccache {launcher} /usr/bin/cc ")),
+        of("main.c").starts_with(&format!(
+            "env CCACHE_PREFIX={launcher} /usr/bin/ccache /usr/bin/cc "
+        )),
         "{compiles:?}"
     );
     assert!(

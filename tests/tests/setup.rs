@@ -112,7 +112,10 @@ fn cmake_follows_a_ccache_that_the_project_chooses_later() {
     example.configure("Ninja", &through_the_module());
     let commands = said_by_ninja(&example);
     let launcher = launcher().canonicalize().unwrap();
-    let ours = format!("env A=b ccache {} /usr/bin/cc ", launcher.display());
+    let ours = format!(
+        "env A=b env CCACHE_PREFIX={} ccache /usr/bin/cc ",
+        launcher.display()
+    );
     assert!(commands.contains(&ours), "{commands}");
     assert!(commands.contains("time /usr/bin/c++ "), "{commands}");
 }

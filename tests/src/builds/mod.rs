@@ -50,17 +50,11 @@ pub struct Site<'a> {
 impl Site<'_> {
     /// A command in `work` that knows the farm, if it is ours, and nothing else of the environment.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut path = OsString::new();
-        for folder in self.tools.iter().cloned().chain(self.launcher_folder()) {
-            path.push(folder);
-            path.push(":");
-        }
-        path.push("/usr/local/bin:/usr/bin:/bin");
         let mut command = Command::new(program);
         command
             .current_dir(&self.work)
             .env_clear()
-            .env("PATH", path)
+            .env("PATH", self.path())
             .env("HOME", self.root)
             .env("LC_ALL", "C.UTF-8");
         if self.ours {
@@ -71,6 +65,17 @@ impl Site<'_> {
                 .env("DISTCC_LAUNCH_LOCAL", "0");
         }
         command
+    }
+
+    /// `PATH` of those commands.
+    pub fn path(&self) -> OsString {
+        let mut path = OsString::new();
+        for folder in self.tools.iter().cloned().chain(self.launcher_folder()) {
+            path.push(folder);
+            path.push(":");
+        }
+        path.push("/usr/local/bin:/usr/bin:/bin");
+        path
     }
 
     fn launcher_folder(&self) -> Option<PathBuf> {
@@ -132,6 +137,19 @@ impl Comparison {
         assert!(self.distributable > 0, "{self}: nothing to distribute");
         assert!(self.remote * 100 >= self.distributable * WANTED, "{self}");
         self
+    }
+
+    /// Not one probe was sent away.
+    #[track_caller]
+    pub fn assert_probes_stayed_here(&self) {
+        for row in &self.rows {
+            let words = words(row);
+            assert!(
+                row.place != "remote" || !rule::is_probe(&words[1..]),
+                "{}: a probe went out: {words:?}",
+                self.name
+            );
+        }
     }
 
     /// The launcher was given no command for which `rule` holds.

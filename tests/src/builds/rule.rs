@@ -66,7 +66,7 @@ pub(super) fn is_distributable(command: &[String], work: &Path) -> bool {
     }
     let sources: Vec<&str> = sources(args);
     let [source] = sources[..] else { return false };
-    !is_probe(source, args) && !is_header(args) && !is_module(args, work)
+    !asks(source, args) && !is_header(args) && !is_module(args, work)
 }
 
 fn sources(args: &[String]) -> Vec<&str> {
@@ -87,7 +87,12 @@ fn sources(args: &[String]) -> Vec<&str> {
     found
 }
 
-fn is_probe(source: &str, args: &[String]) -> bool {
+/// Is there a source with which a build tool asks something?
+pub(super) fn is_probe(args: &[String]) -> bool {
+    sources(args).iter().any(|source| asks(source, args))
+}
+
+fn asks(source: &str, args: &[String]) -> bool {
     let stem = Path::new(source).file_stem().and_then(|stem| stem.to_str());
     stem.is_some_and(|stem| PROBES.contains(&stem))
         || args.iter().any(|word| {
