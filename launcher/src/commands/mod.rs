@@ -6,6 +6,7 @@ mod database;
 mod jobs;
 mod json;
 mod local;
+mod probe;
 mod pump;
 mod reasons;
 #[allow(
@@ -13,8 +14,10 @@ mod reasons;
     reason = "Mark and all fields are for `distcc-launch run`, which tells at a build's end what it did"
 )]
 pub(crate) mod records;
+mod room;
 mod run;
 mod setup;
+mod shims;
 mod status;
 mod why;
 
@@ -64,6 +67,8 @@ enum Commands {
     Jobs(jobs::Jobs),
     /// What a build tool needs to use distcc-launch
     Setup(setup::Setup),
+    /// A folder of links named like compilers, for builds that listen to nothing but PATH
+    Shims(shims::Shims),
     /// Which commands of a compile_commands.json would be sent to hosts, and why the others not
     Classify(classify::Classify),
     /// Starts a build as wide as the hosts are, and says at its end what happened
@@ -85,7 +90,7 @@ enum Commands {
 pub(crate) fn is_ours(word: &OsStr, count: usize) -> bool {
     match word.as_bytes() {
         b"classify" | b"compile" | b"help" | b"jobs" | b"local" | b"pump" | b"run" | b"setup"
-        | b"status" | b"why" => true,
+        | b"shims" | b"status" | b"why" => true,
         b"--help" => count == 1,
         _ => false,
     }
@@ -126,6 +131,7 @@ pub(crate) fn run(settings: &Settings, words: Vec<OsString>) -> i32 {
     match command {
         Commands::Jobs(jobs) => jobs::run(settings, &jobs),
         Commands::Setup(setup) => setup::run(settings, &setup),
+        Commands::Shims(shims) => shims::run(settings, &shims),
         Commands::Classify(classify) => classify::run(settings, &classify),
         Commands::Run(run) => run::run(settings, &run),
         Commands::Pump(pump) => pump::run(settings, &pump),
