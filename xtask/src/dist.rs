@@ -12,10 +12,20 @@ use std::process::Command;
 const BINARIES: &[&str] = &["distcc-launch", "distcc-launchd"];
 
 /// Where in the clone a file lies, and where below PREFIX it goes.
-const SHARED: &[(&str, &str)] = &[(
-    "integrations/cmake/DistccLaunch.cmake",
-    "share/distcc-launch/cmake/DistccLaunch.cmake",
-)];
+const SHARED: &[(&str, &str)] = &[
+    (
+        "integrations/cmake/DistccLaunch.cmake",
+        "share/distcc-launch/cmake/DistccLaunch.cmake",
+    ),
+    (
+        "daemon/systemd/distcc-launchd.service",
+        "share/distcc-launch/systemd/distcc-launchd.service",
+    ),
+    (
+        "daemon/systemd/distcc-launchd.socket",
+        "share/distcc-launch/systemd/distcc-launchd.socket",
+    ),
+];
 
 /// Pages; they keep their places to each other, so that their links hold.
 const PAGES: &[&str] = &[
