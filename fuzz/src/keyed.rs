@@ -56,7 +56,7 @@ pub fn keyed(bytes: &[u8]) {
 /// Each three bytes of `orders`: where, and what.
 fn meddle(line: &[u8], orders: &[u8]) -> Vec<u8> {
     let mut line = line.to_vec();
-    for order in orders.chunks_exact(3) {
+    for order in orders.as_chunks::<3>().0 {
         if line.is_empty() {
             break;
         }

@@ -259,7 +259,7 @@ fn hex(word: &str, line: usize) -> Result<Zeroizing<[u8; KEY_LEN]>, Problem> {
     if word.len() != 2 * KEY_LEN {
         return Err(Problem::Key(line));
     }
-    for (byte, pair) in bytes.iter_mut().zip(word.as_bytes().chunks_exact(2)) {
+    for (byte, pair) in bytes.iter_mut().zip(word.as_bytes().as_chunks::<2>().0) {
         let digit = |digit: u8| char::from(digit).to_digit(16);
         let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else {
             return Err(Problem::Key(line));

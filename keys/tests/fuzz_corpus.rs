@@ -1,20 +1,20 @@
-//! Everything in `fuzz/corpus/keyed`, with the very checks that the fuzz target makes.
+//! Everything in `fuzz/corpus/keyed`, as it is and changed, with the very checks that the fuzz target makes.
 
-#[path = "../../fuzz/src/keyed.rs"]
 #[allow(unreachable_pub, reason = "a module of the fuzz target too")]
+#[path = "../../fuzz/src/keyed.rs"]
 mod checks;
+
+#[allow(unreachable_pub, reason = "shared with other crates' tests")]
+#[path = "../../fuzz/src/mutate.rs"]
+mod mutate;
 
 use std::path::Path;
 
 #[test]
-fn every_file_of_the_corpus_holds() {
+fn seeds_hold_as_they_are_and_changed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/keyed");
-    let files: Vec<_> = std::fs::read_dir(folder)
-        .expect("the corpus can be read")
-        .map(|entry| entry.expect("it can be listed").path())
-        .collect();
-    assert!(files.len() >= 8, "{} seeds", files.len());
-    for file in files {
-        checks::keyed(&std::fs::read(file).expect("a seed can be read"));
-    }
+    let seeds = mutate::seeds(&folder);
+    assert!(seeds.len() >= 8, "{} seeds", seeds.len());
+    seeds.iter().for_each(|seed| checks::keyed(seed));
+    mutate::run("keyed", &seeds, checks::keyed);
 }
