@@ -9,7 +9,7 @@ pub struct Limits {
     pub processes: Option<u64>,
     /// Seconds of processor time of all its processes together.
     pub seconds: Option<u64>,
-    /// Bytes of all its files, what it prints among them.
+    /// Bytes of each of its files and of what it prints; in a view of its own, of all files together.
     pub disk: u64,
 }
 

@@ -17,11 +17,11 @@ use crate::template::{BOX, JOB, STORE, Template, mount_tmpfs};
 const MAX_FILES: u32 = 200_000;
 
 /// Where a job's own things are, outside of its root.
-pub(crate) fn own(name: &str) -> PathBuf {
+fn own(name: &str) -> PathBuf {
     Path::new(JOB).join(name)
 }
 
-/// Mounts a job's memory, so that there is a place for what it prints.
+/// Mounts a job's memory.
 pub(crate) fn mount_own(disk: u64) -> io::Result<()> {
     mount_tmpfs(
         Path::new(JOB),

@@ -83,28 +83,15 @@ impl Warden<'_> {
             let error = io::Error::from_raw_os_error(libc::ENOSYS);
             return Err(at(Stage::View)(error));
         }
-        let printed = if viewed {
-            self.enter_view(&order)
-        } else {
-            memory_files()
-        };
-        let printed = printed.map_err(at(Stage::View))?;
+        // In memory, and not in the view: a job that fills its view shall still be able to say so.
+        let printed = memory_files().map_err(at(Stage::View))?;
+        if viewed {
+            let entered = view::mount_own(order.limits.disk)
+                .and_then(|()| view::enter(&self.keeper.template, &order));
+            entered.map_err(at(Stage::View))?;
+        }
         write_files(&order, file).map_err(at(Stage::Files))?;
         Ok((order, printed))
-    }
-
-    fn enter_view(&self, order: &Order) -> io::Result<Printed> {
-        view::mount_own(order.limits.disk)?;
-        let open = |name| -> io::Result<File> {
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-            Ok(rustix::fs::open(view::own(name), flags, Mode::from_raw_mode(0o600))?.into())
-        };
-        let printed = Printed {
-            stdout: open("stdout")?,
-            stderr: open("stderr")?,
-        };
-        view::enter(&self.keeper.template, order)?;
-        Ok(printed)
     }
 
     fn run_prepared(&self, order: &Order, printed: Printed) -> Result<Option<Ended>, NotStarted> {
