@@ -3,7 +3,9 @@
 //! Stock's rules (facts 7.3), except that its 3.4 is open to everyone when nothing is said; here the private networks
 //! are the default. Knows nothing of sockets: it compares addresses.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::str::FromStr;
 
 /// One network whose members are served.
@@ -42,6 +44,44 @@ pub(crate) fn parse(word: &str) -> Result<Vec<Rule>, RuleError> {
         .into_iter()
         .map(|address| Rule::new(address, bits))
         .collect()
+}
+
+/// Why a file of rules cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    #[error("could not read --allow-file {path}")]
+    Read { path: String, source: io::Error },
+    #[error("--allow-file {path}, line {line}")]
+    Line {
+        path: String,
+        line: usize,
+        source: RuleError,
+    },
+}
+
+/// The rules of a file: one a line, `#` begins a comment.
+///
+/// # Errors
+/// It cannot be read, or a line is no rule: a list that is only partly understood is worse than none.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<Rule>, FileError> {
+    let shown = || path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|source| FileError::Read {
+        path: shown(),
+        source,
+    })?;
+    let mut rules = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        let word = line.split('#').next().unwrap_or_default().trim();
+        if word.is_empty() {
+            continue;
+        }
+        rules.extend(parse(word).map_err(|source| FileError::Line {
+            path: shown(),
+            line: n + 1,
+            source,
+        })?);
+    }
+    Ok(rules)
 }
 
 fn parse_address(host: &str) -> Option<IpAddr> {
@@ -116,8 +156,13 @@ pub(crate) struct AccessList {
 impl AccessList {
     /// `allow` as typed, oldest first; the private networks as well when asked for or when nothing was said.
     pub(crate) fn new(allow: &[Rule], private: bool) -> Self {
+        Self::listed(allow, private || allow.is_empty())
+    }
+
+    /// These networks and no others, even if there are none; the private ones when asked for.
+    pub(crate) fn listed(allow: &[Rule], private: bool) -> Self {
         let mut rules: Vec<Rule> = allow.iter().rev().copied().collect();
-        if private || allow.is_empty() {
+        if private {
             rules.extend_from_slice(PRIVATE);
         }
         Self { rules }
@@ -217,5 +262,23 @@ mod tests {
         assert!(matches!(parse("::1/129"), Err(RuleError::BadBits(..))));
         assert!(matches!(parse("300.1.1.1"), Err(RuleError::NoAddress(_))));
         assert!(matches!(parse(""), Err(RuleError::NoAddress(_))));
+    }
+
+    #[test]
+    fn a_file_has_a_rule_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("allow");
+        std::fs::write(&path, "# ours\n10.1.0.0/16\n\n ::1 # here\n").unwrap();
+        let rules = read_file(&path).unwrap();
+        let list = AccessList::new(&rules, false);
+        assert!(allows(&list, "10.1.2.3") && allows(&list, "::1"));
+        assert!(!allows(&list, "10.2.0.1"));
+        std::fs::write(&path, "10.1.0.0/16\nten\n10.0.0.0/99").unwrap();
+        let error = read_file(&path).unwrap_err();
+        assert!(error.to_string().contains("line 2"), "{error}");
+        assert!(matches!(
+            read_file(&folder.path().join("none")),
+            Err(FileError::Read { .. })
+        ));
     }
 }

@@ -12,11 +12,13 @@ use crate::crowd::Place;
 use crate::exit::Exit;
 use crate::hello;
 use crate::job::{self, Finished, JobError, Plan};
-use crate::log::{self, Chain};
+use crate::log::{self, Chain, Level, Value};
+use crate::queue::{Client, Full, Slot};
 use crate::receive::{self, ReceiveError, Received};
 use crate::server::Server;
 use crate::shortage;
 use crate::stats::{Ended, Event};
+use crate::store::{self, Keep};
 use crate::work::{Layout, Work, write_source};
 
 /// How long a peer may take nothing of its answer.
@@ -39,6 +41,8 @@ pub(crate) enum Close {
 pub(crate) struct Peer {
     /// What the log calls it.
     pub(crate) name: String,
+    /// Whose share it takes of the slots.
+    pub(crate) client: Client,
     pub(crate) place: Place,
     /// Whether the end of what it sends means that it went away: not when that is a file.
     pub(crate) watched: bool,
@@ -54,14 +58,17 @@ where
     server.stats.count(Event::Accepted);
     let Peer {
         name: peer,
+        client,
         place,
         watched,
     } = peer;
+    let mut keep = Keep::new(&server.store);
     let received = tokio::select! {
-        received = receive::receive(&mut reader, Limits::for_daemon(), server.io_timeout) => received,
+        received = receive::receive(&mut reader, Limits::for_daemon(), server.io_timeout, &mut keep) => received,
         () = place.sent_away() => Err(ReceiveError::TooMany),
-        () = server.ending() => return Close::Orderly,
+        () = server.draining() => return Close::Orderly,
     };
+    let complete = Instant::now();
     let request = match received {
         Ok(Received::Request(request)) => *request,
         Ok(Received::Hello(question)) => {
@@ -87,7 +94,13 @@ where
         }
     };
     let version = request.version;
-    let answer = compile(server, request, unwanted).await;
+    let waiting = Waiting {
+        client: *client,
+        keep,
+        ready: complete,
+    };
+    let answer = compile(server, request, waiting, unwanted).await;
+    let compiled = answer.compiled();
     let end = answer.end(peer);
     // Before the answer: who has one also finds it in the log and the counters.
     summary(server, peer, &end, start.elapsed(), Some(&label));
@@ -96,6 +109,9 @@ where
     {
         log::info!("{peer}: could not hand over the answer: {error}");
         return Close::Abort;
+    }
+    if let Some(compiled) = compiled {
+        server.metrics.handed_over(compiled.elapsed());
     }
     Close::Orderly
 }
@@ -116,12 +132,47 @@ enum Answer {
     Failed(JobError),
     /// Nobody is left to answer.
     Unwanted,
+    /// Too many wait.
+    TurnedAway(Full),
+    /// Nothing is left of a request that had to wait.
+    Lost(std::io::Error),
     /// The source could not be unpacked: a broken peer.
     Broken(protocol::ProtocolError),
 }
 
-async fn compile(server: &Server, request: Request, unwanted: impl Future<Output = ()>) -> Answer {
-    let Source::Preprocessed(body) = request.source else {
+/// A complete request that has no slot yet.
+struct Waiting {
+    client: Client,
+    keep: Keep,
+    /// When its last byte came, or later when it got the slot that it had to wait for.
+    ready: Instant,
+}
+
+impl Waiting {
+    /// Waits for a slot. When all who wait need too much memory, the source waits in a file.
+    async fn slot(&mut self, server: &Server, body: &mut Body) -> Result<Slot, Answer> {
+        if let Some(slot) = server.queue.try_take(self.client) {
+            return Ok(slot);
+        }
+        if self.keep.is_crowded() && body.wire().len() >= store::WORTH_A_FILE {
+            self.keep.put(body.wire()).map_err(Answer::Lost)?;
+            *body = Body::received(body.coding(), Vec::new());
+            self.keep.holds(0);
+        }
+        let slot = server.queue.take(self.client).await;
+        server.metrics.waited(self.ready.elapsed());
+        self.ready = Instant::now();
+        slot.map_err(Answer::TurnedAway)
+    }
+}
+
+async fn compile(
+    server: &Server,
+    request: Request,
+    mut waiting: Waiting,
+    unwanted: impl Future<Output = ()>,
+) -> Answer {
+    let Source::Preprocessed(mut body) = request.source else {
         return Answer::Refused(Refused::Pump);
     };
     let work = match Work::of(server, request.argv, request.cwd) {
@@ -130,12 +181,17 @@ async fn compile(server: &Server, request: Request, unwanted: impl Future<Output
     };
     tokio::pin!(unwanted);
     let slot = tokio::select! {
-        slot = server.slots.acquire() => slot,
+        slot = waiting.slot(server, &mut body) => slot,
         () = &mut unwanted => return Answer::Unwanted,
     };
-    // The semaphore is never closed; were it, nobody would wait for an answer.
-    let Ok(_slot) = slot else {
-        return Answer::Unwanted;
+    let _slot = match slot {
+        Ok(slot) => slot,
+        Err(answer) => return answer,
+    };
+    let (coding, Body::Plain(rest) | Body::Lzo(rest)) = (body.coding(), body);
+    let body = match waiting.keep.take_back(rest) {
+        Ok(whole) => Body::received(coding, whole),
+        Err(error) => return Answer::Lost(error),
     };
     let max = Limits::for_daemon().unpacked(body.wire().len());
     let text = match body.unpack(max) {
@@ -143,7 +199,14 @@ async fn compile(server: &Server, request: Request, unwanted: impl Future<Output
         Err(error) => return Answer::Broken(error),
     };
     match run(server, &work, text, unwanted).await {
-        Ok(finished) => Answer::Finished(finished),
+        Ok(finished) => {
+            let started = finished.started.duration_since(waiting.ready);
+            server.metrics.started(started);
+            server
+                .metrics
+                .compiled(finished.ended.duration_since(finished.started));
+            Answer::Finished(finished)
+        }
         Err(JobError::Unwanted) => Answer::Unwanted,
         Err(error) => Answer::Failed(error),
     }
@@ -230,6 +293,14 @@ pub(crate) async fn send_bytes(
 }
 
 impl Answer {
+    /// When the compiler ended, if it did by itself.
+    fn compiled(&self) -> Option<Instant> {
+        match self {
+            Self::Finished(finished) => Some(finished.ended),
+            _ => None,
+        }
+    }
+
     /// What goes over the wire; nothing when nobody is there or the peer is broken.
     fn reply(self, version: Version) -> Option<Outcome> {
         let own = |exit: Exit, sentence: String| {
@@ -248,10 +319,11 @@ impl Answer {
                 stderr,
                 stdout,
                 product,
+                ..
             }) => outcome(version, status, stderr, stdout, product),
             Self::Refused(refused) => own(refused.exit(), format!("refused: {refused}")),
             Self::Failed(error) => own(error.exit(), Chain(&error).to_string()),
-            Self::Unwanted | Self::Broken(_) => return None,
+            Self::Unwanted | Self::TurnedAway(_) | Self::Lost(_) | Self::Broken(_) => return None,
         })
     }
 
@@ -289,6 +361,14 @@ impl Answer {
                 end(ended, error.exit())
             }
             Self::Unwanted => end(Ended::Disconnected, Exit::Io),
+            Self::TurnedAway(full) => {
+                log::warning!("{peer}: closed: {full}");
+                end(Ended::Overload, Exit::Busy)
+            }
+            Self::Lost(error) => {
+                log::error!("{peer}: closed: the request could not wait in a file: {error}");
+                end(Ended::Overload, Exit::Io)
+            }
             Self::Broken(error) => {
                 log::info!("{peer}: {}", Chain(error));
                 end(Ended::BadRequest, Exit::Protocol)
@@ -365,8 +445,9 @@ impl Label {
 fn report_broken(server: &Server, peer: &str, error: &ReceiveError, start: Instant) {
     let (ended, exit) = match error {
         ReceiveError::Protocol(_) | ReceiveError::Pump => (Ended::BadRequest, Exit::Protocol),
-        ReceiveError::Io(_) | ReceiveError::TooSlow | ReceiveError::TooMany => {
-            (Ended::Disconnected, Exit::Io)
+        ReceiveError::Io(_) | ReceiveError::TooSlow => (Ended::Disconnected, Exit::Io),
+        ReceiveError::TooMany | ReceiveError::NoRoom(_) | ReceiveError::NoMemory => {
+            (Ended::Overload, Exit::Io)
         }
     };
     log::info!("{peer}: {}", Chain(error));
@@ -395,17 +476,37 @@ fn summary(server: &Server, peer: &str, end: &End, took: Duration, label: Option
     if let Some(label) = label {
         server.stats.compiled(&label.source, &label.compiler, took);
     }
-    log::notice!(
-        "(dcc_job_summary) client: {peer} {} exit:{} sig:{} core:{} ret:{} time:{}ms{}",
-        ended.name(),
-        status.exit_code().unwrap_or(0),
-        status.signal().unwrap_or(0),
-        u8::from(status.core_dumped()),
-        exit.code(),
-        took.as_millis(),
-        label.map_or_else(String::new, |label| format!(
-            " {} {}",
-            label.compiler, label.source
-        )),
+    let millis = took.as_millis();
+    let mut values = vec![
+        ("event", Value::Text("job")),
+        ("client", Value::Text(peer)),
+        ("result", Value::Text(ended.name())),
+        (
+            "ms",
+            Value::Number(u64::try_from(millis).unwrap_or(u64::MAX)),
+        ),
+    ];
+    if let Some(code) = status.exit_code() {
+        values.push(("exit", Value::Number(u64::from(code))));
+    }
+    if let Some(label) = label {
+        values.push(("compiler", Value::Text(&label.compiler)));
+        values.push(("source", Value::Text(&label.source)));
+    }
+    log::write_with(
+        Level::Notice,
+        format_args!(
+            "(dcc_job_summary) client: {peer} {} exit:{} sig:{} core:{} ret:{} time:{millis}ms{}",
+            ended.name(),
+            status.exit_code().unwrap_or(0),
+            status.signal().unwrap_or(0),
+            u8::from(status.core_dumped()),
+            exit.code(),
+            label.map_or_else(String::new, |label| format!(
+                " {} {}",
+                label.compiler, label.source
+            )),
+        ),
+        &values,
     );
 }

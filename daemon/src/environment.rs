@@ -24,6 +24,7 @@ const SURPRISES: &[&str] = &[
     "GCC_EXEC_PREFIX",
     "GCC_EXTRA_DIAGNOSTIC_OUTPUT",
     "LIBRARY_PATH",
+    "LISTEN_FDNAMES",
     "LISTEN_FDS",
     "LISTEN_PID",
     "NOTIFY_SOCKET",
@@ -57,7 +58,8 @@ impl Environment {
         }
     }
 
-    fn get(&self, name: &str) -> Option<&OsStr> {
+    /// The variable of this name, if it is set.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables
             .iter()
             .find(|(known, _)| known == name)

@@ -62,7 +62,8 @@ impl Idents {
 
     /// Every compiler that could be asked, by each of its names, and whether these are all that are run here.
     pub(crate) async fn all(&self, server: &Server) -> (Vec<hello::Compiler>, bool) {
-        let names = server.compilers.all();
+        let compilers = server.compilers.get();
+        let (names, runs_anything) = (compilers.all(), compilers.runs_anything());
         if tokio::time::timeout(ALL_PATIENCE, self.ask_missing(server, &names))
             .await
             .is_err()
@@ -81,7 +82,7 @@ impl Idents {
                 })
             })
             .collect();
-        let complete = compilers.len() == names.len() && !server.compilers.runs_anything();
+        let complete = compilers.len() == names.len() && !runs_anything;
         (compilers, complete)
     }
 

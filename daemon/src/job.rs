@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::WaitStatus;
 use rustix::fs::MemfdFlags;
@@ -52,6 +52,9 @@ pub(crate) struct Finished {
     pub(crate) stdout: Vec<u8>,
     /// Empty unless the status is success.
     pub(crate) product: Vec<u8>,
+    /// When the compiler was there, and when it had ended: the daemon's own clock (`metrics`).
+    pub(crate) started: Instant,
+    pub(crate) ended: Instant,
 }
 
 /// Why there is nothing of a compiler to give back.
@@ -102,6 +105,7 @@ pub(crate) async fn run(
         begun = shortage::wait_out(begin) => begun.map_err(start)?,
         () = &mut unwanted => return Err(JobError::Unwanted),
     };
+    let started = Instant::now();
     let status = tokio::select! {
         status = running.wait() => status.map_err(|source| JobError::Read { what: "exit status", source })?,
         () = &mut unwanted => return Err(JobError::Unwanted),
@@ -109,6 +113,7 @@ pub(crate) async fn run(
             return Err(JobError::OutOfTime(conditions.lifetime.unwrap_or_default()));
         }
     };
+    let ended = Instant::now();
     let status = wait_status(status);
     let product = if status.success() {
         read_product(plan.product, conditions.max_object)?
@@ -120,6 +125,8 @@ pub(crate) async fn run(
         stderr: read_output(&stderr, "stderr", conditions.max_output)?,
         stdout: read_output(&stdout, "stdout", conditions.max_output)?,
         product,
+        started,
+        ended,
     })
 }
 

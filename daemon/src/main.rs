@@ -5,12 +5,13 @@
 //! options, environment  compilers    listen        detach        user             server
 //!
 //! connection: receive ─▶ check ─▶ slot ─▶ compile ─▶ answer ─▶ noted
-//!             protocol   compiler server  job        protocol  log, stats
+//!             protocol   compiler queue   job        protocol  log, stats, metrics
 //! ```
 //!
 //! `docs/security.md` says what stops whom.
 
 mod access;
+mod activation;
 mod check;
 mod compilers;
 mod connection;
@@ -26,20 +27,27 @@ mod launch;
 mod life;
 mod listen;
 mod log;
+mod metrics;
 mod options;
 mod os;
+mod queue;
 mod receive;
+mod reload;
 mod resolve;
 mod scratch;
 mod server;
 mod shortage;
 mod stats;
+mod store;
 mod user;
+mod watch;
 mod work;
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use access::FileError;
+use activation::ActivationError;
 use compilers::CompilersError;
 use environment::{Environment, EnvironmentError};
 use exit::Exit;
@@ -53,6 +61,10 @@ use user::UserError;
 enum DaemonError {
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    #[error(transparent)]
+    Access(#[from] FileError),
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
     #[error(transparent)]
     Compilers(#[from] CompilersError),
     #[error(transparent)]
@@ -69,7 +81,8 @@ enum DaemonError {
 impl DaemonError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Environment(_) => Exit::BadArguments,
+            Self::Environment(_) | Self::Access(_) => Exit::BadArguments,
+            Self::Activation(_) => Exit::BindFailed,
             Self::Compilers(_) => Exit::CompilerMissing,
             Self::Listen(_) => Exit::BindFailed,
             Self::User(_) => Exit::ChangeUser,
@@ -102,6 +115,7 @@ fn main() -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
+    log::panics();
     os::close_inherited_on_exec();
     os::heed_children();
     let inetd =

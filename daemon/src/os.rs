@@ -1,7 +1,7 @@
 //! The few things that need `unsafe`: a fork, a signal's disposition, a socket option that rustix lacks, watching a descriptor, and a word to
 //! the linker.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -77,6 +77,22 @@ pub(crate) fn close_inherited_on_exec() {
             std::io::Error::last_os_error()
         );
     }
+}
+
+/// Takes over a descriptor that this process was started with. Once for each, before anything opens others.
+///
+/// # Errors
+/// No such descriptor is open.
+pub(crate) fn take_descriptor(fd: i32) -> std::io::Result<OwnedFd> {
+    #[expect(unsafe_code, reason = "a descriptor that came as a number")]
+    // Safety: the call reads the flags of a number, whatever that is.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    if flags == -1 {
+        return Err(std::io::Error::last_os_error());
+    }
+    #[expect(unsafe_code, reason = "a descriptor that came as a number")]
+    // Safety: it is open, and whoever started us left it to this call alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Leaves connections with the kernel until their first bytes are there (or it gives up waiting).

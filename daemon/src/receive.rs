@@ -1,7 +1,8 @@
 //! Reads one request under a deadline that moves with what comes: silence and drips end, slow lines do not.
 //!
 //! A stock client sends its head at once and the source when its preprocessor is done, so the pause between the two
-//! may be long; within either part a peer has to keep up a least rate.
+//! may be long; within either part a peer has to keep up a least rate, and the whole must come before a last moment.
+//! When requests need too much memory together, large ones go on in a file.
 
 use std::time::Duration;
 
@@ -12,12 +13,18 @@ use protocol::{
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
+use crate::store::{self, Keep};
+
 /// How long a part of a request may take that brings nothing.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// The most patience that bytes can earn.
 const MAX_PATIENCE: Duration = Duration::from_secs(10);
 /// What earns a second.
 const LEAST_RATE: u64 = 16 << 10;
+/// The most that a whole request may take beside its client's preprocessing.
+const MAX_WHOLE: Duration = Duration::from_secs(600);
+/// A request of less is never what fills the memory.
+const SMALL: u64 = 1 << 20;
 
 /// What came of a connection.
 #[derive(Debug)]
@@ -42,6 +49,10 @@ pub(crate) enum ReceiveError {
     TooSlow,
     #[error("there were too many connections, and this one was the longest incomplete")]
     TooMany,
+    #[error("no room for the request: it could not be kept in a file")]
+    NoRoom(#[source] std::io::Error),
+    #[error("no room for the request: others fill the memory")]
+    NoMemory,
 }
 
 /// A point in time that moves on with each byte.
@@ -58,7 +69,8 @@ impl Deadline {
     }
 }
 
-/// Reads a request to its end. `pause` is how long a client may preprocess.
+/// Reads a request to its end. `pause` is how long a client may preprocess. What of a preprocessed source is in `keep`'s
+/// file then is missing in the request.
 ///
 /// # Errors
 /// Everything that is not a whole request of a version that is served.
@@ -66,12 +78,14 @@ pub(crate) async fn receive(
     reader: &mut (impl AsyncRead + Unpin),
     limits: Limits,
     pause: Duration,
+    keep: &mut Keep,
 ) -> Result<Received, ReceiveError> {
     let mut decoder = OpeningDecoder::new(limits);
     let mut deadline = Deadline::start();
+    let last = Instant::now() + pause + MAX_WHOLE;
     let mut place = Place::Head;
     loop {
-        let read = tokio::time::timeout_at(deadline.0, reader.read(decoder.space()));
+        let read = tokio::time::timeout_at(deadline.0.min(last), reader.read(decoder.space()));
         let count = read.await.map_err(|_| ReceiveError::TooSlow)??;
         if count == 0 {
             return if decoder.started() {
@@ -80,7 +94,9 @@ pub(crate) async fn receive(
                 Ok(Received::Nothing)
             };
         }
-        if decoder.filled(count)? == Progress::Done {
+        let progress = decoder.filled(count)?;
+        keep.holds(decoder.received() - keep.in_file());
+        if progress == Progress::Done {
             // Asked here too: a request that came in one read never stopped after its head.
             refuse_pump(decoder.head())?;
             return Ok(match decoder.finish()? {
@@ -89,6 +105,9 @@ pub(crate) async fn receive(
             });
         }
         refuse_pump(decoder.head())?;
+        if keep.is_crowded() {
+            make_room(&mut decoder, keep)?;
+        }
         let now = place.after(&decoder);
         match (now == place, now) {
             (true, Place::Pause) => {}
@@ -98,6 +117,20 @@ pub(crate) async fn receive(
         }
         place = now;
     }
+}
+
+/// Puts into a file what has come of a large source.
+fn make_room(decoder: &mut OpeningDecoder, keep: &mut Keep) -> Result<(), ReceiveError> {
+    if decoder.held() < store::WORTH_A_FILE {
+        return Ok(());
+    }
+    if let Some(bytes) = decoder.spill() {
+        keep.put(&bytes).map_err(ReceiveError::NoRoom)?;
+        keep.holds(decoder.received() - keep.in_file());
+    } else if keep.is_overfull() && decoder.received() > SMALL {
+        return Err(ReceiveError::NoMemory);
+    }
+    Ok(())
 }
 
 fn refuse_pump(head: Option<&RequestHead>) -> Result<(), ReceiveError> {
@@ -137,6 +170,7 @@ fn head_len(head: &RequestHead) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Store;
     use protocol::{Body, Source};
     use tokio::io::AsyncWriteExt;
 
@@ -151,8 +185,12 @@ mod tests {
         }
     }
 
+    fn keep() -> Keep {
+        Keep::new(&Store::new("/tmp".into()))
+    }
+
     async fn receive_bytes(bytes: &[u8]) -> Result<Received, ReceiveError> {
-        receive(&mut &bytes[..], Limits::for_daemon(), PAUSE).await
+        receive(&mut &bytes[..], Limits::for_daemon(), PAUSE, &mut keep()).await
     }
 
     #[tokio::test]
@@ -204,7 +242,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(3600)).await;
         });
         let start = Instant::now();
-        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE).await;
+        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE, &mut keep()).await;
         let took = start.elapsed();
         sender.abort();
         (result, took)
@@ -237,7 +275,7 @@ mod tests {
             ours.write_all(&bytes[head..]).await.unwrap();
             ours
         });
-        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE).await;
+        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE, &mut keep()).await;
         assert!(matches!(result, Ok(Received::Request(_))), "{result:?}");
         drop(sender.await.unwrap());
         let head = request().encode().unwrap()[..head].to_vec();
@@ -265,8 +303,59 @@ mod tests {
             }
             ours
         });
-        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE).await;
+        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE, &mut keep()).await;
         assert!(matches!(result, Ok(Received::Request(_))), "{result:?}");
         drop(sender.await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_takes_for_ever() {
+        let big = Request {
+            source: Source::Preprocessed(Body::Plain(vec![b'x'; 64 << 20])),
+            ..request()
+        };
+        let bytes = big.encode().unwrap();
+        let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
+        let sender = tokio::spawn(async move {
+            // Just above the least rate.
+            for chunk in bytes.chunks(20 << 10) {
+                if ours.write_all(chunk).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let start = Instant::now();
+        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE, &mut keep()).await;
+        assert!(matches!(result, Err(ReceiveError::TooSlow)), "{result:?}");
+        assert_eq!(start.elapsed().as_secs(), (PAUSE + MAX_WHOLE).as_secs());
+        sender.abort();
+    }
+
+    #[tokio::test]
+    async fn a_large_source_goes_to_a_file_when_memory_is_short() {
+        let text: Vec<u8> = (0..3u32 << 20).map(|n| (n % 251) as u8).collect();
+        let big = Request {
+            source: Source::Preprocessed(Body::Plain(text.clone())),
+            ..request()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::with_room(folder.path().to_owned(), 1 << 20, 1 << 30);
+        let mut keep = Keep::new(&store);
+        let bytes = big.encode().unwrap();
+        let received = receive(&mut &bytes[..], Limits::for_daemon(), PAUSE, &mut keep).await;
+        let Ok(Received::Request(came)) = received else {
+            panic!("no request")
+        };
+        let (in_memory, in_file) = store.kept();
+        assert!(
+            in_file > 1 << 20 && in_memory < 2 << 20,
+            "{in_memory} {in_file}"
+        );
+        let Source::Preprocessed(Body::Plain(rest)) = came.source else {
+            panic!("another source")
+        };
+        assert!(keep.take_back(rest).unwrap() == text);
+        assert_eq!(store.kept(), (0, 0));
     }
 }

@@ -36,10 +36,16 @@ impl Work {
         let argv = argv.into_iter().map(OsString::from_vec).collect();
         let sysroot = server.sysroot.as_deref();
         Ok(match cwd {
-            None => Self::Preprocessed(check(&server.compilers, sysroot, argv)?),
+            None => Self::Preprocessed(check(&server.compilers.get(), sysroot, argv)?),
             Some(cwd) => {
                 let place = server.scratch.place();
-                Self::Launch(launch::check(&server.compilers, sysroot, place, argv, cwd)?)
+                Self::Launch(launch::check(
+                    &server.compilers.get(),
+                    sysroot,
+                    place,
+                    argv,
+                    cwd,
+                )?)
             }
         })
     }

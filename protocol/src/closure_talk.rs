@@ -69,6 +69,10 @@ impl Flags {
     pub const UNSURE: u32 = 4;
     /// Something included was not found.
     pub const MISSING: u32 = 8;
+    /// A file may name others in assembler text (`.incbin`, `.include`).
+    pub const ASSEMBLER: u32 = 16;
+    /// Live text asks for `__FILE__` in a file that is known by an absolute name.
+    pub const FILE_NAMES: u32 = 32;
 
     pub fn has(self, flag: u32) -> bool {
         self.0 & flag != 0

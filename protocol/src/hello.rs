@@ -268,6 +268,12 @@ impl OpeningDecoder {
     pub fn head(&self) -> Option<&RequestHead> {
         self.intake.script.order.seen_head()
     }
+
+    /// Takes out what has come of a preprocessed source that is still coming, for who has no memory for all of it. The
+    /// request that comes of it in the end has the rest only.
+    pub fn spill(&mut self) -> Option<Vec<u8>> {
+        self.intake.spill(tag::DOTI)
+    }
 }
 
 /// A request's order, with another way to go on after `DIST`.
