@@ -195,6 +195,12 @@ impl AsFd for Running {
     }
 }
 
+impl std::os::fd::AsRawFd for Running {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        std::os::fd::AsRawFd::as_raw_fd(&self.channel)
+    }
+}
+
 impl Running {
     /// What became of the job, once [`as_fd`](AsFd::as_fd) is readable.
     ///

@@ -92,9 +92,7 @@ impl Cgroup {
     fn count(&self, leaf: &str, name: &str, what: &str) -> u64 {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.folder, format!("{leaf}/{name}"), flags, Mode::empty());
-        let text = file
-            .map(fs::File::from)
-            .and_then(|file| Ok(io::read_to_string(file)));
+        let text = file.map(fs::File::from).map(io::read_to_string);
         let Ok(Ok(text)) = text else { return 0 };
         let line = text
             .lines()

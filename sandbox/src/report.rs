@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use crate::codec::{Reader, Writer};
 use crate::limits::Excess;
@@ -18,6 +19,9 @@ pub struct Ended {
     pub outputs: Vec<Option<File>>,
     /// What it had too much of, if that ended it.
     pub excess: Option<Excess>,
+    /// When the program started and when it had ended, by CLOCK_MONOTONIC.
+    pub started: Duration,
+    pub ended: Duration,
     /// Microseconds of processor time of the program and its children.
     pub cpu_us: u64,
     /// Bytes that the largest of its processes had in memory.
@@ -77,6 +81,8 @@ pub(crate) fn encode(result: &Result<Ended, NotStarted>) -> (Vec<u8>, Vec<Borrow
             bytes.number(ENDED);
             bytes.number(ended.status.into());
             bytes.number(ended.excess.map_or(0, |excess| excess as u64));
+            bytes.number(u64::try_from(ended.started.as_nanos()).unwrap_or(u64::MAX));
+            bytes.number(u64::try_from(ended.ended.as_nanos()).unwrap_or(u64::MAX));
             bytes.number(ended.cpu_us);
             bytes.number(ended.peak);
             bytes.number(ended.outputs.len() as u64);
@@ -115,6 +121,8 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Option<Result<Ended, No
     }
     let status = u32::try_from(bytes.number()?).ok()?;
     let excess = Excess::from_number(u8::try_from(bytes.number()?).ok()?);
+    let started = Duration::from_nanos(bytes.number()?);
+    let ended = Duration::from_nanos(bytes.number()?);
     let (cpu_us, peak) = (bytes.number()?, bytes.number()?);
     let made = bytes.all(|bytes| Some(bytes.number()? != 0))?;
     let mut files = fds.into_iter().map(File::from);
@@ -129,6 +137,8 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Option<Result<Ended, No
         stderr,
         outputs,
         excess,
+        started,
+        ended,
         cpu_us,
         peak,
     }))

@@ -49,7 +49,7 @@ const SOURCES: &[&str] = &[
 ];
 
 /// Looks at the machine's own files.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shown;
 
 impl Shown {

@@ -108,7 +108,7 @@ impl Template {
         }
         let size = format!("size={store_bytes},mode=755");
         mount_tmpfs(&below(&place, Path::new(STORE)), &size)?;
-        rustix::process::pivot_root(&place, &below(&place, Path::new("/old")))?;
+        rustix::process::pivot_root(&place, below(&place, Path::new("/old")))?;
         rustix::process::chdir("/")?;
         rustix::mount::unmount("/old", UnmountFlags::DETACH)?;
         rustix::fs::rmdir("/old")?;

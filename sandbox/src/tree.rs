@@ -123,7 +123,7 @@ impl Trees {
     pub(crate) fn new(store: OwnedFd, template: Template, room: u64, kept: usize) -> Self {
         Self(Arc::new(Shared {
             store,
-            shown: Shown::default(),
+            shown: Shown,
             template,
             state: Mutex::default(),
             room,

@@ -8,9 +8,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, Mode, OFlags};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::job::{Location, Order};
 use crate::keeper::Keeper;
@@ -40,7 +42,7 @@ pub(crate) fn serve(keeper: &Keeper, number: u64, channel: OwnedFd, order: Owned
         number,
         channel: channel.as_fd(),
     }
-    .run(&File::from(order));
+    .run(File::from(order));
     if let Some(result) = result {
         let (bytes, fds) = report::encode(&result);
         // Nobody may be there any more to be told.
@@ -63,7 +65,7 @@ struct Printed {
 
 impl Warden<'_> {
     /// `None`: nobody wants the job any more.
-    fn run(&self, order: &File) -> Option<Result<Ended, NotStarted>> {
+    fn run(&self, order: File) -> Option<Result<Ended, NotStarted>> {
         match self.prepare(order) {
             Ok((order, printed)) => self.run_prepared(&order, printed).transpose(),
             Err(error) => Some(Err(error)),
@@ -71,8 +73,8 @@ impl Warden<'_> {
     }
 
     /// Everything that can be done before there is another process.
-    fn prepare(&self, file: &File) -> Result<(Order, Printed), NotStarted> {
-        let order = Order::read(file).map_err(at(Stage::Order))?;
+    fn prepare(&self, file: File) -> Result<(Order, Printed), NotStarted> {
+        let order = Order::read(&file).map_err(at(Stage::Order))?;
         if let Some(cgroup) = &self.keeper.cgroup {
             cgroup
                 .join(self.number, &order.limits)
@@ -90,7 +92,7 @@ impl Warden<'_> {
                 .and_then(|()| view::enter(&self.keeper.template, &order));
             entered.map_err(at(Stage::View))?;
         }
-        write_files(&order, file).map_err(at(Stage::Files))?;
+        write_files(&order, &file).map_err(at(Stage::Files))?;
         Ok((order, printed))
     }
 
@@ -103,6 +105,7 @@ impl Warden<'_> {
                 .map_err(at(Stage::Limits))?;
         }
         let (pid, pidfd) = self.start(order, &printed)?;
+        let started = now();
         let watch = Watch::new(self.keeper.proc.as_ref(), order.limits);
         let waited = self.wait(pidfd.as_fd(), &watch).map_err(at(Stage::Wait));
         let Some(mut excess) = waited? else {
@@ -113,6 +116,7 @@ impl Warden<'_> {
             os::kill(pid);
         }
         let status = os::reap(pid, true).map_or(0, |reaped| reaped.status);
+        let ended = now();
         self.end_all(&watch);
         let (seconds, peak) = os::used_by_children();
         if status != 0 && excess.is_none() {
@@ -127,6 +131,8 @@ impl Warden<'_> {
             stderr,
             outputs,
             excess,
+            started,
+            ended,
             cpu_us,
             peak,
         }))
@@ -307,6 +313,12 @@ impl Warden<'_> {
         }
         Ok(())
     }
+}
+
+fn now() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    let nanos = u32::try_from(now.tv_nsec).unwrap_or(0);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), nanos)
 }
 
 fn memory_files() -> io::Result<Printed> {
