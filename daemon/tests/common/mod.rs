@@ -16,6 +16,9 @@ use protocol::{Body, Limits, Outcome, OutcomeDecoder, Request, Source, Version};
 /// Longer than anything takes, even on a loaded machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
+/// How long the daemon bears a silent peer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
+
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_distcc-launchd");
 
 /// Waits until `done` gives something.
