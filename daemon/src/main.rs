@@ -20,6 +20,8 @@ mod deadline;
 mod detach;
 mod environment;
 mod exit;
+#[cfg(test)]
+mod fuzz;
 mod hello;
 mod idents;
 mod inetd;
