@@ -11,16 +11,15 @@ use crate::check::Refused;
 use crate::crowd::Place;
 use crate::exit::Exit;
 use crate::hello;
-use crate::job::{self, Finished, JobError, Plan};
+use crate::job::{Finished, JobError};
 use crate::log::{self, Chain, Level, Value};
 use crate::queue::{Client, Full, Slot};
 use crate::receive::{self, ReceiveError, Received};
 use crate::send::send;
 use crate::server::Server;
-use crate::shortage;
 use crate::stats::{Ended, Event};
 use crate::store::{self, Keep};
-use crate::work::{Layout, Work, write_source};
+use crate::work::Work;
 
 /// Bytes after a request that are thrown away before a peer counts as broken.
 const MAX_TRAILING: u64 = 1 << 20;
@@ -195,7 +194,7 @@ async fn compile(
         Ok(text) => text,
         Err(error) => return Answer::Broken(error),
     };
-    match run(server, &work, text, unwanted).await {
+    match work.run(server, text, unwanted).await {
         Ok(finished) => {
             let started = finished.started.duration_since(waiting.ready);
             server.metrics.started(started);
@@ -207,34 +206,6 @@ async fn compile(
         Err(JobError::Unwanted) => Answer::Unwanted,
         Err(error) => Answer::Failed(error),
     }
-}
-
-async fn run(
-    server: &Server,
-    work: &Work,
-    text: Vec<u8>,
-    unwanted: impl Future<Output = ()>,
-) -> Result<Finished, JobError> {
-    let prepare = |what| move |source| JobError::Prepare { what, source };
-    let folder = shortage::wait_out(|| server.scratch.job()).await;
-    let folder = folder.map_err(prepare("its folder"))?;
-    let Layout {
-        source,
-        product,
-        args,
-    } = work.layout(folder.path());
-    let written = shortage::wait_out(|| write_source(folder.path(), &source, &text)).await;
-    written.map_err(prepare("its source"))?;
-    // The compile may take long; the text is on its way to the compiler now.
-    drop(text);
-    let plan = Plan {
-        program: &work.compiler().path,
-        args: &args,
-        folder: folder.path(),
-        product: &folder.path().join(&product),
-        locale: work.locale(),
-    };
-    job::run(&plan, &server.conditions, unwanted).await
 }
 
 /// Ends when the peer has gone. Bytes that should not be there are thrown away, so that they cannot hide its going;
@@ -377,7 +348,9 @@ impl JobError {
             Self::Start { .. } => Exit::CompilerMissing,
             Self::OutOfTime(_) => Exit::Timeout,
             Self::Unwanted => Exit::Io,
-            Self::Prepare { .. } | Self::Read { .. } | Self::TooLarge { .. } => Exit::Failed,
+            Self::Prepare { .. } | Self::Box(_) | Self::Read { .. } | Self::TooLarge { .. } => {
+                Exit::Failed
+            }
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod access;
 mod activation;
+mod boxed;
 mod check;
 mod compilers;
 mod connection;
@@ -52,6 +53,7 @@ use std::process::ExitCode;
 
 use access::FileError;
 use activation::ActivationError;
+use boxed::BoxError;
 use compilers::CompilersError;
 use environment::{Environment, EnvironmentError};
 use exit::Exit;
@@ -75,6 +77,8 @@ enum DaemonError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     User(#[from] UserError),
+    #[error(transparent)]
+    Box(#[from] BoxError),
     #[error("could not {what}")]
     System {
         what: String,
@@ -89,7 +93,8 @@ impl DaemonError {
             Self::Activation(_) => Exit::BindFailed,
             Self::Compilers(_) => Exit::CompilerMissing,
             Self::Listen(_) => Exit::BindFailed,
-            Self::User(_) => Exit::ChangeUser,
+            Self::User(_) | Self::Box(BoxError::User(_)) => Exit::ChangeUser,
+            Self::Box(_) => Exit::Failed,
             Self::System { .. } => Exit::Failed,
         }
     }
