@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use protocol::{Body, Limits, Outcome, Request, Source, Version, WaitStatus};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::check::Refused;
 use crate::crowd::Place;
@@ -15,15 +15,12 @@ use crate::job::{Finished, JobError};
 use crate::log::{self, Chain, Level, Value};
 use crate::queue::{Client, Full, Slot};
 use crate::receive::{self, ReceiveError, Received};
+use crate::send::send;
 use crate::server::Server;
 use crate::stats::{Ended, Event};
 use crate::store::{self, Keep};
 use crate::work::Work;
 
-/// How long a peer may take nothing of its answer.
-const PATIENCE: Duration = Duration::from_millis(4500);
-/// Bytes of an answer that are handed over in one piece.
-const CHUNK: usize = 256 << 10;
 /// Bytes after a request that are thrown away before a peer counts as broken.
 const MAX_TRAILING: u64 = 1 << 20;
 
@@ -228,39 +225,6 @@ async fn gone(reader: &mut (impl AsyncRead + Unpin), watch: bool) {
             return;
         }
     }
-}
-
-async fn send(writer: &mut (impl AsyncWrite + Unpin), reply: &Outcome) -> std::io::Result<()> {
-    let parts = reply.parts().map_err(std::io::Error::other)?;
-    // Heads and small bodies go out as one packet; a large body is not copied for it.
-    let mut pending = Vec::new();
-    for part in parts {
-        if part.len() >= CHUNK {
-            send_bytes(writer, &std::mem::take(&mut pending)).await?;
-            send_bytes(writer, &part).await?;
-        } else {
-            pending.extend_from_slice(&part);
-        }
-    }
-    send_bytes(writer, &pending).await?;
-    finish(writer).await
-}
-
-/// Sees to it that all that was sent is on its way.
-pub(crate) async fn finish(writer: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
-    // A file's writer hands bytes to a thread, and its shutdown does not wait for them.
-    tokio::time::timeout(PATIENCE, writer.flush()).await??;
-    tokio::time::timeout(PATIENCE, writer.shutdown()).await?
-}
-
-pub(crate) async fn send_bytes(
-    writer: &mut (impl AsyncWrite + Unpin),
-    bytes: &[u8],
-) -> std::io::Result<()> {
-    for chunk in bytes.chunks(CHUNK) {
-        tokio::time::timeout(PATIENCE, writer.write_all(chunk)).await??;
-    }
-    Ok(())
 }
 
 impl Answer {
