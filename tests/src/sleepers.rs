@@ -29,6 +29,7 @@ struct State {
     asleep: usize,
     most: usize,
     awake: bool,
+    dead: bool,
 }
 
 impl Sleepers {
@@ -48,8 +49,7 @@ impl Sleepers {
         let beds = Arc::<Beds>::default();
         let shared = Arc::clone(&beds);
         let server = LyingServer::start(move |talk| {
-            if talk.request().is_some() {
-                shared.sleep(wanted, nap);
+            if talk.request().is_some() && shared.sleep(wanted, nap) {
                 talk.send(&reply);
             }
         });
@@ -78,7 +78,9 @@ impl Sleepers {
 }
 
 impl Drop for Sleepers {
+    /// Whoever sleeps now gets no answer any more.
     fn drop(&mut self) {
+        self.beds.lock().dead = true;
         self.wake();
     }
 }
@@ -88,7 +90,8 @@ impl Beds {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sleep(&self, wanted: usize, nap: Duration) {
+    /// True for who has slept well.
+    fn sleep(&self, wanted: usize, nap: Duration) -> bool {
         let begun = Instant::now();
         let mut state = self.lock();
         state.asleep += 1;
@@ -106,6 +109,7 @@ impl Beds {
         }
         state.awake |= begun.elapsed() >= LIMIT;
         state.asleep -= 1;
+        !state.dead
     }
 }
 
