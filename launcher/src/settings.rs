@@ -16,7 +16,7 @@ use integration_ninja::jobserver::Found;
 /// How deep in launchers we are; children get one more.  Stock distcc counts in the same variable.
 pub(crate) const LEVEL: &str = "_DISTCC_SAFEGUARD";
 
-/// What `distcc-launch run` tells the launchers below it: its name, a blank, and the jobserver that it offers.
+/// What `distcc-launch run` tells the launchers below it: its name, a blank, and the identity of the jobserver that it offers.
 pub(crate) const RUN: &str = "DISTCC_LAUNCH_RUN";
 
 pub(crate) const JOURNAL: &str = "DISTCC_LAUNCH_JOURNAL";
@@ -153,7 +153,7 @@ impl Settings {
                 .unwrap_or(1),
             jobserver_is_wide: jobserver
                 .as_ref()
-                .is_some_and(|found| found.auth.spelled() == wide),
+                .is_some_and(|found| wide.is_some_and(|wide| wide == *found.identity())),
             jobserver,
             run,
             has_local_slot: env::var_os(LOCAL_SLOT).is_some(),
@@ -193,18 +193,16 @@ impl Settings {
     }
 }
 
-/// The name of the run that we are part of, and the jobserver that it offers, if any.
-fn run_above() -> (Option<OsString>, OsString) {
+/// The name of the run that we are part of, and the identity of the jobserver that it offers, if any.
+fn run_above() -> (Option<OsString>, Option<OsString>) {
     let Some(value) = env::var_os(RUN) else {
-        return (None, OsString::new());
+        return (None, None);
     };
     let mut parts = value.into_vec();
-    let wide = match parts.iter().position(|byte| *byte == b' ') {
-        Some(at) => parts.split_off(at).split_off(1),
-        None => Vec::new(),
-    };
+    let blank = parts.iter().position(|byte| *byte == b' ');
+    let wide = blank.map(|at| OsString::from_vec(parts.split_off(at).split_off(1)));
     let name = Some(OsString::from_vec(parts)).filter(|name| !name.is_empty());
-    (name, OsString::from_vec(wide))
+    (name, wide)
 }
 
 /// The innermost jobserver that is there.  Looked for before anything is opened, whose number could be one that it names.

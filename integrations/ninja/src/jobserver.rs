@@ -114,6 +114,12 @@ pub struct Found {
 }
 
 impl Found {
+    /// The same for all who find it, by whatever numbers or path, as long as it is there.
+    pub fn identity(&self) -> String {
+        let (device, inode) = self.inode;
+        format!("{device:x}-{inode:x}")
+    }
+
     /// The first of `flags` whose jobserver is there.
     pub fn among<'f>(flags: impl IntoIterator<Item = &'f OsStr>) -> Option<Found> {
         flags
@@ -219,7 +225,7 @@ pub enum Style {
 /// A jobserver of our own; gone when the value is dropped.
 #[derive(Debug)]
 pub struct Server {
-    auth: Auth,
+    found: Found,
     slots: u32,
     tokens: Tokens,
     _ends: Vec<OwnedFd>,
@@ -256,13 +262,13 @@ impl Server {
                 (auth, vec![read, write], None)
             }
         };
-        let found = auth.clone().find().ok_or(io::ErrorKind::NotFound)?;
+        let found = auth.find().ok_or(io::ErrorKind::NotFound)?;
         let tokens = found.open()?;
         for _ in 1..slots {
             tokens.give()?;
         }
         Ok(Server {
-            auth,
+            found,
             slots,
             tokens,
             _ends: ends,
@@ -270,8 +276,8 @@ impl Server {
         })
     }
 
-    pub fn auth(&self) -> &Auth {
-        &self.auth
+    pub fn found(&self) -> &Found {
+        &self.found
     }
 
     pub fn tokens(&self) -> &Tokens {
@@ -296,7 +302,7 @@ impl Server {
             }
         }
         flags.extend_from_slice(format!(" -j{} --jobserver-auth=", self.slots).as_bytes());
-        flags.extend_from_slice(self.auth.spelled().as_bytes());
+        flags.extend_from_slice(self.found.auth.spelled().as_bytes());
         flags.extend_from_slice(&rest);
         OsString::from_vec(flags)
     }
@@ -353,7 +359,8 @@ mod tests {
             let server = Server::start(style, 3).unwrap();
             let flags = server.flags(OsStr::new(""));
             let found = Found::among([OsStr::new("k"), &flags]).expect("it is there");
-            assert_eq!(&found.auth, server.auth());
+            assert_eq!(&found, server.found());
+            assert_eq!(found.identity(), server.found().identity());
             let tokens = found.open().unwrap();
             assert_eq!(tokens.lying(), 2);
             assert!(tokens.take().unwrap() && tokens.take().unwrap());
@@ -386,7 +393,7 @@ mod tests {
     fn a_pipe_that_took_the_place_of_another_is_not_taken_for_it() {
         let found = {
             let server = Server::start(Style::Fifo, 2).unwrap();
-            server.auth().clone().find().unwrap()
+            server.found().clone()
         };
         assert!(found.open().is_err(), "it is gone");
     }
@@ -404,7 +411,7 @@ mod tests {
     #[test]
     fn other_flags_stay() {
         let server = Server::start(Style::Pipe, 7).unwrap();
-        let auth = server.auth().spelled().into_string().unwrap();
+        let auth = server.found().auth.spelled().into_string().unwrap();
         let ours = format!(" -j7 --jobserver-auth={auth}");
         for (before, after) in [
             ("", ours.clone()),

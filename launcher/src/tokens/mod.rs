@@ -155,8 +155,7 @@ mod tests {
     use integration_ninja::jobserver::{Server, Style};
 
     fn lender(server: &Server, folder: &tempfile::TempDir) -> Lender {
-        let found = server.auth().clone().find().expect("it is there");
-        Lender::open(&found, folder.path()).expect("opened")
+        Lender::open(server.found(), folder.path()).expect("opened")
     }
 
     #[test]
@@ -212,8 +211,7 @@ mod tests {
     #[test]
     fn without_a_record_nothing_is_lent() {
         let server = Server::start(Style::Fifo, 2).expect("a jobserver");
-        let found = server.auth().clone().find().expect("it is there");
-        let mut lender = Lender::open(&found, Path::new("/proc/no")).expect("opened");
+        let mut lender = Lender::open(server.found(), Path::new("/proc/no")).expect("opened");
         assert!(!lender.lend(|enough| enough));
         assert_eq!(server.tokens().lying(), 1);
     }

@@ -141,8 +141,8 @@ impl Build {
             command.env_remove("CARGO_MAKEFLAGS").env_remove("MFLAGS");
         }
         let wide = match (&server, joined) {
-            (Some(server), _) => Some(server.auth().spelled()),
-            (None, Some(joined)) if settings.jobserver_is_wide => Some(joined.auth.spelled()),
+            (Some(server), _) => Some(server.found().identity()),
+            (None, Some(joined)) if settings.jobserver_is_wide => Some(joined.identity()),
             _ => None,
         };
         let name = name_below(settings.run.as_deref());
