@@ -3,13 +3,27 @@
 //! Each file is lexed once into a small program of its directives; a source is answered by running it with real macros, the compiler's own
 //! predefined ones, and the compiler's search path. Knows nothing of sockets, hosts or how a closure travels.
 
+mod answers;
 mod closure;
+mod condition;
+mod disk;
+mod lex;
+mod macros;
+mod names;
+mod probe;
+mod search;
+mod state;
+mod unit;
+
+pub(crate) use compiler::Family;
 
 pub use closure::{Closure, Dates, Link, Member, Refusal, Role};
 
+use state::{Attempt, State};
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How an [`Includes`] works.
 #[derive(Debug, Clone)]
@@ -77,15 +91,19 @@ pub struct Statistics {
 /// Answers questions and remembers what it learned. Usable from many threads at once.
 #[derive(Debug)]
 pub struct Includes {
-    config: Config,
-    statistics: std::sync::Mutex<Statistics>,
+    state: Mutex<State>,
 }
+
+/// Words without response files, and the response files.
+type Expanded<'q> = (Cow<'q, [OsString]>, Vec<Arc<Member>>);
+
+/// How often one question may have a compiler asked.
+const MAX_PROBES: u32 = 24;
 
 impl Includes {
     pub fn new(config: Config) -> Includes {
         Includes {
-            config,
-            statistics: std::sync::Mutex::default(),
+            state: Mutex::new(State::new(config)),
         }
     }
 
@@ -94,15 +112,74 @@ impl Includes {
     /// # Errors
     /// [`Refusal`] when the command or the source is beyond what is followed here.
     pub fn closure(&self, question: &Question<'_>) -> Result<Arc<Closure>, Refusal> {
-        let _ = (&self.config, question.environment);
-        let name = question.words.first().cloned().unwrap_or_default();
-        Err(Refusal::NotACompiler { name })
+        self.state().statistics.questions += 1;
+        let (words, read) = self.expanded(question)?;
+        let result = self.answer(question, &words);
+        match result {
+            Ok(closure) if read.is_empty() => Ok(closure),
+            Ok(closure) => {
+                let mut closure = Closure::clone(&closure);
+                closure.files.extend(read);
+                Ok(Arc::new(closure))
+            }
+            Err(refusal) => {
+                self.state().statistics.refused += 1;
+                Err(refusal)
+            }
+        }
+    }
+
+    fn answer(&self, question: &Question<'_>, words: &[OsString]) -> Result<Arc<Closure>, Refusal> {
+        for _ in 0..MAX_PROBES {
+            let attempt = self.state().attempt(question, words)?;
+            match attempt {
+                Attempt::Done(closure) => return Ok(closure),
+                Attempt::Ask(ask, learn) => {
+                    // Others may ask meanwhile.
+                    let said = probe::run(&ask);
+                    self.state().learn(learn, said, &ask.compiler)?;
+                }
+            }
+        }
+        Err(Refusal::TooMuch {
+            path: question.directory.to_owned(),
+            limit: MAX_PROBES.into(),
+            what: "questions to the compiler",
+        })
+    }
+
+    /// The words with response files expanded, and these files.
+    fn expanded<'q>(&self, question: &Question<'q>) -> Result<Expanded<'q>, Refusal> {
+        let mut read = Vec::new();
+        let any = question
+            .words
+            .iter()
+            .any(|word| word.as_encoded_bytes().starts_with(b"@"));
+        if !any {
+            return Ok((Cow::Borrowed(question.words), read));
+        }
+        let words = compiler::response::expand(question.words.to_vec(), &mut |name| {
+            let member = self.state().read(question.directory, name)?;
+            let bytes = member.bytes.to_vec();
+            read.push(member);
+            Some(bytes)
+        });
+        match words {
+            Ok(words) => Ok((Cow::Owned(words), read)),
+            Err(_) => Err(Refusal::NotOneSource("its response files hold too much")),
+        }
     }
 
     pub fn statistics(&self) -> Statistics {
-        *self
-            .statistics
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        let state = self.state();
+        Statistics {
+            watches: state.watches(),
+            ..state.statistics
+        }
+    }
+
+    /// A thread that panicked while it answered leaves nothing behind that another would stumble over: runs begin by emptying what they use.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
