@@ -9,6 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("compiler", &[]),
     ("hosts", &[]),
+    ("includes", &["compiler", "protocol"]),
     (
         "launcher",
         &[
