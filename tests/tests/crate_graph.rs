@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("compiler", &[]),
     ("hosts", &[]),
     ("includes", &["compiler", "protocol"]),
+    ("include-server", &["compiler", "includes", "protocol"]),
     ("keys", &[]),
     (
         "launcher",
