@@ -306,13 +306,6 @@ fn is_left_over(entry: &fs::DirEntry) -> bool {
 }
 
 #[cfg(test)]
-fn components(path: &[u8]) -> usize {
-    Path::new(std::ffi::OsStr::from_bytes(path))
-        .components()
-        .count()
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use includes::{Member, Role};
@@ -372,7 +365,7 @@ mod tests {
             .expect("written");
         assert_eq!(fs::read(path(&empty[0])).expect("there"), b"\x11\0\0");
         // /tmp, the folder, padding, then the name.
-        assert_eq!(components(&first[0]), 1 + 3 + 2);
+        assert_eq!(path(&first[0]).components().count(), 1 + 3 + 2);
         assert_eq!(fs::metadata(path(&first[1])).expect("there").len(), 0);
         let tops: Vec<_> = mirror.folders.iter().map(|root| root.top.clone()).collect();
         mirror.sweep();
@@ -384,7 +377,7 @@ mod tests {
     #[test]
     fn what_changes_its_kind_finds_a_place() {
         let mut mirror = Mirror::new(Some("/tmp".into())).expect("usable");
-        let mut file = |name: &str, mirror: &mut Mirror| {
+        let file = |name: &str, mirror: &mut Mirror| {
             let held = Held::File(digest(b"\x11\0\0"));
             mirror.hold(name.into(), held, b"\x11\0\0").expect("placed")
         };

@@ -92,8 +92,8 @@ enum Commands {
 /// compiler, as build tools ask it.
 pub(crate) fn is_ours(word: &OsStr, count: usize) -> bool {
     match word.as_bytes() {
-        b"classify" | b"compile" | b"doctor" | b"help" | b"jobs" | b"local" | b"pump" | b"run" | b"setup"
-        | b"shims" | b"status" | b"why" => true,
+        b"classify" | b"compile" | b"doctor" | b"help" | b"jobs" | b"local" | b"pump" | b"run"
+        | b"setup" | b"shims" | b"status" | b"why" => true,
         b"--help" => count == 1,
         _ => false,
     }

@@ -6,6 +6,7 @@ use compiler::Reason;
 use compiler::manner::Trap;
 
 use crate::here::Why;
+use crate::pump;
 
 /// The sentence of a code; `None` for one of another version.
 pub(super) fn sentence(code: &str) -> Option<&'static str> {
@@ -16,6 +17,7 @@ pub(super) fn sentence(code: &str) -> Option<&'static str> {
         .or_else(|| why().map(Why::sentence))
         .or_else(|| trap().map(|trap| trap.sentence()))
         .or_else(|| of_attempt(code))
+        .or_else(|| pump::sentence(code))
 }
 
 /// `the sentence (the-code)`, or the code alone.
@@ -42,6 +44,12 @@ fn of_attempt(code: &str) -> Option<&'static str> {
         "truncated" => "it closed the connection in the middle of its answer",
         "protocol" => "its answer was not distcc's protocol",
         "other-compiler-there" => "it has not this compiler",
+        "key-file" => "the key file that the host list names is none",
+        "key-refused" => "it does not take the key",
+        "key-other-daemon" => "it is not the daemon that the key names",
+        "key-timeout" => "it did not answer the key in time",
+        "key-failed" => "it was not reached to show the key",
+        "key-forged" => "somebody on the line changed what was said",
         "unsendable" => "a word or a length is more than the protocol can carry",
         _ => return None,
     })

@@ -29,6 +29,31 @@ pub(crate) use resident::program as server_program;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotPumped(pub &'static str);
 
+/// The sentence of a code of [`NotPumped`].
+pub(crate) fn sentence(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "nothing-to-preprocess" => "it needs no preprocessor",
+        "dependency-variable" => "DEPENDENCIES_OUTPUT asks for a dependency file that is added to",
+        "clock" => "it asks for the date or the time, which are to be those of here",
+        "include-missing" => "something that it includes was not found",
+        "assembler-includes" => "assembler text in it may name files",
+        "include-server-refused" => "the include server does not know its files",
+        "include-server-failed" => "the include server gave no answer",
+        "no-include-server" => "there is no include server, and none could be started",
+        "stock-include-server" => {
+            "the include server is stock's, whose answers are not for this daemon"
+        }
+        "demoted" => "compiles failed on hosts that succeeded here a moment ago",
+        "names-folders" => "its object names folders, which a stock daemon has others of",
+        "dependency-file" => {
+            "a stock daemon would break the lines of its dependency file elsewhere"
+        }
+        "file-names" => "it asks for __FILE__ of a file with an absolute name",
+        "words-unfit" => "a stock daemon reads its options otherwise",
+        _ => return None,
+    })
+}
+
 /// The files of a job, as they stand in a request behind its words.
 #[derive(Debug)]
 pub(crate) struct Files {
