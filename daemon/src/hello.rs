@@ -56,7 +56,7 @@ async fn answer(server: &Server) -> Result<Vec<u8>, ProtocolError> {
     compilers.truncate(fitting);
     Hello {
         daemon: concat!("distcc-launchd ", env!("CARGO_PKG_VERSION")).into(),
-        versions: vec![Version::Launch.number()],
+        versions: versions(server),
         jobs: u32::try_from(server.jobs).ok(),
         clock: SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -66,6 +66,15 @@ async fn answer(server: &Server) -> Result<Vec<u8>, ProtocolError> {
         all_compilers,
     }
     .encode()
+}
+
+/// The versions beyond 1 and 2 that jobs are taken in.
+fn versions(server: &Server) -> Vec<u32> {
+    let mut versions = vec![Version::Launch.number()];
+    if server.conditions.sandbox.trees().is_some() {
+        versions.extend([Version::Pump.number(), Version::Tree.number()]);
+    }
+    versions
 }
 
 /// How the log calls who asks.

@@ -4,7 +4,7 @@
 //! A compiler that cannot be asked is not named.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -145,8 +145,9 @@ async fn ask(
             args: &[OsString::from(question)],
             place,
             files: &[],
-            product: None,
-            locale: Some("C"),
+            outputs: &[],
+            variables: &[],
+            locale: Some(OsStr::new("C")),
         };
         let finished = job::run(&plan, conditions, server.ending()).await.ok()?;
         finished.status.success().then_some(finished.stdout)

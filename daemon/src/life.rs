@@ -25,6 +25,7 @@ use crate::detach::{self, Announcement, Detached, Ready};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::gate::{self, Gate};
+use crate::headers::Headers;
 use crate::idents::Idents;
 use crate::job::Conditions;
 use crate::listen::{self, ListenError};
@@ -297,12 +298,15 @@ fn prepare(
         let clients = gate.clients();
         log::notice!("only who has one of {clients} keys is served");
     }
+    let shown = sandbox.trees().map(|trees| trees.toolchain().to_vec());
+    let headers = Headers::below(shown.unwrap_or_default());
     let room = crowd::room(options.jobs).min(options.max_connections);
     let server = Server {
         gate: settled.gate,
         access: Exchanged::new(settled.access),
         compilers: Exchanged::new(settled.compilers),
         idents: Idents::default(),
+        headers: Arc::new(headers),
         sysroot,
         conditions: Conditions {
             sandbox: Arc::new(sandbox),

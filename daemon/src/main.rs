@@ -15,6 +15,7 @@ mod activation;
 mod attempts;
 mod boxed;
 mod check;
+mod closure;
 mod compilers;
 mod connection;
 mod crowd;
@@ -25,6 +26,7 @@ mod exit;
 #[cfg(test)]
 mod fuzz;
 mod gate;
+mod headers;
 mod hello;
 mod idents;
 mod inetd;
