@@ -5,26 +5,22 @@
 use std::time::{Duration, Instant};
 
 use protocol::{Body, Limits, Outcome, Request, Source, Version, WaitStatus};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::check::Refused;
 use crate::crowd::Place;
 use crate::exit::Exit;
 use crate::hello;
-use crate::job::{self, Finished, JobError, Plan};
+use crate::job::{Finished, JobError};
 use crate::log::{self, Chain, Level, Value};
 use crate::queue::{Client, Full, Slot};
 use crate::receive::{self, ReceiveError, Received};
+use crate::send::send;
 use crate::server::Server;
-use crate::shortage;
 use crate::stats::{Ended, Event};
 use crate::store::{self, Keep};
-use crate::work::{Layout, Work, write_source};
+use crate::work::Work;
 
-/// How long a peer may take nothing of its answer.
-const PATIENCE: Duration = Duration::from_millis(4500);
-/// Bytes of an answer that are handed over in one piece.
-const CHUNK: usize = 256 << 10;
 /// Bytes after a request that are thrown away before a peer counts as broken.
 const MAX_TRAILING: u64 = 1 << 20;
 
@@ -198,7 +194,7 @@ async fn compile(
         Ok(text) => text,
         Err(error) => return Answer::Broken(error),
     };
-    match run(server, &work, text, unwanted).await {
+    match work.run(server, text, unwanted).await {
         Ok(finished) => {
             let started = finished.started.duration_since(waiting.ready);
             server.metrics.started(started);
@@ -210,34 +206,6 @@ async fn compile(
         Err(JobError::Unwanted) => Answer::Unwanted,
         Err(error) => Answer::Failed(error),
     }
-}
-
-async fn run(
-    server: &Server,
-    work: &Work,
-    text: Vec<u8>,
-    unwanted: impl Future<Output = ()>,
-) -> Result<Finished, JobError> {
-    let prepare = |what| move |source| JobError::Prepare { what, source };
-    let folder = shortage::wait_out(|| server.scratch.job()).await;
-    let folder = folder.map_err(prepare("its folder"))?;
-    let Layout {
-        source,
-        product,
-        args,
-    } = work.layout(folder.path());
-    let written = shortage::wait_out(|| write_source(folder.path(), &source, &text)).await;
-    written.map_err(prepare("its source"))?;
-    // The compile may take long; the text is on its way to the compiler now.
-    drop(text);
-    let plan = Plan {
-        program: &work.compiler().path,
-        args: &args,
-        folder: folder.path(),
-        product: &folder.path().join(&product),
-        locale: work.locale(),
-    };
-    job::run(&plan, &server.conditions, unwanted).await
 }
 
 /// Ends when the peer has gone. Bytes that should not be there are thrown away, so that they cannot hide its going;
@@ -257,39 +225,6 @@ async fn gone(reader: &mut (impl AsyncRead + Unpin), watch: bool) {
             return;
         }
     }
-}
-
-async fn send(writer: &mut (impl AsyncWrite + Unpin), reply: &Outcome) -> std::io::Result<()> {
-    let parts = reply.parts().map_err(std::io::Error::other)?;
-    // Heads and small bodies go out as one packet; a large body is not copied for it.
-    let mut pending = Vec::new();
-    for part in parts {
-        if part.len() >= CHUNK {
-            send_bytes(writer, &std::mem::take(&mut pending)).await?;
-            send_bytes(writer, &part).await?;
-        } else {
-            pending.extend_from_slice(&part);
-        }
-    }
-    send_bytes(writer, &pending).await?;
-    finish(writer).await
-}
-
-/// Sees to it that all that was sent is on its way.
-pub(crate) async fn finish(writer: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
-    // A file's writer hands bytes to a thread, and its shutdown does not wait for them.
-    tokio::time::timeout(PATIENCE, writer.flush()).await??;
-    tokio::time::timeout(PATIENCE, writer.shutdown()).await?
-}
-
-pub(crate) async fn send_bytes(
-    writer: &mut (impl AsyncWrite + Unpin),
-    bytes: &[u8],
-) -> std::io::Result<()> {
-    for chunk in bytes.chunks(CHUNK) {
-        tokio::time::timeout(PATIENCE, writer.write_all(chunk)).await??;
-    }
-    Ok(())
 }
 
 impl Answer {
@@ -413,7 +348,9 @@ impl JobError {
             Self::Start { .. } => Exit::CompilerMissing,
             Self::OutOfTime(_) => Exit::Timeout,
             Self::Unwanted => Exit::Io,
-            Self::Prepare { .. } | Self::Read { .. } | Self::TooLarge { .. } => Exit::Failed,
+            Self::Prepare { .. } | Self::Box(_) | Self::Read { .. } | Self::TooLarge { .. } => {
+                Exit::Failed
+            }
         }
     }
 }

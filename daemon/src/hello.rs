@@ -4,8 +4,9 @@ use protocol::hello::{self, Hello, Question};
 use protocol::{ProtocolError, Version, limits};
 use tokio::io::AsyncWrite;
 
-use crate::connection::{Close, finish, send_bytes};
+use crate::connection::Close;
 use crate::log;
+use crate::send::{finish, send_bytes};
 use crate::server::Server;
 
 /// Bytes of compilers that clients take without grumbling.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::hello;
@@ -15,6 +15,7 @@ use protocol::hello;
 use crate::job::{self, Conditions, Plan};
 use crate::log;
 use crate::server::Server;
+use crate::work::Workplace;
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -98,8 +99,8 @@ impl Idents {
         if missing.is_empty() {
             return;
         }
-        let folder = match server.scratch.job() {
-            Ok(folder) => folder,
+        let place = match Workplace::new(server, Path::new("/tmp")).await {
+            Ok(place) => place,
             Err(error) => return log::warning!("could not ask the compilers: {error}"),
         };
         let conditions = conditions(&server.conditions);
@@ -107,7 +108,7 @@ impl Idents {
         let next = || missing.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let worker = async || {
             while let Some((path, program)) = next() {
-                let facts = ask(path, folder.path(), &conditions, server).await;
+                let facts = ask(path, &place, &conditions, server).await;
                 if facts.is_none() {
                     log::info!("{} does not say what it is", path.display());
                 }
@@ -121,6 +122,8 @@ impl Idents {
 /// As for jobs, but short.
 fn conditions(jobs: &Conditions) -> Conditions {
     Conditions {
+        sandbox: Arc::clone(&jobs.sandbox),
+        job_limits: jobs.job_limits,
         environment: jobs.environment.clone(),
         nice: jobs.nice,
         oom_score_adj: jobs.oom_score_adj,
@@ -132,7 +135,7 @@ fn conditions(jobs: &Conditions) -> Conditions {
 
 async fn ask(
     program: &Path,
-    folder: &Path,
+    place: &Workplace,
     conditions: &Conditions,
     server: &Server,
 ) -> Option<Facts> {
@@ -140,8 +143,9 @@ async fn ask(
         let plan = Plan {
             program,
             args: &[OsString::from(question)],
-            folder,
-            product: &folder.join("none"),
+            place,
+            files: &[],
+            product: None,
             locale: Some("C"),
         };
         let finished = job::run(&plan, conditions, server.ending()).await.ok()?;

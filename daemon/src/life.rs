@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Limits;
+use sandbox::Sandbox;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as told;
 
 use crate::access::{self, AccessList};
 use crate::activation::{self, Handed, Notify};
+use crate::boxed;
 use crate::compilers::Compilers;
 use crate::connection::Peer;
 use crate::crowd::{self, Crowd};
@@ -61,6 +63,22 @@ impl Settled {
             io_timeout: environment.io_timeout()?,
             reload,
         })
+    }
+
+    /// The box for the compilers that are there, and what a job in it may use.
+    fn start_box(
+        &self,
+        options: &Options,
+        environment: &Environment,
+    ) -> Result<(Sandbox, sandbox::Limits), DaemonError> {
+        let search = environment.search(options.any_program)?;
+        let compilers = self.compilers.paths();
+        Ok(boxed::start(
+            options,
+            &search,
+            &compilers,
+            environment.tmpdir(),
+        )?)
     }
 }
 
@@ -177,6 +195,8 @@ fn start(
     sockets: Sockets,
 ) -> Result<Started, DaemonError> {
     user::give_up_gaining();
+    // Before there are threads; it gives up root for itself.
+    let boxed = settled.start_box(options, environment)?;
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -196,7 +216,7 @@ fn start(
     let signals = Signals::new(options.lifetime).map_err(cannot("wait for signals"))?;
     let (phase, receiver) = told::channel(Phase::Serving);
     let announcements = announce(options, address.port())?;
-    let (server, reload) = prepare(options, environment, settled, receiver)?;
+    let (server, reload) = prepare(options, environment, settled, boxed, receiver)?;
     let server = Arc::new(server);
     if options.allow.is_empty() && !options.allow_private && options.allow_file.is_none() {
         log::info!("only private networks are served; --allow names others");
@@ -250,6 +270,7 @@ fn prepare(
     options: &Options,
     environment: &Environment,
     settled: Settled,
+    (sandbox, job_limits): (Sandbox, sandbox::Limits),
     phase: told::Receiver<Phase>,
 ) -> Result<(Server, Reload), DaemonError> {
     user::discard_root(options.user.as_deref())?;
@@ -270,6 +291,7 @@ fn prepare(
     for note in &options.notes {
         log::warning!("{note}");
     }
+    boxed::tell(&sandbox, &options.sandbox);
     let limits = Limits::for_daemon();
     if let Some(gate) = &settled.gate {
         let clients = gate.clients();
@@ -283,6 +305,8 @@ fn prepare(
         idents: Idents::default(),
         sysroot,
         conditions: Conditions {
+            sandbox: Arc::new(sandbox),
+            job_limits,
             environment: environment.for_compilers(&options.pass_env),
             nice: options.nice,
             oom_score_adj: options.oom_score_adj,
@@ -426,7 +450,8 @@ pub(crate) fn serve_stdin(
         options.log_to = LogTo::Syslog;
     }
     user::give_up_gaining();
-    let (server, _) = prepare(&options, environment, settled, receiver)?;
+    let boxed = settled.start_box(&options, environment)?;
+    let (server, _) = prepare(&options, environment, settled, boxed, receiver)?;
     // Whoever started us chose who may connect; a list is obeyed all the same.
     let listed = options.allow_private || !options.allow.is_empty() || options.allow_file.is_some();
     if let Some(ip) = inetd::peer_ip()

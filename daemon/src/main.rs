@@ -13,13 +13,17 @@
 mod access;
 mod activation;
 mod attempts;
+mod boxed;
 mod check;
 mod compilers;
 mod connection;
 mod crowd;
+mod deadline;
 mod detach;
 mod environment;
 mod exit;
+#[cfg(test)]
+mod fuzz;
 mod gate;
 mod hello;
 mod idents;
@@ -38,6 +42,7 @@ mod receive;
 mod reload;
 mod resolve;
 mod scratch;
+mod send;
 mod server;
 mod shortage;
 mod stats;
@@ -51,6 +56,7 @@ use std::process::ExitCode;
 
 use access::{FileError, OutsideError};
 use activation::ActivationError;
+use boxed::BoxError;
 use compilers::CompilersError;
 use environment::{Environment, EnvironmentError};
 use exit::Exit;
@@ -79,6 +85,8 @@ enum DaemonError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     User(#[from] UserError),
+    #[error(transparent)]
+    Box(#[from] BoxError),
     #[error("could not {what}")]
     System {
         what: String,
@@ -95,7 +103,8 @@ impl DaemonError {
             Self::Activation(_) => Exit::BindFailed,
             Self::Compilers(_) => Exit::CompilerMissing,
             Self::Listen(_) => Exit::BindFailed,
-            Self::User(_) => Exit::ChangeUser,
+            Self::User(_) | Self::Box(BoxError::User(_)) => Exit::ChangeUser,
+            Self::Box(_) => Exit::Failed,
             Self::System { .. } => Exit::Failed,
         }
     }

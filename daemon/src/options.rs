@@ -4,6 +4,7 @@
 //! drop-in: `--opt VALUE` or `--opt=VALUE`, no abbreviations, words that are no options are ignored, the last of a
 //! repeated option wins. Knows nothing of sockets, users or files: it only reads words.
 
+mod boxed;
 mod words;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::access::{self, Rule};
+use crate::boxed::Wanted;
 use crate::exit::Exit;
 use crate::log::{Format, Level};
 
@@ -69,6 +71,7 @@ pub(crate) struct Options {
     pub(crate) oom_score_adj: Option<i32>,
     pub(crate) sysroot: Option<PathBuf>,
     pub(crate) pass_env: Vec<OsString>,
+    pub(crate) sandbox: Wanted,
     pub(crate) log_to: LogTo,
     pub(crate) log_level: Level,
     pub(crate) log_format: Format,
@@ -224,6 +227,7 @@ impl Words {
             oom_score_adj: self.oom_score_adj,
             sysroot: self.sysroot,
             pass_env: self.pass_env,
+            sandbox: self.sandbox.check()?,
             log_to: match self.log_file {
                 _ if self.log_stderr || self.wizard => LogTo::Stderr,
                 Some(file) => LogTo::File(file),

@@ -13,14 +13,13 @@ use protocol::{
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
+use crate::deadline::Deadline;
 use crate::store::{self, Keep};
 
 /// How long a part of a request may take that brings nothing.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// The most patience that bytes can earn.
 const MAX_PATIENCE: Duration = Duration::from_secs(10);
-/// What earns a second.
-const LEAST_RATE: u64 = 16 << 10;
 /// The most that a whole request may take beside its client's preprocessing.
 const MAX_WHOLE: Duration = Duration::from_secs(600);
 /// A request of less is never what fills the memory.
@@ -55,20 +54,6 @@ pub(crate) enum ReceiveError {
     NoMemory,
 }
 
-/// A point in time that moves on with each byte.
-struct Deadline(Instant);
-
-impl Deadline {
-    fn start() -> Self {
-        Self(Instant::now() + PATIENCE)
-    }
-
-    fn earn(&mut self, bytes: u64) {
-        let earned = Duration::from_secs_f64(bytes as f64 / LEAST_RATE as f64);
-        self.0 = (self.0 + earned).min(Instant::now() + MAX_PATIENCE);
-    }
-}
-
 /// Reads a request to its end. `pause` is how long a client may preprocess. What of a preprocessed source is in `keep`'s
 /// file then is missing in the request.
 ///
@@ -81,11 +66,11 @@ pub(crate) async fn receive(
     keep: &mut Keep,
 ) -> Result<Received, ReceiveError> {
     let mut decoder = OpeningDecoder::new(limits);
-    let mut deadline = Deadline::start();
+    let mut deadline = Deadline::new(PATIENCE, MAX_PATIENCE);
     let last = Instant::now() + pause + MAX_WHOLE;
     let mut place = Place::Head;
     loop {
-        let read = tokio::time::timeout_at(deadline.0.min(last), reader.read(decoder.space()));
+        let read = tokio::time::timeout_at(deadline.at().min(last), reader.read(decoder.space()));
         let count = read.await.map_err(|_| ReceiveError::TooSlow)??;
         if count == 0 {
             return if decoder.started() {
@@ -112,8 +97,8 @@ pub(crate) async fn receive(
         match (now == place, now) {
             (true, Place::Pause) => {}
             (true, _) => deadline.earn(count as u64),
-            (false, Place::Pause) => deadline = Deadline(Instant::now() + pause),
-            (false, _) => deadline = Deadline::start(),
+            (false, Place::Pause) => deadline = Deadline::new(pause, pause),
+            (false, _) => deadline = Deadline::new(PATIENCE, MAX_PATIENCE),
         }
         place = now;
     }

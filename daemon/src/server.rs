@@ -142,9 +142,6 @@ pub(crate) async fn run(
 }
 
 async fn serve(server: &Server, mut stream: TcpStream, address: SocketAddr, place: Place) {
-    if let Err(error) = stream.set_nodelay(true) {
-        log::debug!("{address}: {error}");
-    }
     let peer = Peer {
         name: address.to_string(),
         client: Client::of(address.ip()),

@@ -138,7 +138,7 @@ fn answer_to(server: &Server, request: &[u8]) -> String {
 }
 
 /// The path of a request's first line, without what follows a question mark; else what to answer.
-fn path(request: &[u8]) -> Result<&str, &'static str> {
+pub(crate) fn path(request: &[u8]) -> Result<&str, &'static str> {
     const BAD: &str = "400 Bad Request";
     let line = request.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
     let line = str::from_utf8(line).map_err(|_| BAD)?.trim_end();

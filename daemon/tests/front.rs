@@ -11,7 +11,8 @@ use std::net::TcpStream;
 use std::process::Command;
 
 use common::{
-    Daemon, PROGRAM, decode, folder, free_port, get, read_to_end, request, script, slots, wait_for,
+    Daemon, NO_BOX, PROGRAM, decode, folder, free_port, get, read_to_end, request, script, slots,
+    wait_for,
 };
 use protocol::Version;
 
@@ -66,7 +67,7 @@ fn metric(port: u16, name: &str) -> u64 {
 fn beyond_the_queue_connections_are_closed() {
     let gate = Gate::new();
     let port = free_port().to_string();
-    let words = ["-j", "1", "--stats-port", &port];
+    let words = ["-j", "1", "--stats-port", &port, NO_BOX];
     let daemon = Daemon::with(&words, &[("DISTCCD_PATH", &gate.path())]);
     let port = port.parse().unwrap();
     let mut streams: Vec<TcpStream> = (0..10)
@@ -131,7 +132,7 @@ fn connect_from(daemon: &Daemon, address: &str) -> TcpStream {
 fn one_client_cannot_starve_another() {
     let gate = Gate::new();
     let port = free_port().to_string();
-    let words = ["-j", "2", "--stats-port", &port];
+    let words = ["-j", "2", "--stats-port", &port, NO_BOX];
     let daemon = Daemon::with(&words, &[("DISTCCD_PATH", &gate.path())]);
     let port = port.parse().unwrap();
     let send = |from: &str, name: &str| {
@@ -165,7 +166,7 @@ fn one_client_cannot_starve_another() {
 fn what_waits_and_does_not_fit_in_memory_is_in_files_without_names() {
     let gate = Gate::new();
     let port = free_port().to_string();
-    let words = ["-j", "1", "--stats-port", &port];
+    let words = ["-j", "1", "--stats-port", &port, NO_BOX];
     let daemon = Daemon::with(&words, &[("DISTCCD_PATH", &gate.path())]);
     let port = port.parse().unwrap();
     // 24 MiB each: the third does not fit any more.

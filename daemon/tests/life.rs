@@ -13,7 +13,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{
-    Daemon, PROGRAM, decode, folder, is_running, read_to_end, request, script, text, wait_for,
+    Daemon, NO_BOX, PROGRAM, decode, folder, is_running, read_to_end, request, script, text,
+    wait_for,
 };
 use protocol::Version;
 use rustix::process::Signal;
@@ -85,7 +86,7 @@ fn zombies_of(parent: u32) -> usize {
 #[test]
 fn a_client_that_goes_takes_its_compiler_along() {
     let compiler = Hanging::new();
-    let daemon = Daemon::with(&["-j", "1"], &[("DISTCCD_PATH", &compiler.path())]);
+    let daemon = Daemon::with(&["-j", "1", NO_BOX], &[("DISTCCD_PATH", &compiler.path())]);
     let reset = |stream: &std::net::TcpStream| {
         rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).unwrap();
     };
@@ -128,7 +129,7 @@ fn a_client_that_goes_takes_its_compiler_along() {
 #[test]
 fn a_waiting_job_goes_with_its_client() {
     let compiler = Hanging::new();
-    let daemon = Daemon::with(&["-j", "1"], &[("DISTCCD_PATH", &compiler.path())]);
+    let daemon = Daemon::with(&["-j", "1", NO_BOX], &[("DISTCCD_PATH", &compiler.path())]);
     let mut first = daemon.connect();
     first.write_all(&hanging_job()).unwrap();
     let pids = compiler.pids();
@@ -148,7 +149,7 @@ fn a_waiting_job_goes_with_its_client() {
 fn signals_leave_no_process_and_no_file() {
     let compiler = Hanging::new();
     for signal in [Signal::TERM, Signal::INT] {
-        let mut daemon = Daemon::with(&[], &[("DISTCCD_PATH", &compiler.path())]);
+        let mut daemon = Daemon::with(&[NO_BOX], &[("DISTCCD_PATH", &compiler.path())]);
         let mut stream = daemon.connect();
         stream.write_all(&hanging_job()).unwrap();
         let pids = compiler.pids();
@@ -174,7 +175,7 @@ fn a_drain_lets_jobs_finish() {
     path.push(":/usr/bin:/bin");
     let stats = common::free_port();
     let port = stats.to_string();
-    let words = ["-j", "1", "--drain", "60", "--stats-port", &port];
+    let words = ["-j", "1", "--drain", "60", "--stats-port", &port, NO_BOX];
     let mut daemon = Daemon::with(&words, &[("DISTCCD_PATH", &path)]);
     // With a byte at least, since the kernel keeps those who sent none.
     let mut silent = daemon.connect();
@@ -213,7 +214,7 @@ fn a_drain_lets_jobs_finish() {
 fn a_second_signal_and_the_drains_end_end_jobs() {
     let compiler = Hanging::new();
     for (drain, signals) in [("60", 2), ("1", 1)] {
-        let words = ["--drain", drain];
+        let words = ["--drain", drain, NO_BOX];
         let mut daemon = Daemon::with(&words, &[("DISTCCD_PATH", &compiler.path())]);
         let mut stream = daemon.connect();
         stream.write_all(&hanging_job()).unwrap();
@@ -293,7 +294,10 @@ fn lifetimes_end() {
     assert_eq!(daemon.wait().code(), Some(0));
     daemon.assert_nothing_left();
     let compiler = Hanging::new();
-    let daemon = Daemon::with(&["--job-lifetime=1"], &[("DISTCCD_PATH", &compiler.path())]);
+    let daemon = Daemon::with(
+        &["--job-lifetime=1", NO_BOX],
+        &[("DISTCCD_PATH", &compiler.path())],
+    );
     let outcome = decode(Version::Plain, &daemon.talk(&hanging_job()));
     assert_eq!(outcome.status.exit_code(), Some(118));
     assert!(text(outcome.stderr).contains("--job-lifetime"));
@@ -322,20 +326,11 @@ fn silent_peers_do_not_stop_a_job() {
         .collect();
     let start = Instant::now();
     daemon.assert_serves();
-    assert!(
-        start.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < common::PATIENCE, "{:?}", start.elapsed());
     // Each of them is closed without a byte before long.
     for mut stream in peers {
         assert!(read_to_end(&mut stream).is_empty());
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        start.elapsed()
-    );
     daemon.end();
 }
 

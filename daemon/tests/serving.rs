@@ -131,13 +131,19 @@ fn compilers_get_only_what_they_need() {
     let nice: i32 = String::from_utf8(nice).unwrap().trim().parse().unwrap();
     let niceness = (nice + 3).min(19).to_string();
     let daemon = Daemon::with(
-        &["--nice", "3", "--pass-env", "LIBRARY_PATH"],
+        &[
+            "--nice=3",
+            "--pass-env=LIBRARY_PATH",
+            "--pass-env=SOME_NICENESS",
+            common::NO_BOX,
+        ],
         &[
             ("SOME_NICENESS", OsStr::new(&niceness)),
             ("DISTCCD_PATH", &path),
             ("DEPENDENCIES_OUTPUT", OsStr::new("/nowhere/deps")),
             ("LIBRARY_PATH", OsStr::new("/passed")),
-            ("SOME_VARIABLE", OsStr::new("kept")),
+            ("SOME_VARIABLE", OsStr::new("not passed")),
+            ("LC_TIME", OsStr::new("C")),
         ],
     );
     let outcome = daemon.compile(&request(Version::Plain, &OBJECT, ""));
@@ -149,7 +155,7 @@ fn compilers_get_only_what_they_need() {
     );
     for line in [
         "_DISTCC_SAFEGUARD=1",
-        "SOME_VARIABLE=kept",
+        "LC_TIME=C",
         "LIBRARY_PATH=/passed",
         &format!("TMPDIR={folder}"),
     ] {
@@ -159,7 +165,7 @@ fn compilers_get_only_what_they_need() {
         );
     }
     assert!(stdout.contains(&format!("\nPATH={}\n", path.to_str().unwrap())));
-    assert!(!stdout.contains("DEPENDENCIES_OUTPUT"));
+    assert!(!stdout.contains("DEPENDENCIES_OUTPUT") && !stdout.contains("SOME_VARIABLE"));
     // Standard input is empty, and beside the three descriptors there is only the one by which ls reads the folder.
     let open: Vec<&str> = stdout
         .lines()

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 
 use compiler::diagnostics::{self, Charset, Said};
 use compiler::{Family, Job, Product};
-use protocol::{Limits, Outcome, ProtocolError, WaitStatus};
+use protocol::{Coding, Limits, Outcome, ProtocolError, WaitStatus};
 
 use crate::check::{self, Misfit};
 use crate::dispatch::Dispatch;
@@ -41,10 +41,10 @@ pub(crate) enum Rejection {
 
 /// Places the files of `outcome` where the local compiler would have left them; gives what it would have printed.
 pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Printed, Rejection> {
-    let limit = Limits::for_launcher().max_unpacked;
+    let limits = Limits::for_launcher();
     let mut printed = Printed {
-        stdout: outcome.stdout.unpack(limit)?,
-        stderr: outcome.stderr.unpack(limit)?,
+        stdout: outcome.stdout.unpack(limits.max_output as usize)?,
+        stderr: outcome.stderr.unpack(limits.max_output as usize)?,
     };
     let here = match &mut dispatch.source {
         Some(source) if dispatch.pumped.is_none() => source.said().map_err(Rejection::Place)?,
@@ -58,7 +58,11 @@ pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Pr
             printed,
         });
     }
-    let object = outcome.object.unpack(limit)?;
+    let most = match outcome.object.coding() {
+        Coding::Plain => limits.max_unpacked,
+        Coding::Lzo => limits.unpacked(outcome.object.wire().len()),
+    };
+    let object = outcome.object.unpack(most)?;
     check::fits(dispatch.job, dispatch.about, &object)?;
     let settings = dispatch.command.settings;
     match as_local(dispatch, &here, &printed) {
@@ -68,7 +72,10 @@ pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Pr
         None => return Err(Rejection::Printed),
     }
     let depfile = match (dispatch.pumped, dispatch.source.as_mut()) {
-        (Some(_), _) => outcome.depfile.map(|body| body.unpack(limit)).transpose()?,
+        (Some(_), _) => {
+            let most = limits.max_depfile as usize;
+            outcome.depfile.map(|body| body.unpack(most)).transpose()?
+        }
         (None, Some(source)) => source.depfile().map_err(Rejection::Place)?,
         (None, None) => None,
     };

@@ -34,6 +34,7 @@ const PAGES: &[&str] = &[
     "LICENSE-MIT",
     "LICENSE-APACHE",
     "docs/build-systems.md",
+    "docs/daemon.md",
     "docs/hosts.md",
     "docs/options.md",
     "docs/protocol.md",

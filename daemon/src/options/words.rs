@@ -164,6 +164,9 @@ pub(super) struct Words {
     #[arg(long, value_name = "NAME", action = ArgAction::Append, help_heading = "Compiling")]
     pub(super) pass_env: Vec<OsString>,
 
+    #[command(flatten)]
+    pub(super) sandbox: super::boxed::BoxWords,
+
     /// Log to this file (default: syslog)
     #[arg(long, value_name = "FILE", help_heading = "Watching it")]
     pub(super) log_file: Option<PathBuf>,

@@ -13,8 +13,14 @@ use std::time::{Duration, Instant};
 
 use protocol::{Body, Limits, Outcome, OutcomeDecoder, Request, Source, Version};
 
+/// For stand-ins that tell of themselves in files outside: a compiler in the box cannot write there.
+pub(crate) const NO_BOX: &str = "--sandbox=off";
+
 /// Longer than anything takes, even on a loaded machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the daemon bears a silent peer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_distcc-launchd");
 
