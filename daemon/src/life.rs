@@ -15,15 +15,16 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as told;
 
-use crate::access::AccessList;
+use crate::access::{self, AccessList};
 use crate::activation::{self, Handed, Notify};
 use crate::boxed;
 use crate::compilers::Compilers;
-use crate::connection::{self, Peer};
+use crate::connection::Peer;
 use crate::crowd::{self, Crowd};
 use crate::detach::{self, Announcement, Detached, Ready};
 use crate::environment::Environment;
 use crate::exit::Exit;
+use crate::gate::{self, Gate};
 use crate::idents::Idents;
 use crate::job::Conditions;
 use crate::listen::{self, ListenError};
@@ -43,6 +44,8 @@ use crate::{DaemonError, cannot, inetd, user};
 struct Settled {
     access: AccessList,
     compilers: Compilers,
+    /// Read while this may still be root.
+    gate: Option<Gate>,
     io_timeout: Duration,
     reload: Reload,
 }
@@ -52,9 +55,11 @@ impl Settled {
         let search = environment.search(options.any_program)?;
         let compilers = Compilers::find(&search)?;
         let reload = Reload::new(options, search).map_err(cannot("find --allow-file"))?;
+        let keys = options.keys.as_deref().map(keys::DaemonKeys::read);
         Ok(Self {
             access: reload.access()?,
             compilers,
+            gate: keys.transpose()?.map(Gate::new),
             io_timeout: environment.io_timeout()?,
             reload,
         })
@@ -84,7 +89,11 @@ pub(crate) fn serve_port(
 ) -> Result<Exit, DaemonError> {
     let settled = Settled::new(options, environment)?;
     let get = |name: &str| environment.get(name).map(ToOwned::to_owned);
-    let sockets = Sockets::open(options, environment, activation::take(get)?)?;
+    let handed = activation::take(get)?;
+    if !options.may_be_open() {
+        access::listens_privately(options.listen.as_deref(), handed.jobs.as_ref())?;
+    }
+    let sockets = Sockets::open(options, environment, handed)?;
     let ready = if options.detach {
         match detach::detach().map_err(cannot("go to the background"))? {
             Detached::Parent(exit) => return Ok(exit),
@@ -284,8 +293,13 @@ fn prepare(
     }
     boxed::tell(&sandbox, &options.sandbox);
     let limits = Limits::for_daemon();
+    if let Some(gate) = &settled.gate {
+        let clients = gate.clients();
+        log::notice!("only who has one of {clients} keys is served");
+    }
     let room = crowd::room(options.jobs).min(options.max_connections);
     let server = Server {
+        gate: settled.gate,
         access: Exchanged::new(settled.access),
         compilers: Exchanged::new(settled.compilers),
         idents: Idents::default(),
@@ -465,7 +479,7 @@ pub(crate) fn serve_stdin(
             place: server.crowd.enter(client),
             watched,
         };
-        let serving = connection::serve(&server, reader, writer, &peer);
+        let serving = gate::serve(&server, reader, writer, peer, inetd::peer_ip());
         tokio::pin!(serving);
         tokio::select! {
             _ = &mut serving => {}

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::server::Server;
-use crate::{listen, log, metrics};
+use crate::{access, listen, log, metrics};
 
 /// How long a reader of a page may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,7 +64,10 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, whom: Whom
 fn may_look(server: &Server, whom: Whom, peer: IpAddr) -> bool {
     match whom {
         Whom::ThisMachine => peer.to_canonical().is_loopback(),
-        Whom::AccessList => server.access.get().allows(peer),
+        // Networks that are let in only because they need keys see nothing that is not encrypted.
+        Whom::AccessList => {
+            server.access.get().allows(peer) && (server.gate.is_none() || access::is_private(peer))
+        }
     }
 }
 

@@ -174,7 +174,9 @@ fn ask(host: &Host, link: &mut Link, patience: Duration) -> Result<Option<Hello>
         client: concat!("distcc-launch ", env!("CARGO_PKG_VERSION")).into(),
     };
     match link.send(&question.encode()?) {
-        Err(WireError::Send { source, .. }) if is_end(&source) => return Ok(None),
+        Err(WireError::Send { source, .. }) if host.key.is_none() && is_end(&source) => {
+            return Ok(None);
+        }
         sent => sent?,
     }
     let mut decoder = HelloDecoder::new(Limits::for_launcher());
@@ -182,7 +184,8 @@ fn ask(host: &Host, link: &mut Link, patience: Duration) -> Result<Option<Hello>
         let left = deadline.saturating_duration_since(Instant::now());
         let count = match link.read_within(decoder.space(), left) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if is_end(&error) => 0,
+            // A daemon that has proved who it is says when it closes.
+            Err(error) if host.key.is_none() && is_end(&error) => 0,
             read => read.map_err(|source| WireError::Receive {
                 host: host.name(),
                 source,
@@ -238,6 +241,11 @@ impl Memory {
             key.push(' ');
             key.push_str(command.as_deref().unwrap_or_default());
             fresh_stock = FRESH_UNREACHED;
+        }
+        // What somebody said without proving who he was is nothing to hold against who has a key.
+        if let Some(file) = &host.key {
+            // Writing to a string does not fail.
+            let _ = write!(key, " by {file:?}");
         }
         Memory {
             file: folder.join("peers").join(host.lock_name()),
