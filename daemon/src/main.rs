@@ -45,6 +45,8 @@ mod scratch;
 mod send;
 mod server;
 mod shortage;
+mod signals;
+mod sockets;
 mod stats;
 mod store;
 mod user;
