@@ -25,6 +25,7 @@ mod exit;
 #[cfg(test)]
 mod fuzz;
 mod gate;
+mod heavy;
 mod hello;
 mod idents;
 mod inetd;
