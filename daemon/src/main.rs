@@ -25,6 +25,7 @@ mod exit;
 #[cfg(test)]
 mod fuzz;
 mod gate;
+mod heavy;
 mod hello;
 mod idents;
 mod inetd;
@@ -45,6 +46,8 @@ mod scratch;
 mod send;
 mod server;
 mod shortage;
+mod signals;
+mod sockets;
 mod stats;
 mod store;
 mod user;
