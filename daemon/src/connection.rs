@@ -11,6 +11,7 @@ use crate::check::Refused;
 use crate::closure::LayoutError;
 use crate::crowd::Place;
 use crate::exit::Exit;
+use crate::heavy::heavy;
 use crate::hello;
 use crate::job::{Finished, JobError};
 use crate::log::{self, Chain, Level, Value};
@@ -101,7 +102,7 @@ where
     let end = answer.end(peer);
     // Before the answer: who has one also finds it in the log and the counters.
     summary(server, peer, &end, start.elapsed(), Some(&label));
-    if let Some(reply) = answer.reply(version)
+    if let Some(reply) = heavy(answer.size(), || answer.reply(version))
         && let Err(error) = send(&mut writer, &reply).await
     {
         log::info!("{peer}: could not hand over the answer: {error}");
@@ -183,12 +184,13 @@ async fn compile(
         Err(answer) => return answer,
     };
     let (coding, Body::Plain(rest) | Body::Lzo(rest)) = (body.coding(), body);
-    let body = match waiting.keep.take_back(rest) {
+    let kept = rest.len() + usize::try_from(waiting.keep.in_file()).unwrap_or(usize::MAX);
+    let body = match heavy(kept, || waiting.keep.take_back(rest)) {
         Ok(whole) => Body::received(coding, whole),
         Err(error) => return Answer::Lost(error),
     };
     let max = Limits::for_daemon().unpacked(body.wire().len());
-    let text = match body.unpack(max) {
+    let text = match heavy(4 * body.wire().len(), || body.unpack(max)) {
         Ok(text) => text,
         Err(error) => return Answer::Broken(error),
     };
@@ -231,6 +233,14 @@ impl Answer {
         match self {
             Self::Finished(finished) => Some(finished.ended),
             _ => None,
+        }
+    }
+
+    /// Bytes of what a compiler left.
+    fn size(&self) -> usize {
+        match self {
+            Self::Finished(finished) => finished.product.len() + finished.stderr.len(),
+            _ => 0,
         }
     }
 

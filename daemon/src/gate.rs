@@ -26,8 +26,8 @@ use crate::stats::{Ended, Event};
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How long the sealed end of a connection may take.
 const LAST_WORD: Duration = Duration::from_secs(1);
-/// Text that is sealed in one go.
-const PIECE: usize = 64 << 10;
+/// Text that is sealed in one go. Small, since senders count what was sealed as taken.
+const PIECE: usize = 32 << 10;
 
 /// The keys, and who tried others.
 #[derive(Debug)]

@@ -4,19 +4,18 @@
 //! before the ordinary user, signals before anything that would be left behind.
 
 use std::io::IsTerminal;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Limits;
+use rustix::process::DumpableBehavior;
 use sandbox::Sandbox;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as told;
 
 use crate::access::{self, AccessList};
-use crate::activation::{self, Handed, Notify};
+use crate::activation::{self, Notify};
 use crate::boxed;
 use crate::compilers::Compilers;
 use crate::connection::Peer;
@@ -28,7 +27,6 @@ use crate::gate::{self, Gate};
 use crate::headers::Headers;
 use crate::idents::Idents;
 use crate::job::Conditions;
-use crate::listen::{self, ListenError};
 use crate::log::{self, Chain};
 use crate::metrics::Metrics;
 use crate::options::{LogTo, Options};
@@ -36,6 +34,8 @@ use crate::queue::{Client, Queue};
 use crate::reload::Reload;
 use crate::scratch::{self, Scratch};
 use crate::server::{self, Exchanged, Phase, Server};
+use crate::signals::{Signals, Told};
+use crate::sockets::Sockets;
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::watch::Whom;
@@ -45,8 +45,6 @@ use crate::{DaemonError, cannot, inetd, user};
 struct Settled {
     access: AccessList,
     compilers: Compilers,
-    /// Read while this may still be root.
-    gate: Option<Gate>,
     io_timeout: Duration,
     reload: Reload,
 }
@@ -56,11 +54,11 @@ impl Settled {
         let search = environment.search(options.any_program)?;
         let compilers = Compilers::find(&search)?;
         let reload = Reload::new(options, search).map_err(cannot("find --allow-file"))?;
-        let keys = options.keys.as_deref().map(keys::DaemonKeys::read);
+        // While somebody watches; they are wiped again, for what is started next is a copy of this process.
+        gate(options)?;
         Ok(Self {
             access: reload.access()?,
             compilers,
-            gate: keys.transpose()?.map(Gate::new),
             io_timeout: environment.io_timeout()?,
             reload,
         })
@@ -81,6 +79,13 @@ impl Settled {
             environment.tmpdir(),
         )?)
     }
+}
+
+/// The gate, if there is one. To be read while this may still be root, but not before the box is there, whose processes need to
+/// know no keys.
+fn gate(options: &Options) -> Result<Option<Gate>, DaemonError> {
+    let keys = options.keys.as_deref().map(keys::DaemonKeys::read);
+    Ok(keys.transpose()?.map(Gate::new))
 }
 
 /// The daemon that listens.
@@ -127,50 +132,6 @@ fn lead_group() {
         && let Err(error) = rustix::process::setpgid(None, None)
     {
         log::debug!("could not lead a process group: {error}");
-    }
-}
-
-struct Sockets {
-    listener: TcpListener,
-    stats: Option<(TcpListener, Whom)>,
-    /// Why there are no statistics though nobody forbade them.
-    no_stats: Option<ListenError>,
-}
-
-impl Sockets {
-    /// Those that systemd handed over, and else our own.
-    fn open(
-        options: &Options,
-        environment: &Environment,
-        handed: Handed,
-    ) -> Result<Self, ListenError> {
-        let host = options.listen.as_deref();
-        let listener = match handed.jobs {
-            Some(listener) => listener,
-            None => listen::bind(host, options.port, environment.defers_accept())?,
-        };
-        let (whom, stats_host) = if options.stats {
-            (Whom::AccessList, host)
-        } else {
-            (Whom::ThisMachine, Some("127.0.0.1"))
-        };
-        // Who asks for nothing gets stock's page, so that such a connection may not wait for bytes.
-        let bound = match (handed.stats, options.stats_port) {
-            (Some(listener), _) => Ok(Some(listener)),
-            (None, Some(port)) => listen::bind(stats_host, port.get(), false).map(Some),
-            (None, None) => Ok(None),
-        };
-        let (stats, no_stats) = match bound {
-            Ok(stats) => (stats, None),
-            // Nobody asked for them: another daemon on this machine may have the port.
-            Err(error) if !options.stats => (None, Some(error)),
-            Err(error) => return Err(error),
-        };
-        Ok(Self {
-            listener,
-            stats: stats.map(|listener| (listener, whom)),
-            no_stats,
-        })
     }
 }
 
@@ -274,6 +235,12 @@ fn prepare(
     (sandbox, job_limits): (Sandbox, sandbox::Limits),
     phase: told::Receiver<Phase>,
 ) -> Result<(Server, Reload), DaemonError> {
+    let gate = gate(options)?;
+    if gate.is_some() {
+        // Compilers run as this user.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(|error| cannot("keep others from reading the keys")(error.into()))?;
+    }
     user::discard_root(options.user.as_deref())?;
     let disk = disk(environment);
     let place = scratch::place(environment.tmpdir());
@@ -294,7 +261,7 @@ fn prepare(
     }
     boxed::tell(&sandbox, &options.sandbox);
     let limits = Limits::for_daemon();
-    if let Some(gate) = &settled.gate {
+    if let Some(gate) = &gate {
         let clients = gate.clients();
         log::notice!("only who has one of {clients} keys is served");
     }
@@ -302,7 +269,7 @@ fn prepare(
     let headers = Headers::below(shown.unwrap_or_default());
     let room = crowd::room(options.jobs).min(options.max_connections);
     let server = Server {
-        gate: settled.gate,
+        gate,
         access: Exchanged::new(settled.access),
         compilers: Exchanged::new(settled.compilers),
         idents: Idents::default(),
@@ -388,57 +355,6 @@ impl Started {
         runtime.shutdown_timeout(Duration::from_secs(1));
         drop(server);
         drop(announcements);
-    }
-}
-
-/// What the daemon is told from outside.
-enum Told {
-    End(&'static str),
-    Reload,
-}
-
-/// Signals, and the time that the daemon has. Compilers do not inherit what is caught here.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-    lifetime: Option<tokio::time::Instant>,
-}
-
-impl Signals {
-    fn new(lifetime: Option<Duration>) -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-            lifetime: lifetime.map(|lifetime| tokio::time::Instant::now() + lifetime),
-        })
-    }
-
-    async fn next(&mut self) -> Told {
-        let lifetime = self.lifetime;
-        let over = async {
-            match lifetime {
-                Some(end) => tokio::time::sleep_until(end).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.terminate.recv() => Told::End("SIGTERM"),
-            _ = self.interrupt.recv() => Told::End("SIGINT"),
-            () = over => Told::End("--lifetime is over"),
-            _ = self.hangup.recv() => Told::Reload,
-        }
-    }
-
-    /// The next signal that says end.
-    async fn end(&mut self) -> &'static str {
-        self.lifetime = None;
-        loop {
-            if let Told::End(why) = self.next().await {
-                return why;
-            }
-        }
     }
 }
 
