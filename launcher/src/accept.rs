@@ -61,13 +61,19 @@ pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Pr
     let object = outcome.object.unpack(limit)?;
     check::fits(dispatch.job, dispatch.about, &object)?;
     let settings = dispatch.command.settings;
+    // Which of the two comes first on one stream is the compiler's own habit.
+    let prints_depfile = dispatch.job.depfile().is_some_and(|it| it.is_printed());
+    let mixed = |said: &[u8]| prints_depfile && !said.is_empty();
     match as_local(dispatch, &here, &printed) {
-        Some(said) => printed.stderr = said,
+        Some(said) if !mixed(&said) => printed.stderr = said,
         // Where it must not be compiled here, this is the best there is.
-        None if !settings.fallback => printed.stderr = [here, printed.stderr].concat(),
-        None => return Err(Rejection::Printed),
+        _ if !settings.fallback => printed.stderr = [here, printed.stderr].concat(),
+        _ => return Err(Rejection::Printed),
     }
-    place_all(dispatch.job, dispatch.source.as_mut(), &object).map_err(Rejection::Place)?;
+    let depfile = place_all(dispatch.job, dispatch.source.as_mut(), &object);
+    printed
+        .stdout
+        .extend(depfile.map_err(Rejection::Place)?.unwrap_or_default());
     Ok(printed)
 }
 
@@ -97,7 +103,12 @@ fn as_local(dispatch: &Dispatch<'_>, here: &[u8], there: &Printed) -> Option<Vec
     }
 }
 
-fn place_all(job: &Job<'_>, source: Option<&mut Source>, object: &[u8]) -> io::Result<()> {
+/// Places the files of a job; gives a dependency file that is to be printed.
+fn place_all(
+    job: &Job<'_>,
+    source: Option<&mut Source>,
+    object: &[u8],
+) -> io::Result<Option<Vec<u8>>> {
     let habit = match (job.family(), job.product()) {
         (Family::Clang, _) => Habit::Rename,
         (Family::Gcc, Product::Object) => Habit::Unlink,
@@ -107,13 +118,16 @@ fn place_all(job: &Job<'_>, source: Option<&mut Source>, object: &[u8]) -> io::R
         Some(source) => job.depfile().zip(source.depfile()?),
         None => None,
     };
-    if let Some((wanted, bytes)) = depfile.as_ref().filter(|(wanted, _)| !wanted.appended) {
+    let in_its_place = |wanted: &compiler::Depfile| !wanted.appended && !wanted.is_printed();
+    if let Some((wanted, bytes)) = depfile.as_ref().filter(|(wanted, _)| in_its_place(wanted)) {
         place::place(&wanted.path, bytes, Habit::Truncate)?;
     }
     place::place(job.output(), object, habit)?;
-    // Last, since a compile that starts over would append again.
-    match depfile.filter(|(wanted, _)| wanted.appended) {
-        Some((wanted, bytes)) => place::append(&wanted.path, &bytes),
-        None => Ok(()),
+    // Last, since a compile that starts over would append or print again.
+    match depfile {
+        Some((wanted, bytes)) if wanted.is_printed() => return Ok(Some(bytes)),
+        Some((wanted, bytes)) if wanted.appended => place::append(&wanted.path, &bytes)?,
+        _ => {}
     }
+    Ok(None)
 }

@@ -11,6 +11,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// The folder below the job's own that holds the text: no source of a project is named so.
 const LABEL: &[u8] = b"_d/";
 
+/// clang counts how often each part of the source runs.
+const COUNTS: &str = "-fprofile-instr-generate";
+
 const BYTE_COLUMNS: &str = "-fdiagnostics-column-unit=byte";
 
 /// Other charsets than UTF-8 are done with once the text is out.
@@ -112,15 +115,24 @@ impl Job<'_> {
     }
 
     /// Address sanitizers do, all that holds clang's bitcode, and its profiles.
-    fn writes_label(&self) -> bool {
+    pub(super) fn writes_label(&self) -> bool {
         let writes = |word: &Word<'_>| {
             let names = ["-fembed-bitcode", "-fprofile", "-funique-internal"];
-            let named = matches!(word.meaning, Meaning::Option(opt) if names.iter().any(|name| opt.name.starts_with(name)));
+            let named = matches!(word.meaning, Meaning::Option(opt) if opt.name != COUNTS
+                && names.iter().any(|name| opt.name.starts_with(name)));
             let sanitizes = word.meaning.has(Effect::Columns)
                 && word.value.windows(7).any(|kind| kind == b"address");
             sanitizes || self.family == Family::Clang && named
         };
         !self.expects_elf() || self.words.iter().any(writes)
+    }
+
+    /// Does the object hold the last part of the name of the file that the compiler reads, whatever line markers say? clang's names of
+    /// counters do.
+    pub(super) fn writes_base_name(&self) -> bool {
+        let counts =
+            |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name == COUNTS);
+        self.family == Family::Clang && self.words.iter().any(counts)
     }
 
     /// Does the object name the source in a way that only the text's own name makes right?

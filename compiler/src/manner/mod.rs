@@ -18,7 +18,7 @@ pub use trap::{Trap, trap_in_file};
 
 use crate::table::{Effect, Tool};
 use crate::words::{Meaning, Word};
-use crate::{Family, Job, Reason};
+use crate::{Family, Job, Language, Reason};
 use std::os::unix::ffi::OsStrExt;
 
 /// How a source is made independent of the files here.
@@ -72,7 +72,12 @@ impl Job<'_> {
     /// # Errors
     /// The reason to compile here, when no manner is known to give the same.
     pub fn manners(&self, ours: bool, ident: &[u8]) -> Result<&'static [Manner], Reason> {
-        let only_expanded = if ours && self.writes_columns() && self.language.wants_preprocessor() {
+        let module = self.language == Language::CxxModule;
+        let only_expanded = if module {
+            Err(Reason::Modules)
+        } else if self.writes_base_name() {
+            Err(Reason::NamesSource)
+        } else if ours && self.writes_columns() && self.language.wants_preprocessor() {
             Err(Reason::SourceColumns)
         } else {
             Ok(&[Expanded][..])
@@ -80,7 +85,9 @@ impl Job<'_> {
         let words = || self.words.iter();
         // The few warnings that are on by themselves look at neither columns nor comments; what they say is said here again.
         let quiet = !self.asks_for_warnings();
-        let silent = self.is_silent() && !self.writes_columns();
+        let silent = self.is_silent() && only_expanded.is_ok() && !self.writes_columns();
+        // A module's object is made from an intermediate file, which then names itself.
+        let hidden = module && (self.draft.debug || self.writes_label());
         let unmappable = !self.is_mappable() && (self.family == Family::Gcc || self.draft.debug);
         if ours && self.is_preprocessed() && self.draft.debug && !unmappable {
             // The text goes as it is; but its folder has a name only in a job of ours.
@@ -91,6 +98,7 @@ impl Job<'_> {
             || silent
             || as_it_is
             || unmappable
+            || hidden
             || self.needs_its_name()
             || words().any(|word| wants_expanded(self.family, word))
         {

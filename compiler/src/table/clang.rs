@@ -404,6 +404,7 @@ const ROWS: &[Opt] = &[
     opt("-fprofile-function-groups=",            Joined,   Everywhere),
     opt("-fprofile-generate",                    Joined,   Everywhere),
     opt("-fprofile-instr-",                      Joined,   Here(Profile)),
+    opt("-fprofile-instr-generate",              Joined,   Everywhere),
     opt("-fprofile-list=",                       Joined,   Here(Profile)),
     opt("-fprofile-note=",                       Joined,   Here(Profile)),
     opt("-fprofile-remapping-file",              Joined,   Here(Profile)),
