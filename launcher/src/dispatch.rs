@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use compiler::manner::{self, Manner, Trap};
+use compiler::manner::{self, Manner, Trap, preincluded};
+use compiler::words::{Meaning, Word};
 use compiler::{Family, Job, Reason};
 use hosts::{Host, HostList, LocalPool, Monitor, Phase, Slot};
 use protocol::{Body, Outcome, Version};
@@ -32,6 +33,8 @@ pub(crate) struct Dispatch<'a> {
     pub manner: Manner,
     /// Manners that would make something else of this source.
     trapped: Vec<(Manner, Trap)>,
+    /// What the compiler of the host at hand includes before every source by itself, when that is known.
+    preincluded: Option<Vec<u8>>,
     /// The right to preprocess here, while the preprocessor is at work.
     cpp_slot: Option<Slot>,
     /// Bytes over all hosts.
@@ -74,6 +77,7 @@ impl<'a> Dispatch<'a> {
             source: None,
             manner: Manner::Expanded,
             trapped: Vec::new(),
+            preincluded: None,
             cpp_slot: None,
             sent: 0,
             received: 0,
@@ -96,6 +100,7 @@ impl<'a> Dispatch<'a> {
         if peer.has(remote, &self.about.ident, &self.about.triple) == Some(false) {
             return Err(Stop::Unfit);
         }
+        self.preincluded = peer.preincluded(remote).map(<[u8]>::to_vec);
         loop {
             let manner = self.best_manner(&peer)?;
             match self.send_in(manner, host, slot, monitor) {
@@ -221,6 +226,9 @@ impl<'a> Dispatch<'a> {
             if complained && job.family() == Family::Gcc {
                 return Err(Stop::Trap(Trap::Form));
             }
+            if manner == Manner::Whole && !begins_alike(job, &text, self.preincluded.as_deref()) {
+                return Err(Stop::NotThere(Why::OtherPreincluded));
+            }
             let text = keep_directives(job, manner, &text).map_err(Stop::Trap)?;
             link.send_source(Body::pack_slice(version, &text).wire())?;
             return Ok(());
@@ -279,10 +287,70 @@ fn keep_directives<'t>(
     manner::prepare(job, manner, text)
 }
 
+/// Does a compiler elsewhere that includes `there` by itself begin a source as the one here did, which wrote `text`?
+fn begins_alike(job: &Job<'_>, text: &[u8], there: Option<&[u8]>) -> bool {
+    let goes_without =
+        |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name == "-nostdinc");
+    let here = match preincluded::file(text) {
+        None => return false,
+        // Nor will it be looked for there.
+        Some(None) if job.words().iter().any(goes_without) => return true,
+        Some(None) => Vec::new(),
+        Some(Some(name)) => match std::fs::read(&*name) {
+            Ok(content) => preincluded::spelled(&name, &content),
+            Err(_) => return false,
+        },
+    };
+    there == Some(&here)
+}
+
 fn no_source(command: &Command<'_>, error: &SourceError) -> Stop {
     command.say.info(format_args!("{}", chain(error)));
     match error {
         SourceError::Failed => Stop::Here(Why::PreprocessorFailed),
         SourceError::Start { .. } | SourceError::Read(_) => Stop::Here(Why::Unreadable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use compiler::{Surroundings, Verdict, classify};
+
+    #[test]
+    fn macros_of_another_c_library_are_not_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let header = folder.path().join("stdc-predef.h");
+        std::fs::write(&header, "#define A 1\n").expect("a file");
+        let head = "# 0 \"a.c\"\n# 0 \"<built-in>\"\n# 0 \"<command-line>\"\n";
+        let included = format!(
+            "{head}# 1 \"{}\" 1 3 4\n#define A 1\n# 0 \"<command-line>\" 2\n# 1 \"a.c\"\n",
+            header.display()
+        );
+        let bare = format!("{head}# 1 \"a.c\"\n");
+        let alike = |line: &str, text: &str, there: Option<&[u8]>| {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let about = Surroundings::new(OsStr::new("/w"));
+            let Verdict::Distribute(job) = classify(Family::Gcc, false, &args, &about) else {
+                panic!("{line} can be sent");
+            };
+            begins_alike(&job, text.as_bytes(), there)
+        };
+        let line = "-g3 -c a.c";
+        let same = preincluded::spelled(header.as_os_str(), b"#define A 1\n");
+        let other = preincluded::spelled(header.as_os_str(), b"#define A 2\n");
+        assert!(alike(line, &included, Some(&same)));
+        assert!(alike(line, &bare, Some(b"")));
+        assert!(alike("-g3 -nostdinc -c a.c", &bare, Some(&same)));
+        for (text, there) in [
+            (&included, Some(&other[..])),
+            (&included, Some(b"")),
+            (&included, None),
+            (&bare, Some(&same)),
+            (&bare, None),
+            (&String::new(), Some(b"")),
+        ] {
+            assert!(!alike(line, text, there), "{text} {there:?}");
+        }
     }
 }

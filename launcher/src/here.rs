@@ -42,6 +42,8 @@ pub(crate) enum Why {
     Misfit(&'static str),
     CannotPlace,
     Unreadable,
+    /// With `-g3` macros of the host's C library would go into the object.
+    OtherPreincluded,
 }
 
 impl Why {
@@ -64,6 +66,7 @@ impl Why {
             Why::Misfit(code) => code,
             Why::CannotPlace => "cannot-place",
             Why::Unreadable => "unreadable",
+            Why::OtherPreincluded => "other-predefined-macros",
         }
     }
 
@@ -71,7 +74,12 @@ impl Why {
     pub(crate) fn is_verdict(self) -> bool {
         matches!(
             self,
-            Why::NoFile | Why::LocalhostListed | Why::Text(_) | Why::Trapped(_) | Why::Printed
+            Why::NoFile
+                | Why::LocalhostListed
+                | Why::Text(_)
+                | Why::Trapped(_)
+                | Why::Printed
+                | Why::OtherPreincluded
         )
     }
 
@@ -86,6 +94,7 @@ impl Why {
                 | Why::LocalhostListed
                 | Why::Text(_)
                 | Why::Trapped(_)
+                | Why::OtherPreincluded
         )
     }
 }

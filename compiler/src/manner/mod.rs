@@ -9,6 +9,7 @@ mod active;
 mod args;
 mod blank;
 mod empty;
+pub mod preincluded;
 mod text;
 mod trap;
 
@@ -176,6 +177,7 @@ fn is_no_warnings(word: &Word<'_>) -> bool {
 /// What comes before the source's first line must be had from the compiler there when macros go into the debug information.
 fn ties_head(word: &Word<'_>) -> bool {
     matches!(word.meaning, Meaning::Option(opt) if args::is_include(opt.name)
+        || opt.effect == Effect::Target
         || matches!(opt.name, "--sysroot" | "--sysroot=" | "-isysroot" | "-imultiarch"))
 }
 

@@ -473,6 +473,7 @@ const ROWS: &[Opt] = &[
     opt("-ftrapv-handler=",                      Joined,   Everywhere),
     opt("-ftree-vectorize",                      Flag,     Everywhere),
     opt("-ftrivial-auto-var-init=",              Joined,   Everywhere),
+    opt("-funique-internal-linkage-names",       Flag,     Everywhere),
     opt("-funroll-loops",                        Flag,     Everywhere),
     opt("-funsigned-char",                       Flag,     Everywhere),
     opt("-funwind-tables",                       Flag,     Everywhere),
