@@ -51,6 +51,12 @@ pub fn ties_job_here(job: &Job<'_>, text: &[u8]) -> Option<Reason> {
     })
 }
 
+/// May the object name the source by its inode, as clang names what OpenMP moves to a device? Only the text tells.
+pub fn may_name_inode(job: &Job<'_>) -> bool {
+    let moves = |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name.starts_with("-fopenmp"));
+    job.family() == Family::Clang && job.words().iter().any(moves)
+}
+
 /// Is something of the text compiled for a device? A false alarm costs one local compile.
 fn offloads(job: &Job<'_>, text: &[u8]) -> bool {
     const LINE: usize = 200;

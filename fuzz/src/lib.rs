@@ -68,7 +68,9 @@ pub fn request(bytes: &[u8]) {
     match request.source {
         Source::Preprocessed(body) => unpack(body),
         Source::Closure(entries) => unpack_entries(entries),
-        Source::Tree { system, entries } => {
+        Source::Tree {
+            system, entries, ..
+        } => {
             if let Ok(bytes) = system.clone().unpack(MAX)
                 && let Ok(list) = SystemFiles::read(bytes)
             {

@@ -1,4 +1,4 @@
-//! What our launcher and our include server say to each other, over the socket where stock clients ask as well.
+//! What our launcher and our include server say to each other, over a socket beside the one for stock clients.
 //!
 //! ```text
 //! question:  LNCH FORM CDIR ARGC ARGV*       a command, where it runs, and for whom the files are
@@ -52,7 +52,7 @@ pub struct Question {
     pub form: Form,
     /// Where the command runs, as it is called there (`PWD`).
     pub cwd: Vec<u8>,
-    /// As the daemon will run it, the compiler first; not empty.
+    /// The compiler here by its absolute path, then the words as the daemon will run them; not empty.
     pub argv: Vec<Vec<u8>>,
 }
 
@@ -69,6 +69,10 @@ impl Flags {
     pub const UNSURE: u32 = 4;
     /// Something included was not found.
     pub const MISSING: u32 = 8;
+    /// A file may name others in assembler text (`.incbin`, `.include`).
+    pub const ASSEMBLER: u32 = 16;
+    /// Live text asks for `__FILE__` in a file that is known by an absolute name.
+    pub const FILE_NAMES: u32 = 32;
 
     pub fn has(self, flag: u32) -> bool {
         self.0 & flag != 0

@@ -4,7 +4,7 @@
 //! 1, 2:    DIST      ARGC ARGV*  DOTI
 //! 3:       DIST CDIR ARGC ARGV*  NFIL (NAME (FILE | LINK))*
 //! launch:  DIST CDIR ARGC ARGV*  DOTI
-//! tree:    DIST CDIR ARGC ARGV*  SYSD NFIL (NAME (FILE | LINK | FOLD))*
+//! tree:    DIST CDIR ARGC ARGV*  ENVI SYSD NFIL (NAME (FILE | LINK | FOLD))*
 //! ```
 
 mod decoder;
@@ -48,6 +48,8 @@ pub enum Source {
     Closure(Vec<Entry>),
     /// Tree jobs.
     Tree {
+        /// `NAME=VALUE NUL` of each variable that the compile shall have.
+        environment: Vec<u8>,
         /// What the client saw of headers that it did not send, as a [`SystemFiles`](crate::SystemFiles).
         system: Body,
         entries: Vec<Entry>,
@@ -108,7 +110,12 @@ impl Request {
             Source::Closure(entries) if self.version == Version::Pump => {
                 push_entries(&mut parts, self.version, entries)?;
             }
-            Source::Tree { system, entries } if self.version == Version::Tree => {
+            Source::Tree {
+                environment,
+                system,
+                entries,
+            } if self.version == Version::Tree => {
+                parts.push(Cow::Owned(encode_environment(environment)?));
                 push_body(&mut parts, self.version, tag::SYSD, system)?;
                 push_entries(&mut parts, self.version, entries)?;
             }
@@ -147,6 +154,11 @@ pub fn encode_head<'a>(
     }
     append_words(&mut bytes, argv, 1)?;
     Ok(bytes)
+}
+
+/// The bytes of `ENVI`, which in a tree job come behind the words and before what the include server made.
+pub fn encode_environment(variables: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+    Ok([&token::head(&tag::ENVI, variables.len())?[..], variables].concat())
 }
 
 /// Appends `ARGC ARGV*`, which must be `least` words or more.

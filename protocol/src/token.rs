@@ -15,6 +15,7 @@ pub mod tag {
     pub const FILE: [u8; 4] = *b"FILE";
     pub const LINK: [u8; 4] = *b"LINK";
     pub const FOLD: [u8; 4] = *b"FOLD";
+    pub const ENVI: [u8; 4] = *b"ENVI";
     pub const SYSD: [u8; 4] = *b"SYSD";
     pub const LNCH: [u8; 4] = *b"LNCH";
     pub const FORM: [u8; 4] = *b"FORM";

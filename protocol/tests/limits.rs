@@ -47,6 +47,7 @@ fn requests() -> [Vec<u8>; 3] {
         head(tag::DIST, Version::Tree.number()),
         field(tag::CDIR, word),
         words,
+        field(tag::ENVI, word),
         field(tag::SYSD, word),
         head(tag::NFIL, 2),
         file,
@@ -147,7 +148,7 @@ fn each_limit_takes_as_much_as_it_says_and_no_more() {
 #[test]
 fn each_body_has_its_own_check() {
     let limit_of = |tag| match tag {
-        tag::ARGV => Limit::ArgBytes,
+        tag::ARGV | tag::ENVI => Limit::ArgBytes,
         tag::CDIR | tag::NAME | tag::LINK => Limit::Name,
         tag::DOTI | tag::FILE => Limit::Source,
         tag::SYSD => Limit::SystemFiles,
@@ -191,7 +192,7 @@ fn each_body_has_its_own_check() {
             );
         }
     }
-    assert_eq!(bodies, 3 + 7 + 8 + 4);
+    assert_eq!(bodies, 3 + 7 + 9 + 4);
 }
 
 #[test]

@@ -252,6 +252,7 @@ fn what_does_not_belong_to_a_version_cannot_be_sent() {
     let tree = Request {
         version: Version::Tree,
         source: Source::Tree {
+            environment: b"LC_ALL=C\0".to_vec(),
             system: Body::Lzo(Vec::new()),
             entries: folder,
         },

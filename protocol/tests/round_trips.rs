@@ -68,14 +68,19 @@ fn any_request() -> impl Strategy<Value = Request> {
     let tree = (
         word(),
         words(),
+        word(),
         body(Coding::Lzo),
         prop::collection::vec(tree_entry, 0..5),
     )
-        .prop_map(|(cwd, argv, system, entries)| Request {
+        .prop_map(|(cwd, argv, environment, system, entries)| Request {
             version: Version::Tree,
             cwd: Some(cwd),
             argv,
-            source: Source::Tree { system, entries },
+            source: Source::Tree {
+                environment,
+                system,
+                entries,
+            },
         });
     let launch = (word(), plain(Version::Lzo)).prop_map(|(cwd, request)| Request {
         version: Version::Launch,

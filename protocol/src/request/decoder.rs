@@ -35,6 +35,7 @@ enum Place {
     Argc,
     Argv,
     Doti,
+    Envi,
     Sysd,
     Nfil,
     Name,
@@ -52,6 +53,7 @@ pub(crate) struct Order {
     words: Words,
     head: Option<RequestHead>,
     source: Option<Body>,
+    environment: Vec<u8>,
     system: Option<Body>,
     entries: Vec<Entry>,
     entries_left: u32,
@@ -66,6 +68,7 @@ impl Script for Order {
             Place::Argc => (&[tag::ARGC], "ARGC"),
             Place::Argv => (&[tag::ARGV], "ARGV"),
             Place::Doti => (&[tag::DOTI], "DOTI"),
+            Place::Envi => (&[tag::ENVI], "ENVI"),
             Place::Sysd => (&[tag::SYSD], "SYSD"),
             Place::Nfil => (&[tag::NFIL], "NFIL"),
             Place::Name => (&[tag::NAME], "NAME"),
@@ -112,6 +115,7 @@ impl Script for Order {
             }
             // A directory has no content.
             tag::FOLD => check(Limit::Source, 0u32, value)?,
+            tag::ENVI => check(Limit::ArgBytes, self.limits.max_arg_bytes, value)?,
             tag::SYSD => check(Limit::SystemFiles, self.limits.max_system_files, value)?,
             tag::FILE => {
                 check(Limit::Source, self.limits.max_source, value)?;
@@ -136,6 +140,10 @@ impl Script for Order {
                 } else {
                     Place::Argv
                 };
+            }
+            Place::Envi => {
+                self.environment = bytes;
+                self.place = Place::Sysd;
             }
             Place::Sysd => {
                 self.system = Some(Body::received(self.version.coding(), bytes));
@@ -174,6 +182,7 @@ impl Order {
             words: Words::new(limits),
             head: None,
             source: None,
+            environment: Vec::new(),
             system: None,
             entries: Vec::new(),
             entries_left: 0,
@@ -193,7 +202,7 @@ impl Order {
         });
         match self.version {
             Version::Pump => Place::Nfil,
-            Version::Tree => Place::Sysd,
+            Version::Tree => Place::Envi,
             Version::Plain | Version::Lzo | Version::Launch => Place::Doti,
         }
     }
@@ -218,6 +227,7 @@ impl Order {
         let source = match (self.source, self.system) {
             (Some(body), _) => Source::Preprocessed(body),
             (None, Some(system)) => Source::Tree {
+                environment: self.environment,
                 system,
                 entries: self.entries,
             },
