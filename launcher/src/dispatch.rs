@@ -57,10 +57,33 @@ pub(crate) enum Stop {
     Unfit,
     /// This host does not take such jobs; another may.
     NotThere(Why),
-    /// This source needs another manner.
-    Trap(Trap),
     /// Nothing that another host could mend.
     Here(Why),
+}
+
+/// Why a job was not sent in one manner.
+enum NotSent {
+    /// This source needs another.
+    Trap(Trap),
+    Stop(Stop),
+}
+
+impl From<Trap> for NotSent {
+    fn from(trap: Trap) -> NotSent {
+        NotSent::Trap(trap)
+    }
+}
+
+impl From<Stop> for NotSent {
+    fn from(stop: Stop) -> NotSent {
+        NotSent::Stop(stop)
+    }
+}
+
+impl From<WireError> for NotSent {
+    fn from(error: WireError) -> NotSent {
+        NotSent::Stop(error.into())
+    }
 }
 
 impl From<WireError> for Stop {
@@ -126,17 +149,19 @@ impl<'a> Dispatch<'a> {
         loop {
             let manner = self.best_manner(&peer)?;
             match self.send_in(manner, host, slot, monitor) {
-                Err(Stop::Trap(trap)) => {
+                Err(NotSent::Trap(trap)) => {
                     let text = trap.sentence();
                     self.command.say.info(format_args!("{text}"));
                     self.trapped.push((manner, trap));
                 }
-                Err(Stop::Wire(error)) if manner.needs_ours() => {
-                    // Perhaps another daemon listens there by now.
-                    folder.iter().for_each(|folder| Peer::forget(host, folder));
-                    return Err(Stop::Wire(error));
+                Err(NotSent::Stop(stop)) => {
+                    if manner.needs_ours() && matches!(stop, Stop::Wire(_)) {
+                        // Perhaps another daemon listens there by now.
+                        folder.iter().for_each(|folder| Peer::forget(host, folder));
+                    }
+                    return Err(stop);
                 }
-                result => return result,
+                Ok(outcome) => return Ok(outcome),
             }
         }
     }
@@ -157,6 +182,7 @@ impl<'a> Dispatch<'a> {
         let forced = self.command.settings.preprocess;
         let forced =
             forced.filter(|manner| *manner == Manner::Expanded || manners.contains(manner));
+        let forced = forced.filter(|manner| self.job.can_go_in(*manner));
         let allowed = |manner: &Manner| !self.trapped.iter().any(|(trapped, _)| trapped == manner);
         let found = match forced {
             Some(manner) => Some(manner).filter(allowed),
@@ -255,7 +281,7 @@ impl<'a> Dispatch<'a> {
         host: &Host,
         slot: &Slot,
         monitor: &mut Monitor,
-    ) -> Result<Outcome, Stop> {
+    ) -> Result<Outcome, NotSent> {
         let file = compiler::names::base(self.job.source().as_bytes());
         monitor.note(Phase::Preprocess, file, "localhost", 0);
         let _leftover = monitor.path().map(os::remove_on_signal);
@@ -293,7 +319,7 @@ impl<'a> Dispatch<'a> {
         link: &mut Link,
         version: Version,
         monitor: &mut Monitor,
-    ) -> Result<Outcome, Stop> {
+    ) -> Result<Outcome, NotSent> {
         monitor.phase(Phase::Send);
         let args = self.remote_args();
         let words = std::iter::once(&self.about.remote)
@@ -309,7 +335,7 @@ impl<'a> Dispatch<'a> {
     }
 
     /// Waits for the source's text and sends it.
-    fn send_text(&mut self, link: &mut Link, version: Version) -> Result<(), Stop> {
+    fn send_text(&mut self, link: &mut Link, version: Version) -> Result<(), NotSent> {
         let (job, manner) = (self.job, self.manner);
         let source = self.source.as_mut().ok_or(Stop::Here(Why::Unreadable))?;
         let finished = source.finish();
@@ -319,30 +345,30 @@ impl<'a> Dispatch<'a> {
             Ok(text) => text,
             // gcc keeping directives stumbles over what it would pass over otherwise.
             Err(SourceError::Failed) if manner.needs_ours() => {
-                return Err(Stop::Trap(Trap::Form));
+                return Err(Trap::Form.into());
             }
-            Err(error) => return Err(no_source(self.command, &error)),
+            Err(error) => return Err(no_source(self.command, &error).into()),
         };
         if let Some(reason) = compiler::text::ties_job_here(job, &text) {
-            return Err(Stop::Here(Why::Text(reason)));
+            return Err(Stop::Here(Why::Text(reason)).into());
         }
         if manner.needs_ours() {
             // gcc warns where it swallows a directive that it should have kept.
             if complained && job.family() == Family::Gcc {
-                return Err(Stop::Trap(Trap::Form));
+                return Err(Trap::Form.into());
             }
             if manner == Manner::Whole && !begins_alike(job, &text, self.preincluded.as_deref()) {
-                return Err(Stop::NotThere(Why::OtherPreincluded));
+                return Err(Stop::NotThere(Why::OtherPreincluded).into());
             }
-            let text = keep_directives(job, manner, &text).map_err(Stop::Trap)?;
+            let text = keep_directives(job, manner, &text)?;
             link.send_source(Body::pack_slice(version, &text).wire())?;
             return Ok(());
         }
         if complained && compiler::text::speaks_twice(&text) {
-            return Err(Stop::Here(Why::Text(Reason::SourceSpeaks)));
+            return Err(Stop::Here(Why::Text(Reason::SourceSpeaks)).into());
         }
         let head = if job.language().wants_preprocessor() {
-            manner::prepare(job, manner, &text).map_err(Stop::Trap)?;
+            manner::prepare(job, manner, &text)?;
             None
         } else {
             compiler::text::head(job, &text)

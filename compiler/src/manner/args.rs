@@ -46,18 +46,25 @@ impl Job<'_> {
         if manner == Manner::Expanded {
             return self.remote_args();
         }
+        let preprocessed = self.is_taken_for_preprocessed(manner);
         let mut args: Vec<OsString> = Vec::with_capacity(self.args.len() + 10);
         args.extend(["-x".into(), self.language.x_name().into()]);
         args.push(self.label());
         args.push(stop(self.product).into());
         args.extend(["-o".into(), self.output().to_owned()]);
         for word in &self.words {
-            if goes(self.family, word) {
+            // Such a text defines them itself.
+            let defined = preprocessed && defines(word);
+            if goes(self.family, word) && !defined {
                 args.extend_from_slice(&self.args[word.at..word.at + word.span]);
             }
         }
         // Last, so that they come before the command's own maps.
         match self.family {
+            // Its markers name all files as they are named here.
+            Family::Gcc if preprocessed => {
+                args.extend(["-fpreprocessed", "-fdirectives-only"].map(OsString::from));
+            }
             Family::Gcc => {
                 if manner == Manner::Directives {
                     args.push("-nostdinc".into());
@@ -65,10 +72,7 @@ impl Job<'_> {
                 let maps = Maps::of(&self.words);
                 args.push(self.map(DEBUG_MAP, &maps.debug(self.source)));
                 args.push(self.map(MACRO_MAP, &maps.macros(self.source)));
-                if !self.draft.lto {
-                    // Link-time optimization records even this.
-                    args.push("-fno-diagnostics-show-caret".into());
-                }
+                args.push("-fno-diagnostics-show-caret".into());
                 if self.words.iter().any(is_pedantic) {
                     // gcc is pedantic about line markers, too; any other message has the job compiled here.
                     args.push("-Wno-error".into());
@@ -186,6 +190,10 @@ pub(super) fn is_macro(name: &str) -> bool {
             | "-trigraphs"
             | "--trigraphs"
     )
+}
+
+fn defines(word: &Word<'_>) -> bool {
+    matches!(word.meaning, Meaning::Option(opt) if is_macro(opt.name) && !opt.name.ends_with("trigraphs"))
 }
 
 /// `-include` and `-imacros`: their text is in the text.

@@ -90,6 +90,12 @@ impl Job<'_> {
         // A module's object is made from an intermediate file, which then names itself.
         let hidden = module && (self.draft.debug || self.writes_label());
         let unmappable = !self.is_mappable() && (self.family == Family::Gcc || self.draft.debug);
+        // What is kept for the linker names the folder, which only text that counts as preprocessed can say. Debug information would
+        // record that; C++ was measured to differ with it; and a text that is not of our making does not say it.
+        let names_folder = self.family == Family::Gcc && self.draft.lto;
+        if ours && names_folder && (self.draft.debug || self.language != Language::C) {
+            return Err(Reason::NamesSource);
+        }
         if ours && self.is_preprocessed() && self.draft.debug && !unmappable {
             // The text goes as it is; but its folder has a name only in a job of ours.
             return Ok(&[Directives]);
@@ -117,6 +123,17 @@ impl Job<'_> {
             Family::Gcc if both => Ok(&[Directives, Expanded]),
             Family::Gcc => Ok(&[Directives]),
         }
+    }
+
+    /// Is there such a text of this source at all? The interface of a module, once expanded, is none any more.
+    pub fn can_go_in(&self, manner: Manner) -> bool {
+        manner != Expanded || self.language != Language::CxxModule
+    }
+
+    /// Is the text with its directives to be taken for preprocessed, so that it says in which folder it was made? Debug information
+    /// would record that.
+    fn is_taken_for_preprocessed(&self, manner: Manner) -> bool {
+        manner == Directives && self.family == Family::Gcc && self.draft.lto
     }
 
     /// Is the source gcc's text without directives, `.i` or `.ii`?

@@ -116,6 +116,26 @@ fn sanitizers_name_the_source() {
 }
 
 #[test]
+fn what_is_kept_for_the_linker_is_the_local_one() {
+    let place = Place::new(FILES);
+    place.write("a.c", &C_SOURCE.replace("__BASE_FILE__", "__FILE__"));
+    for line in [
+        "gcc -flto -frandom-seed=x -DFROM_COMMAND=7 -c a.c -o out.o",
+        "gcc -O2 -flto -ffat-lto-objects -frandom-seed=x -DFROM_COMMAND=7 -c $PWD/a.c -o out.o",
+        "gcc -flto=auto -fsanitize=undefined -frandom-seed=x -DFROM_COMMAND=7 -c sub/../a.c -o out.o",
+    ] {
+        assert_eq!(place.is_equal(line), Ok(true), "{line}");
+    }
+    for line in [
+        "gcc -flto -g -c a.c",
+        "g++ -flto -c sub/b.cc",
+        "gcc -flto -c a.i",
+    ] {
+        assert!(place.stays(line), "{line}");
+    }
+}
+
+#[test]
 fn preprocessed_sources_have_the_folder_here() {
     let place = Place::new(&[
         ("a.i", "int f(int x) { return x; }\n"),
