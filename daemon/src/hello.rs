@@ -42,7 +42,9 @@ async fn answer(server: &Server) -> Result<Vec<u8>, ProtocolError> {
     let mut room = MAX_COMPILERS;
     let length = |compiler: &hello::Compiler| {
         let fields = [&compiler.name, &compiler.ident, &compiler.triple];
-        fields.iter().map(|field| field.len()).sum::<usize>() + "compiler \t\t\n".len()
+        let preincluded = compiler.preincluded.as_ref().map_or(0, |it| it.len() + 1);
+        let fields = fields.iter().map(|field| field.len()).sum::<usize>();
+        fields + preincluded + "compiler \t\t\n".len()
     };
     let fitting = compilers
         .iter()
