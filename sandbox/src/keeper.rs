@@ -189,24 +189,7 @@ impl Keeper {
         let mut jobs: Vec<(os::pid_t, u64)> = Vec::new();
         let mut next = 0;
         loop {
-            let mut fds = [
-                PollFd::new(control, PollFlags::IN),
-                PollFd::new(&children, PollFlags::IN),
-            ];
-            match poll(&mut fds, None) {
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(_) => os::exit(1),
-                Ok(_) => {}
-            }
-            let [asked, ended] = fds.map(|fd| !fd.revents().is_empty());
-            if ended {
-                let mut waste = [0; 1024];
-                let _ = rustix::io::read(&children, &mut waste);
-                while let Some(reaped) = os::reap(-1, false) {
-                    self.bury(&mut jobs, reaped.pid);
-                }
-            }
-            if !asked {
+            if self.buries() && !self.wait_and_bury(control, &children, &mut jobs) {
                 continue;
             }
             match channel::receive_into(control.as_fd(), &mut [0; 8]) {
@@ -225,6 +208,33 @@ impl Keeper {
             }
         }
         self.end(jobs)
+    }
+
+    /// Waits until there is something to do. Whether a job was asked for.
+    fn wait_and_bury(
+        &self,
+        control: &OwnedFd,
+        children: &OwnedFd,
+        jobs: &mut Vec<(os::pid_t, u64)>,
+    ) -> bool {
+        let mut fds = [
+            PollFd::new(control, PollFlags::IN),
+            PollFd::new(children, PollFlags::IN),
+        ];
+        match poll(&mut fds, None) {
+            Err(rustix::io::Errno::INTR) => return false,
+            Err(_) => os::exit(1),
+            Ok(_) => {}
+        }
+        let [asked, ended] = fds.map(|fd| !fd.revents().is_empty());
+        if ended {
+            let mut waste = [0; 1024];
+            let _ = rustix::io::read(children, &mut waste);
+            while let Some(reaped) = os::reap(-1, false) {
+                self.bury(jobs, reaped.pid);
+            }
+        }
+        asked
     }
 
     /// Whether something is to be done when a warden has ended.

@@ -139,6 +139,16 @@ pub(crate) fn reap(pid: pid_t, wait: bool) -> Option<Reaped> {
     }
 }
 
+/// Whether there are children, ended or not.
+pub(crate) fn has_children() -> bool {
+    let flags = libc::WNOHANG | libc::WNOWAIT | libc::WEXITED;
+    // Safety: the structure is written before anything reads it; nothing is reaped.
+    unsafe {
+        let mut about: libc::siginfo_t = std::mem::zeroed();
+        libc::waitid(libc::P_ALL, 0, &raw mut about, flags) == 0
+    }
+}
+
 /// Sends SIGKILL to `pid`; to all that can be reached for -1, to a group for other negative numbers.
 pub(crate) fn kill(pid: pid_t) {
     // Safety: numbers only. A process that is gone already is no error.
@@ -250,7 +260,7 @@ pub(crate) fn spawn(body: &mut dyn FnMut()) -> io::Result<(pid_t, OwnedFd)> {
     Ok((pid, pidfd))
 }
 
-/// Puts `fds` at 0, 1 and 2 and closes all others. For a child that is about to become a program.
+/// Puts `fds` (the first may be 0 itself) at 0, 1 and 2 and closes all others. For a child that is about to become a program.
 pub(crate) fn keep_only(fds: [BorrowedFd<'_>; 3]) -> io::Result<()> {
     for (at, fd) in (0..).zip(fds) {
         // Safety: callers hold descriptors above 2, so that none is overwritten before it is copied.
