@@ -42,6 +42,8 @@ pub(crate) enum Why {
     Misfit(&'static str),
     CannotPlace,
     Unreadable,
+    /// Compiled here too, to be compared.
+    Sample,
 }
 
 impl Why {
@@ -64,6 +66,7 @@ impl Why {
             Why::Misfit(code) => code,
             Why::CannotPlace => "cannot-place",
             Why::Unreadable => "unreadable",
+            Why::Sample => "verified-here",
         }
     }
 
@@ -71,7 +74,12 @@ impl Why {
     pub(crate) fn is_verdict(self) -> bool {
         matches!(
             self,
-            Why::NoFile | Why::LocalhostListed | Why::Text(_) | Why::Trapped(_) | Why::Printed
+            Why::NoFile
+                | Why::LocalhostListed
+                | Why::Text(_)
+                | Why::Trapped(_)
+                | Why::Printed
+                | Why::Sample
         )
     }
 
@@ -246,6 +254,7 @@ mod tests {
             Why::Printed,
             Why::CannotPlace,
             Why::Unreadable,
+            Why::Sample,
         ];
         let misfits = [
             "empty-object",

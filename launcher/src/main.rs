@@ -28,6 +28,7 @@ mod settings;
 mod source;
 mod stock;
 mod trip;
+mod verify;
 mod wire;
 
 use std::env;
