@@ -11,6 +11,7 @@ pub mod folder;
 pub mod list;
 pub mod slots;
 pub mod state;
+pub mod view;
 
 pub use capacity::Capacity;
 pub use dislike::{Dislikes, Period, ProbeGuard, Try};

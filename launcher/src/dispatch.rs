@@ -2,25 +2,34 @@
 //!
 //! Knows nothing of which host is next or of what a result is worth.
 
+mod files;
+
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
 
 use compiler::manner::{self, Manner, Trap};
 use compiler::{Family, Job, Reason};
-use hosts::{Host, HostList, LocalPool, Monitor, Phase, Slot};
+use hosts::{Folder, Host, HostList, LocalPool, Monitor, Phase, Slot, Slots, Transport};
 use protocol::closure_talk::Form;
-use protocol::{Body, Outcome, ProtocolError, Version};
+use protocol::{Body, Outcome, Version};
 
 use crate::about::About;
 use crate::driver::Command;
 use crate::here::{Why, take_local};
 use crate::os;
-use crate::peer::{OtherHeaders, Peer};
-use crate::pump::{self, Files, NotPumped};
+use crate::peer::Peer;
+use crate::pump::Files;
 use crate::say::chain;
 use crate::source::{Source, SourceError};
+use crate::tokens::Lender;
 use crate::wire::{Link, WireError};
+
+/// How often a job that may not lend its token tries again.
+const LEND_AGAIN: Duration = Duration::from_millis(50);
+/// How often a job that waits so shows monitors that it is alive.
+const SHOW: Duration = Duration::from_secs(30);
 
 /// A job with what is ready of it to send.
 pub(crate) struct Dispatch<'a> {
@@ -41,6 +50,8 @@ pub(crate) struct Dispatch<'a> {
     trapped: Vec<(Manner, Trap)>,
     /// The right to preprocess here, while the preprocessor is at work.
     cpp_slot: Option<Slot>,
+    /// Lends the build tool's token while a host has the job.
+    pub lender: Option<Lender>,
     /// Bytes over all hosts.
     pub sent: u64,
     pub received: u64,
@@ -73,7 +84,9 @@ impl<'a> Dispatch<'a> {
         job: &'a Job<'a>,
         list: &'a HostList,
     ) -> Dispatch<'a> {
+        let lendable = command.settings.lendable();
         Dispatch {
+            lender: lendable.and_then(|(jobserver, folder)| Lender::open(jobserver, folder)),
             command,
             about,
             job,
@@ -157,89 +170,6 @@ impl<'a> Dispatch<'a> {
         found.ok_or(Stop::Here(Why::Trapped(trap)))
     }
 
-    /// Sends the job with its files, in the form that `peer` takes; `None` when it has to go in plain mode.
-    fn send_files(
-        &mut self,
-        peer: &Peer,
-        host: &Host,
-        slot: &Slot,
-        monitor: &mut Monitor,
-    ) -> Result<Option<Outcome>, Stop> {
-        let headers = self.command.settings.folder.as_deref();
-        let headers = headers.map(|folder| OtherHeaders::of(host, folder));
-        let mut form = match peer {
-            Peer {
-                tree_jobs: true, ..
-            } if headers.as_ref().is_some_and(OtherHeaders::noted) => Form::WholeTree,
-            Peer {
-                tree_jobs: true, ..
-            } => Form::Tree,
-            Peer {
-                pump_jobs: true, ..
-            } => Form::Stock,
-            _ => return Ok(None),
-        };
-        let name = compiler::names::base(self.job.source().as_bytes());
-        loop {
-            monitor.note(Phase::Preprocess, name, "localhost", 0);
-            let _leftover = monitor.path().map(os::remove_on_signal);
-            if self.files.as_ref().is_none_or(|files| files.form != form) {
-                match pump::files(self.command, self.about, self.job, form) {
-                    Ok(files) => self.files = Some(files),
-                    Err(NotPumped(code)) => {
-                        self.not_pumped = Some(code);
-                        return Ok(None);
-                    }
-                }
-            }
-            self.pumped = Some(form);
-            monitor.note(Phase::Connect, name, host.short_name(), slot.number());
-            let mut link = Link::open(host, self.command.settings)?;
-            let result = self.exchange_files(&mut link, monitor);
-            self.sent += link.sent;
-            self.received += link.received;
-            if result.is_err() && form != Form::Stock {
-                // Perhaps another daemon listens there by now.
-                let folder = self.command.settings.folder.as_deref();
-                folder.iter().for_each(|folder| Peer::forget(host, folder));
-            }
-            let outcome = result?;
-            if form != Form::Tree || !other_headers(&outcome) {
-                return Ok(Some(outcome));
-            }
-            headers.iter().for_each(OtherHeaders::note);
-            form = Form::WholeTree;
-        }
-    }
-
-    fn exchange_files(
-        &mut self,
-        link: &mut Link,
-        monitor: &mut Monitor,
-    ) -> Result<Outcome, WireError> {
-        let Some(files) = &self.files else {
-            return Err(ProtocolError::NoCommand.into());
-        };
-        monitor.phase(Phase::Send);
-        let version = match files.form {
-            Form::Stock => Version::Pump,
-            Form::Tree | Form::WholeTree => Version::Tree,
-        };
-        let args = self.with_target(files.args.clone());
-        let words = std::iter::once(&self.about.remote)
-            .chain(&args)
-            .map(|word| word.as_bytes());
-        let mut head = protocol::request::encode_head(version, Some(files.cwd.as_bytes()), words)?;
-        if version == Version::Tree {
-            let variables = pump::environment();
-            head.extend(protocol::request::encode_environment(&variables)?);
-        }
-        link.send(&head)?;
-        link.send_rest(&files.body, files.size)?;
-        monitor.phase(Phase::Compile);
-        link.receive(version, &mut || monitor.refresh())
-    }
-
     fn send_in(
         &mut self,
         manner: Manner,
@@ -295,8 +225,46 @@ impl<'a> Dispatch<'a> {
         let head = protocol::request::encode_head(version, cwd, words).map_err(WireError::from)?;
         link.send(&head)?;
         self.send_text(link, version)?;
+        Ok(self.receive(link, version, monitor)?)
+    }
+
+    /// Waits for what comes back, and lends the build tool's token meanwhile.
+    fn receive(
+        &mut self,
+        link: &mut Link,
+        version: Version,
+        monitor: &mut Monitor,
+    ) -> Result<Outcome, WireError> {
         monitor.phase(Phase::Compile);
-        Ok(link.receive(version, &mut || monitor.refresh())?)
+        if self.lend() {
+            return link.receive(version, &mut || monitor.refresh());
+        }
+        link.pulse(LEND_AGAIN);
+        let mut shown = Instant::now();
+        let mut waiting = || {
+            self.lend();
+            if shown.elapsed() > SHOW {
+                monitor.refresh();
+                shown = Instant::now();
+            }
+        };
+        link.receive(version, &mut waiting)
+    }
+
+    /// True once there is nothing to lend.
+    fn lend(&mut self) -> bool {
+        let (Some(lender), Some(folder)) = (&mut self.lender, &self.command.settings.folder) else {
+            return true;
+        };
+        if lender.has_lent() {
+            return true;
+        }
+        let hosts = self.list.hosts.iter();
+        let hosts: Vec<&Host> = hosts
+            .filter(|host| host.transport != Transport::Local)
+            .collect();
+        let slots = Slots::new(&Folder::at(folder));
+        lender.lend(|enough| slots.free_remote(&hosts, enough))
     }
 
     /// Waits for the source's text and sends it.
@@ -365,14 +333,6 @@ impl<'a> Dispatch<'a> {
             .chain(args)
             .collect()
     }
-}
-
-/// Did a daemon of ours find other system headers on its machine?
-fn other_headers(outcome: &Outcome) -> bool {
-    const EXIT: u8 = 112;
-    let said = || outcome.stderr.clone().unpack(64 << 10).ok();
-    outcome.status.exit_code() == Some(EXIT)
-        && said().is_some_and(|text| text.starts_with(b"system headers differ"))
 }
 
 /// The text as it travels in a manner that keeps directives, if neither it nor a file that it was made of forbids that.

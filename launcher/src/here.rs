@@ -12,11 +12,13 @@ use compiler::manner::Trap;
 use compiler::{Reason, Work};
 use hosts::{Folder, HostList, LocalPool, NoSlot, Patience, Slot, Slots};
 
+use crate::check::Misfit;
 use crate::find::Program;
 use crate::journal::{End, Entry};
 use crate::os;
 use crate::say::Say;
 use crate::settings::Settings;
+use crate::tokens::Lender;
 
 /// Why a command that could have been sent is compiled here; the codes stand in the journal beside the compiler's own reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,54 @@ impl Why {
         }
     }
 
+    /// A sentence for people, as [`Reason::sentence`].
+    pub(crate) fn sentence(self) -> &'static str {
+        match self {
+            Why::NoFile => "the source is a pipe, a device or missing",
+            Why::NoHosts => "no host list was found, or it names no host",
+            Why::BadHostList => "the host list has a mistake",
+            Why::NoFolder => "there is no folder for lock files, or it cannot be used",
+            Why::HostsAvoided => "each host failed a moment ago, or has not this compiler",
+            Why::HostsFailed => "each host that was tried failed",
+            Why::LocalhostListed => "the list names localhost, and its turn came",
+            Why::PreprocessorFailed => "the preprocessor failed",
+            Why::FailedThere => "the compile failed on the host, and was repeated to be sure",
+            Why::KilledThere => "the compiler was killed on the host",
+            Why::Text(reason) => reason.sentence(),
+            Why::Trapped(trap) => trap.sentence(),
+            Why::Printed => {
+                "the compiler there printed something that a local one may print otherwise"
+            }
+            Why::Misfit(code) => misfit(code),
+            Why::CannotPlace => "the result could not be written",
+            Why::Unreadable => "the source could not be read, or the preprocessor not started",
+            Why::Sample => {
+                "DISTCC_LAUNCH_VERIFY chose it: it was compiled there and here, and compared"
+            }
+        }
+    }
+
+    /// Every reason but those that stand in lists of their own ([`Reason::all`], [`Trap::all`]).
+    pub(crate) fn all() -> impl Iterator<Item = Why> {
+        let own = [
+            Why::NoFile,
+            Why::NoHosts,
+            Why::BadHostList,
+            Why::NoFolder,
+            Why::HostsAvoided,
+            Why::HostsFailed,
+            Why::LocalhostListed,
+            Why::PreprocessorFailed,
+            Why::FailedThere,
+            Why::KilledThere,
+            Why::Printed,
+            Why::CannotPlace,
+            Why::Unreadable,
+            Why::Sample,
+        ];
+        own.into_iter().chain(Misfit::CODES.map(Why::Misfit))
+    }
+
     /// Is it of the kind that is decided before anything is sent, and so no failure to distribute?
     pub(crate) fn is_verdict(self) -> bool {
         matches!(
@@ -81,6 +131,29 @@ impl Why {
                 | Why::Printed
                 | Why::Sample
         )
+    }
+
+    /// Would it have gone to a host, had all gone well with the hosts and on the way?  (What fails to compile would fail anywhere.)
+    pub(crate) fn could_have_gone(self) -> bool {
+        match self {
+            Why::NoHosts
+            | Why::BadHostList
+            | Why::NoFolder
+            | Why::HostsAvoided
+            | Why::HostsFailed
+            | Why::LocalhostListed
+            | Why::KilledThere
+            | Why::Printed
+            | Why::Misfit(_)
+            | Why::CannotPlace => true,
+            Why::NoFile
+            | Why::PreprocessorFailed
+            | Why::FailedThere
+            | Why::Text(_)
+            | Why::Trapped(_)
+            | Why::Unreadable
+            | Why::Sample => false,
+        }
     }
 
     /// Had the job been on its way to a host?
@@ -95,6 +168,16 @@ impl Why {
                 | Why::Text(_)
                 | Why::Trapped(_)
         )
+    }
+}
+
+/// What is wrong with an object, by its code ([`Misfit::code`]).
+fn misfit(code: &str) -> &'static str {
+    match code {
+        "empty-object" => "the host sent nothing",
+        "no-object" => "the host sent no object file",
+        "object-for-other-machine" => "the object is for another machine",
+        _ => "the object was made by another compiler, or another version",
     }
 }
 
@@ -118,6 +201,10 @@ impl Here<'_> {
         slot: Option<Slot>,
     ) -> i32 {
         entry.reason = Some(reason);
+        if let Some((jobserver, folder)) = self.settings.lendable() {
+            // What launchers that were killed owe it.
+            drop(Lender::open(jobserver, folder));
+        }
         let waited = std::time::Instant::now();
         let slot = slot.or_else(|| self.slot(work));
         entry.queue_ms += waited.elapsed().as_secs_f64() * 1e3;
@@ -140,21 +227,27 @@ impl Here<'_> {
         let waited = std::time::Instant::now();
         let slot = slot.or_else(|| self.slot(Work::Compile));
         entry.queue_ms += waited.elapsed().as_secs_f64() * 1e3;
-        let mut compiler = Command::new(&self.program.path);
-        compiler.arg0(&self.program.argv0).args(self.args);
-        let ended =
-            os::start_as_started(&mut compiler).and_then(|(mut child, _ending)| child.wait());
-        drop(slot);
-        let code = match ended {
-            Ok(status) => status
-                .code()
-                .unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
-            Err(error) => cannot_run(self.say, self.program.path.as_os_str(), &error),
-        };
+        let code = self.wait_for_compiler(slot);
         if let Some(path) = self.settings.journal_path() {
             entry.write(&path, End::Status(code));
         }
         code
+    }
+
+    /// Runs the compiler as a child, without a word in the journal. Gives its exit code as a shell would.
+    pub(crate) fn wait_for_compiler(&self, slot: Option<Slot>) -> i32 {
+        let slot = slot.or_else(|| self.slot(Work::Compile));
+        let mut compiler = Command::new(&self.program.path);
+        compiler.arg0(&self.program.argv0).args(self.args);
+        let ended =
+            os::start_as_we_came(&mut compiler).and_then(|(mut child, _ending)| child.wait());
+        drop(slot);
+        match ended {
+            Ok(status) => status
+                .code()
+                .unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
+            Err(error) => cannot_run(self.say, self.program.path.as_os_str(), &error),
+        }
     }
 
     /// Becomes the compiler without a slot and without a word in the journal, as below another launcher.
@@ -198,7 +291,12 @@ pub(crate) fn take_local(
         LocalPool::Job => capacity.local,
         LocalPool::Cpp => capacity.cpp,
     };
-    match Slots::new(&folder).take_local(pool, size, &Patience::FOREVER) {
+    // Who runs in a slot of `distcc-launch local` must not wait for another: enough of them would wait for each other.
+    let patience = match settings.has_local_slot {
+        true => Patience::NONE,
+        false => Patience::FOREVER,
+    };
+    match Slots::new(&folder).take_local(pool, size, &patience) {
         Ok(slot) => Some(slot),
         Err(NoSlot::Busy | NoSlot::NoHost) => None,
         Err(NoSlot::Folder(error)) => {
@@ -240,29 +338,7 @@ mod tests {
     #[test]
     fn every_code_is_in_the_docs() {
         let page = include_str!("../../docs/journal.md");
-        let own = [
-            Why::NoFile,
-            Why::NoHosts,
-            Why::BadHostList,
-            Why::NoFolder,
-            Why::HostsAvoided,
-            Why::HostsFailed,
-            Why::LocalhostListed,
-            Why::PreprocessorFailed,
-            Why::FailedThere,
-            Why::KilledThere,
-            Why::Printed,
-            Why::CannotPlace,
-            Why::Unreadable,
-            Why::Sample,
-        ];
-        let misfits = [
-            "empty-object",
-            "no-object",
-            "object-for-other-machine",
-            "object-of-other-compiler",
-        ];
-        for code in own.map(Why::code).into_iter().chain(misfits) {
+        for code in Why::all().map(Why::code) {
             assert!(page.contains(&format!("| `{code}` |")), "{code}");
         }
     }

@@ -27,6 +27,7 @@ mod say;
 mod settings;
 mod source;
 mod stock;
+mod tokens;
 mod trip;
 mod verify;
 mod wire;

@@ -64,18 +64,17 @@ fn set_dispositions() {
 
 /// Becomes `command`, with the signals and standard streams that we were started with.  Comes back only with an error.
 pub(crate) fn exec(command: &mut Command) -> io::Error {
-    as_started(command);
-    command.exec()
+    as_we_came(command).exec()
 }
 
 /// Starts `command` as a child in our group, to end with us, with the signals and standard streams that we were started with.
-pub(crate) fn start_as_started(command: &mut Command) -> io::Result<(Child, Ending)> {
-    as_started(command);
-    start(command, Group::Ours)
+pub(crate) fn start_as_we_came(command: &mut Command) -> io::Result<(Child, Ending)> {
+    start(as_we_came(command), Group::Ours)
 }
 
-fn as_started(command: &mut Command) {
-    // Safety: plain system calls; std calls this just before `exec`.
+/// Gives `command` the signals and standard streams that we were started with.
+pub(crate) fn as_we_came(command: &mut Command) -> &mut Command {
+    // Safety: plain system calls; std calls this just before `exec`, in the process that becomes the command.
     unsafe {
         command.pre_exec(|| {
             for ((signal, _), before) in OURS.into_iter().zip(&BEFORE) {
@@ -86,7 +85,7 @@ fn as_started(command: &mut Command) {
                 libc::close(fd);
             }
             Ok(())
-        });
+        })
     }
 }
 
@@ -104,12 +103,12 @@ static LEFTOVERS: [AtomicPtr<libc::c_char>; 2] =
 
 const FATAL: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
-/// Is a child being started, and the signal that came meanwhile.
-static STARTING: AtomicBool = AtomicBool::new(false);
+/// Is something at work that must be whole, and the signal that came meanwhile.
+static BUSY: AtomicBool = AtomicBool::new(false);
 static PENDING: AtomicI32 = AtomicI32::new(0);
 
 extern "C" fn end(signal: libc::c_int) {
-    if STARTING.load(Ordering::Relaxed) {
+    if BUSY.load(Ordering::Relaxed) {
         PENDING.store(signal, Ordering::Relaxed);
         return;
     }
@@ -127,6 +126,7 @@ extern "C" fn end(signal: libc::c_int) {
                 libc::unlink(leftover);
             }
         }
+        crate::tokens::repay_on_signal();
         libc::signal(signal, libc::SIG_DFL);
         libc::raise(signal);
     }
@@ -152,6 +152,18 @@ pub(crate) fn undo_on_signals() {
     }
 }
 
+/// Does `work` whole: a signal that comes meanwhile waits for its end, if it is one that we undo something on.
+pub(crate) fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
+    BUSY.store(true, Ordering::Relaxed);
+    let done = work();
+    BUSY.store(false, Ordering::Relaxed);
+    let signal = PENDING.swap(0, Ordering::Relaxed);
+    if signal != 0 {
+        end(signal);
+    }
+    done
+}
+
 /// Something that a signal to us ends too, until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Ending(usize);
@@ -167,22 +179,17 @@ pub(crate) enum Group {
 
 /// Starts `command`, to end with us.  Two at most are remembered: the preprocessor and a transport.
 pub(crate) fn start(command: &mut Command, group: Group) -> io::Result<(Child, Ending)> {
-    // A signal that comes before the child is noted would leave it alone.  (A mask would be the child's too.)
-    STARTING.store(true, Ordering::Relaxed);
     if group == Group::Own {
         command.process_group(0);
     }
-    let started = command.spawn().map(|child| {
-        let pid = i32::try_from(child.id()).unwrap_or(0);
-        let ending = end_with_us(if group == Group::Own { -pid } else { pid });
-        (child, ending)
-    });
-    STARTING.store(false, Ordering::Relaxed);
-    let signal = PENDING.swap(0, Ordering::Relaxed);
-    if signal != 0 {
-        end(signal);
-    }
-    started
+    // A signal that comes before the child is noted would leave it alone.  (A mask would be the child's too.)
+    undisturbed(|| {
+        command.spawn().map(|child| {
+            let pid = i32::try_from(child.id()).unwrap_or(0);
+            let ending = end_with_us(if group == Group::Own { -pid } else { pid });
+            (child, ending)
+        })
+    })
 }
 
 fn end_with_us(target: i32) -> Ending {

@@ -64,7 +64,9 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         refused: None,
         sample: None,
     };
-    match trip.run() {
+    let arrival = trip.run();
+    trip.take_token_back();
+    match arrival {
         Arrival::Done(code) => code,
         Arrival::Here(Why::Sample, _) => {
             let (host, object) = trip.sample.take().unwrap_or_default();
@@ -140,6 +142,8 @@ impl Trip<'_> {
         let list = self.dispatch.list;
         let Command { say, settings, .. } = self.dispatch.command;
         loop {
+            // Without it nobody may wait for a slot: those who have slots might wait for tokens.
+            self.take_token_back();
             let (slot, index, probe) = match self.take_slot() {
                 Ok(taken) => taken,
                 Err(why) => return Arrival::Here(self.refused.unwrap_or(why), None),
@@ -157,6 +161,12 @@ impl Trip<'_> {
             if let Some(arrival) = arrived {
                 return arrival;
             }
+        }
+    }
+
+    fn take_token_back(&mut self) {
+        if let Some(lender) = &mut self.dispatch.lender {
+            lender.take_back();
         }
     }
 

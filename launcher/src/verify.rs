@@ -3,17 +3,14 @@
 //! A host can put anything into the code of an object, and no check of its form sees that. `DISTCC_LAUNCH_VERIFY=N` compiles
 //! N of a hundred jobs here as well; what a build gets of those is the local result.
 
-use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use compiler::Job;
-use hosts::LocalPool;
 
-use crate::driver::{self, Command};
-use crate::here::{self, Why};
+use crate::driver::Command;
+use crate::here::Why;
 use crate::journal::{End, Entry};
-use crate::os;
 
 /// The error of an attempt whose object is another one.
 pub(crate) const DIFFERS: &str = "object-differs";
@@ -39,18 +36,7 @@ pub(crate) fn compare(
     object: &[u8],
 ) -> (bool, i32) {
     let here = command.here();
-    let list = driver::host_list(here.settings).ok().map(|(list, _)| list);
-    let slot = here::take_local(here.settings, here.say, LocalPool::Job, list.as_ref());
-    let mut compiler = process::Command::new(&here.program.path);
-    compiler.arg0(&here.program.argv0).args(here.args);
-    let ended = os::start_as_started(&mut compiler).and_then(|(mut child, _ending)| child.wait());
-    drop(slot);
-    let code = match ended {
-        Ok(status) => status
-            .code()
-            .unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
-        Err(error) => here::cannot_run(here.say, here.program.path.as_os_str(), &error),
-    };
+    let code = here.wait_for_compiler(None);
     let same = code == 0 && std::fs::read(job.output()).is_ok_and(|local| local == object);
     if let (false, Some(attempt)) = (same, entry.attempts.last_mut()) {
         attempt.error = Some(DIFFERS);

@@ -214,6 +214,15 @@ impl Link {
         Ok(())
     }
 
+    /// Has [`Link::receive`] call back each time that so long brought nothing.
+    pub(crate) fn pulse(&self, pulse: Duration) {
+        // Half a minute is what it is else.
+        let _ = match &self.stream {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(pulse)),
+            Stream::Program { stream, .. } => stream.set_read_timeout(Some(pulse)),
+        };
+    }
+
     /// As [`Link::send_rest`], where each byte has to pass through here.
     fn send_copied(&mut self, file: &File, length: u64) -> Result<(), WireError> {
         let size = |left: u64| usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));

@@ -9,6 +9,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("compiler", &[]),
     ("hosts", &[]),
+    ("includes", &["compiler", "protocol"]),
+    ("include-server", &["compiler", "includes", "protocol"]),
     ("keys", &[]),
     (
         "launcher",

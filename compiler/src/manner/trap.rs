@@ -25,6 +25,18 @@ pub enum Trap {
 }
 
 impl Trap {
+    /// Every trap.
+    pub fn all() -> &'static [Trap] {
+        &[
+            Trap::Form,
+            Trap::Clock,
+            Trap::Counter,
+            Trap::Pragma,
+            Trap::Arguments,
+            Trap::EmptyBody,
+        ]
+    }
+
     /// The stable kebab-case code that the journal holds.
     pub fn code(self) -> &'static str {
         match self {
