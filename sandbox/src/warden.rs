@@ -37,6 +37,8 @@ const DESCRIPTORS: u64 = 1024;
 
 /// Runs the job that `order` holds, to its end or that of `channel`, and ends this process.
 pub(crate) fn serve(keeper: &Keeper, number: u64, channel: OwnedFd, order: OwnedFd) -> ! {
+    // The keeper ignores it; we wait for ours.
+    os::ignore_signals(&[libc::SIGCHLD], false);
     let result = Warden {
         keeper,
         number,
