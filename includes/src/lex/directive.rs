@@ -504,7 +504,7 @@ mod tests {
             source.remarks.iter().map(|r| r.kind.0).collect::<Vec<_>>()
         };
         assert_eq!(kinds("int d = __DATE__; // __TIME__\n"), [1]);
-        assert_eq!(kinds("\"__DATE__ .incbin \\\"x\\\"\" a__DATE__"), [16]);
+        assert_eq!(kinds("asm(\"__DATE__ .incbin \\\"x\\\"\" a__DATE__)"), [16]);
         assert_eq!(kinds("/* __DATE__ */ _Pragma(\"once\")"), [8]);
         assert_eq!(kinds("#error __DATE__\n__TIMESTAMP__\n"), [2]);
         let (source, _) = program("#define A __DATE__\n", C);

@@ -114,7 +114,7 @@ impl<'n> Scanner<'n> {
         let (line, next) = logical_line(&text, from, self.mode);
         let mut remarks = Remarks::default();
         while let Some(remark) = self.remarks.next_if(|remark| (remark.at as usize) < next) {
-            if is_meant(&text, remark) {
+            if is_meant(&text, remark, self.mode) {
                 remarks.add(remark.kind);
             }
         }
@@ -172,7 +172,7 @@ impl<'n> Scanner<'n> {
         self.pass(at);
         while let Some(remark) = self.remarks.next_if(|remark| (remark.at as usize) < next) {
             // Of what stands in a literal only the names of files for the assembler matter.
-            if remark.kind == Remarks::DATA {
+            if remark.kind == Remarks::DATA && is_meant(&text, remark, self.mode) {
                 self.program.remark(remark);
             }
         }
@@ -182,7 +182,8 @@ impl<'n> Scanner<'n> {
     /// Notes what matters before `to`.
     fn pass(&mut self, to: usize) {
         while let Some(remark) = self.remarks.next_if(|remark| (remark.at as usize) < to) {
-            if is_meant(&self.text, remark) {
+            let elsewhere = remark.kind == Remarks::DATA && !self.mode.assembler;
+            if !elsewhere && is_meant(&self.text, remark, self.mode) {
                 self.program.remark(remark);
             }
         }
@@ -350,10 +351,13 @@ fn begins_module(text: &[u8], at: usize, len: usize) -> bool {
 }
 
 /// Is what stands there a word of its own, or for the assembler?
-fn is_meant(text: &[u8], remark: Remark) -> bool {
+fn is_meant(text: &[u8], remark: Remark, mode: Mode) -> bool {
     let at = remark.at as usize;
     if remark.kind == Remarks::DATA {
-        return true;
+        let behind = text[at + 1..].iter().position(|&b| !is_word(b));
+        return behind.is_none_or(|len| matches!(len, 6 | 7))
+            && (mode.assembler
+                || memchr::memmem::find(&text[at.saturating_sub(4096)..at], b"asm").is_some());
     }
     let len = text[at..]
         .iter()
