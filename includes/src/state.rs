@@ -781,7 +781,7 @@ impl State {
         Some(Arc::new(Member {
             name: PathBuf::from(name),
             real,
-            bytes: bytes.into(),
+            bytes,
             system: false,
             modified,
             role: Role::Option,
@@ -869,10 +869,8 @@ fn refuse_overlays(asked: &Asked<'_>, tree: &mut Tree) -> Result<(), Refusal> {
         let path = asked.question.directory.join(OsStr::from_bytes(name));
         let text = tree.disk.read(path.as_os_str().as_bytes());
         let empty = text.is_ok_and(|(text, _)| {
-            let text: Vec<u8> = text
-                .into_iter()
-                .filter(|b| !b.is_ascii_whitespace())
-                .collect();
+            let blank = |b: &&u8| !b.is_ascii_whitespace();
+            let text: Vec<u8> = text.iter().filter(blank).copied().collect();
             [&b"'roots':[]"[..], b"\"roots\":[]", b"roots:[]"]
                 .iter()
                 .any(|part| memchr::memmem::find(&text, part).is_some())

@@ -144,7 +144,11 @@ impl Program {
             text: after(rest, used),
             remarks,
         });
-        self.source.ops.push(Op::Define(at));
+        self.source.ops.push(if remarks.is_empty() {
+            Op::Define { name, number: at }
+        } else {
+            Op::DefineRemarked(at)
+        });
     }
 
     /// The first word of `span`, and how many bytes there are up to its end.
@@ -390,6 +394,7 @@ mod tests {
         elifdef: true,
         booleans: false,
         va_opt: true,
+        modules: false,
     };
 
     fn program(text: &str, mode: Mode) -> (Source, Names) {

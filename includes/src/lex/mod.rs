@@ -36,6 +36,8 @@ pub(crate) struct Mode {
     pub(crate) booleans: bool,
     /// `__VA_OPT__`
     pub(crate) va_opt: bool,
+    /// `import` and `module` without an option.
+    pub(crate) modules: bool,
 }
 
 /// A range of the text of a [`Source`].
@@ -83,8 +85,10 @@ pub(crate) enum Named {
 /// One step of a program. Targets are indices of steps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Op {
-    /// Index of a definition of this source.
-    Define(u32),
+    /// Index of a definition of this source, and its name.
+    Define { name: Name, number: u32 },
+    /// The same of a macro whose body matters in text.
+    DefineRemarked(u32),
     Undef(Name),
     /// Goes on when the name is defined (or, negated, is not); else to `otherwise`.
     Ifdef {

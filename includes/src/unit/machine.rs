@@ -7,7 +7,7 @@ use crate::condition::{self, Decision};
 use crate::disk::{FileId, Map, Tree};
 use crate::lex::{Mode, Named, Op, Remarks, Site, Source};
 use crate::macros::{
-    ConditionId, Expansion, Library, MacroId, Memo, Parts, Scratch, SourceId, Table,
+    ConditionId, Expansion, Library, MacroId, Parts, Scratch, SourceId, Table,
 };
 use crate::names::Name;
 use crate::search::{OpenedId, Place};
@@ -29,7 +29,8 @@ pub(crate) struct Machine<'m> {
     pub(super) frames: Vec<Frame>,
     pub(super) counting: Counting,
     pub(super) steps: u64,
-    pub(super) once: Once,
+    /// Files that are included once, by size and second of modification: gcc takes files with equal bytes for one.
+    pub(super) alike: Map<(u32, u32), Vec<FileId>>,
     pub(super) tainted: Vec<(Name, MacroId)>,
     /// Jumps that are not taken, because both branches are.
     both: Vec<(SourceId, u32)>,
@@ -78,14 +79,6 @@ pub(super) struct Frame {
     pub(super) file: Option<Vec<u8>>,
 }
 
-/// Files that are not included a second time.
-#[derive(Default)]
-pub(super) struct Once {
-    pub(super) files: Map<u32, ()>,
-    /// By size and second of modification: gcc takes files with equal bytes for one.
-    pub(super) alike: Map<(u32, u32), Vec<FileId>>,
-}
-
 impl<'m> Machine<'m> {
     pub(crate) fn new(
         library: &'m mut Library,
@@ -108,7 +101,7 @@ impl<'m> Machine<'m> {
             frames: Vec::with_capacity(32),
             counting: Counting::default(),
             steps: MAX_STEPS,
-            once: Once::default(),
+            alike: Map::default(),
             tainted: Vec::new(),
             both: Vec::new(),
             stopped: false,
@@ -194,14 +187,16 @@ impl<'m> Machine<'m> {
                     return Err(self.too_much());
                 }
                 match ops[at] {
-                    Op::Define(number) => {
+                    Op::Define { name, number } => {
                         at += 1;
-                        let definition = &source.definitions[number as usize];
-                        let macro_id = macros.offset(number);
-                        self.table.set(definition.name, macro_id);
-                        if !definition.remarks.is_empty() {
-                            self.tainted.push((definition.name, macro_id));
-                        }
+                        self.table.set(name, macros.offset(number));
+                    }
+                    Op::DefineRemarked(number) => {
+                        at += 1;
+                        let name = source.definitions[number as usize].name;
+                        let id = macros.offset(number);
+                        self.table.set(name, id);
+                        self.tainted.push((name, id));
                     }
                     Op::Undef(name) => {
                         at += 1;
@@ -289,14 +284,8 @@ impl<'m> Machine<'m> {
 
     fn decide(&mut self, id: ConditionId, at: u32) -> Decision {
         let condition = self.library.condition(id);
-        for memo in &condition.memos {
-            if memo
-                .reads
-                .iter()
-                .all(|&(name, value)| self.table.get(name) == value)
-            {
-                return Decision::Holds(memo.holds);
-            }
+        if let Some(holds) = self.library.recall(condition, self.table) {
+            return Decision::Holds(holds);
         }
         let offset = condition.at;
         let _ = at;
@@ -330,15 +319,7 @@ impl<'m> Machine<'m> {
         if let Decision::Holds(holds) = decision
             && repeatable
         {
-            let reads: Box<[(Name, MacroId)]> = self.scratch.reads[..].into();
-            let memos = &mut self.library.condition_mut(id).memos;
-            if memos.len() >= MAX_MEMOS {
-                memos.remove(0);
-            } else {
-                self.library.memory += size_of_val(&reads[..]) + 24;
-            }
-            let memos = &mut self.library.condition_mut(id).memos;
-            memos.insert(0, Memo { reads, holds });
+            self.library.remember(id, &self.scratch.reads, holds);
         }
         decision
     }
@@ -392,7 +373,7 @@ impl<'m> Machine<'m> {
             self.pragma_operator(source, remark.at as usize);
         } else if kind == Remarks::DATA {
             self.data(source, remark.at as usize)?;
-        } else if kind == Remarks::MODULE && self.modules_count() {
+        } else if kind == Remarks::MODULE {
             return Err(Refusal::Modules {
                 path: self.unit_path(),
             });
@@ -420,13 +401,6 @@ impl<'m> Machine<'m> {
         }
     }
 
-    /// Does the compiler know modules without being told by an option? Then `__cpp_modules` says so.
-    fn modules_count(&mut self) -> bool {
-        let name = self.library.names.add(b"__cpp_modules");
-        let id = self.table.get(name);
-        self.start.mode.cxx && id != MacroId::NONE
-    }
-
     pub(super) fn unit_path(&self) -> PathBuf {
         self.start.unit_path.clone()
     }
@@ -447,6 +421,3 @@ impl<'m> Machine<'m> {
         }
     }
 }
-
-/// Outcomes that are remembered of one condition.
-const MAX_MEMOS: usize = 4;

@@ -3,6 +3,7 @@
 use super::machine::Machine;
 use crate::Family;
 use crate::closure::{Refusal, Role};
+use crate::disk::FileId;
 use crate::lex::{Inclusion, Kind, Named, Site, Source, scan, tokens};
 use crate::macros::{MacroId, SourceId};
 use crate::search::{OpenedId, Origin, Wish};
@@ -66,7 +67,7 @@ impl Machine<'_> {
         if role != Role::Header || self.frames.len() as u32 >= self.start.max_depth {
             return Ok(());
         }
-        if self.is_done(opened, kind == Inclusion::Import) {
+        if self.is_done(opened, file, kind == Inclusion::Import) {
             return Ok(());
         }
         let id = self.source_of(file)?;
@@ -98,7 +99,7 @@ impl Machine<'_> {
     }
 
     /// The program of a file, lexed now if it was not before.
-    fn source_of(&mut self, file: crate::disk::FileId) -> Result<SourceId, Refusal> {
+    fn source_of(&mut self, file: FileId) -> Result<SourceId, Refusal> {
         let mode = self.start.mode;
         let bytes = match self.tree.content(file, false) {
             Ok(bytes) => bytes.clone(),
@@ -122,35 +123,34 @@ impl Machine<'_> {
     }
 
     /// Is this file one that was read and is not to be read again?
-    fn is_done(&mut self, opened: OpenedId, import: bool) -> bool {
-        let Some(file) = self.place.get(opened).file else {
-            return true;
-        };
-        if self.once.files.contains_key(&file.0) {
+    fn is_done(&mut self, opened: OpenedId, file: FileId, import: bool) -> bool {
+        let question = self.tree.question;
+        let node = self.tree.file(file);
+        if node.once == question {
             return true;
         }
+        let before = node.entered == question;
         if import {
-            let before = self.tree.file(file).entered == self.tree.question;
             self.mark_once(opened);
             if before {
                 return true;
             }
         }
-        if !self.once.alike.is_empty() && self.is_alike(file) {
+        if !before && !self.alike.is_empty() && self.is_alike(file) {
             return true;
         }
-        self.tree.files[file.0 as usize].entered = self.tree.question;
+        self.tree.files[file.0 as usize].entered = question;
         false
     }
 
     /// gcc: has a file with these bytes and this time been marked?
-    fn is_alike(&mut self, file: crate::disk::FileId) -> bool {
+    fn is_alike(&mut self, file: FileId) -> bool {
         if self.start.family != Family::Gcc || self.tree.content(file, false).is_err() {
             return false;
         }
         let node = self.tree.file(file);
         let key = (node.stat.size as u32, node.stat.modified.0 as u32);
-        self.once.alike.get(&key).is_some_and(|others| {
+        self.alike.get(&key).is_some_and(|others| {
             others
                 .iter()
                 .any(|&other| other != file && self.tree.file(other).bytes == node.bytes)
@@ -162,10 +162,12 @@ impl Machine<'_> {
         let Some(file) = self.place.get(opened).file else {
             return;
         };
-        if self.once.files.insert(file.0, ()).is_none() {
-            let stat = self.tree.file(file).stat;
-            let key = (stat.size as u32, stat.modified.0 as u32);
-            self.once.alike.entry(key).or_default().push(file);
+        let question = self.tree.question;
+        let node = &mut self.tree.files[file.0 as usize];
+        if node.once != question {
+            node.once = question;
+            let key = (node.stat.size as u32, node.stat.modified.0 as u32);
+            self.alike.entry(key).or_default().push(file);
         }
     }
 
