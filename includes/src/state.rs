@@ -34,6 +34,8 @@ pub(crate) struct State {
     /// `-D` and `-U`, as sources.
     commands: HashMap<Vec<u8>, SourceId>,
     answers: Answers,
+    /// Places made so far.
+    serial: u32,
     pub(crate) statistics: Statistics,
 }
 
@@ -89,6 +91,7 @@ impl State {
             places: HashMap::new(),
             commands: HashMap::new(),
             answers: Answers::default(),
+            serial: 0,
             statistics: Statistics::default(),
         }
     }
@@ -386,7 +389,15 @@ impl State {
                 }
             }
         }
-        Place::new(asked.family, asked.cwd, folders, system.into(), generation)
+        self.serial += 1;
+        Place::new(
+            asked.family,
+            asked.cwd,
+            folders,
+            system.into(),
+            generation,
+            self.serial,
+        )
     }
 
     fn keep_place(&mut self, key: Vec<u8>, place: Place) {
@@ -708,7 +719,9 @@ impl State {
         let listed = place
             .opened
             .iter()
-            .filter(|opened| opened.listed.0 == question);
+            .zip(&place.hot)
+            .filter(|(_, hot)| hot.listed.0 == question)
+            .map(|(opened, _)| opened);
         let mut volatile = Vec::new();
         let mut watched = !asked.cwd_trail.unwatched && !place.folders.unwatched;
         for opened in listed {

@@ -1,7 +1,8 @@
 //! One directive to one step of the program; conditions to jumps.
 
 use super::blank::{is_blank, is_word};
-use super::{CLEANED, Definition, Inclusion, Mode, Named, Op, Remark, Remarks, Site, Source, Span};
+use super::{
+    CLEANED, Definition, Inclusion, Last, Mode, Named, Op, Remark, Remarks, Site, Source, Span};
 use crate::names::{Name, Names};
 use std::sync::Arc;
 
@@ -269,6 +270,7 @@ impl Program {
             kind,
             file,
             at: sign,
+            last: Last::default(),
         });
         self.source.ops.push(Op::Include(at));
     }
@@ -298,6 +300,7 @@ impl Program {
             kind: Inclusion::Include,
             file: Named::Computed(rest),
             at: sign,
+            last: Last::default(),
         });
         self.source.ops.push(Op::Line(at));
     }

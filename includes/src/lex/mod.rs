@@ -16,6 +16,7 @@ pub(crate) use token::{Kind, Punct, Token, WHITE, tokens};
 
 use crate::names::Name;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// What the compiler takes text for; what its probe said of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -66,12 +67,32 @@ pub(crate) enum Inclusion {
 }
 
 /// Where a file is named.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) kind: Inclusion,
     pub(crate) file: Named,
     /// Offset of the directive in the bytes that were scanned.
     pub(crate) at: u32,
+    /// What was found last, to be asked first.
+    pub(crate) last: Last,
+}
+
+/// A number that was found for a key. Relaxed: whoever uses it has the state to itself.
+#[derive(Debug, Default)]
+pub(crate) struct Last {
+    key: AtomicU64,
+    found: AtomicU32,
+}
+
+impl Last {
+    pub(crate) fn get(&self, key: u64) -> Option<u32> {
+        (self.key.load(Relaxed) == key).then(|| self.found.load(Relaxed))
+    }
+
+    pub(crate) fn set(&self, key: u64, found: u32) {
+        self.found.store(found, Relaxed);
+        self.key.store(key, Relaxed);
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

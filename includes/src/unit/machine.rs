@@ -275,7 +275,7 @@ impl<'m> Machine<'m> {
             }
             Op::PushMacro(name) => self.table.push(name),
             Op::PopMacro(name) => self.table.pop(name),
-            Op::Line(site) => self.line_directive(source, source.sites[site as usize]),
+            Op::Line(site) => self.line_directive(source, &source.sites[site as usize]),
             Op::Text(remark) => self.text(source, source.remarks[remark as usize])?,
             _ => {}
         }
@@ -325,7 +325,7 @@ impl<'m> Machine<'m> {
     }
 
     /// The file that a computed name gives.
-    pub(super) fn computed(&mut self, site: Site, span: lex::Span) -> Option<(bool, Name)> {
+    pub(super) fn computed(&mut self, site: &Site, span: lex::Span) -> Option<(bool, Name)> {
         let id = self.frames.last()?.id;
         let mut here = Here::of(
             self.frames.last(),
@@ -413,7 +413,7 @@ impl<'m> Machine<'m> {
         }
     }
 
-    pub(super) fn named(&mut self, site: Site) -> Option<(bool, Name)> {
+    pub(super) fn named(&mut self, site: &Site) -> Option<(bool, Name)> {
         match site.file {
             Named::Quote(name) => Some((true, name)),
             Named::Angle(name) => Some((false, name)),

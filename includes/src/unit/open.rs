@@ -6,21 +6,30 @@ use crate::closure::{Refusal, Role};
 use crate::disk::FileId;
 use crate::lex::{Inclusion, Kind, Named, Site, Source, scan, tokens};
 use crate::macros::{MacroId, SourceId};
-use crate::search::{OpenedId, Origin, Wish};
+use crate::search::{OpenedId, Origin, Skip, Wish};
 use std::sync::Arc;
 
 impl Machine<'_> {
     /// Does what an `#include` or one of its kin says.
     pub(super) fn include(&mut self, source: &Arc<Source>, site: u32) -> Result<(), Refusal> {
-        let site = source.sites[site as usize];
-        let Some((quote, name)) = self.named(site) else {
-            // Not the name of a file: an error, after which gcc goes on.
-            return Ok(());
-        };
+        let site = &source.sites[site as usize];
         let Some(frame) = self.frames.last() else {
             return Ok(());
         };
         let from = frame.opened;
+        let key = u64::from(self.place.serial) << 32 | u64::from(from.0);
+        let plain = matches!(site.kind, Inclusion::Include | Inclusion::Next);
+        if plain && let Some(found) = site.last.get(key) {
+            let opened = OpenedId(found);
+            if self.is_skipped(opened) {
+                return Ok(());
+            }
+            return self.enter(opened, Inclusion::Include);
+        }
+        let Some((quote, name)) = self.named(site) else {
+            // Not the name of a file: an error, after which gcc goes on.
+            return Ok(());
+        };
         let mut kind = site.kind;
         if kind == Inclusion::Next && from == self.start.unit {
             kind = Inclusion::Include;
@@ -34,15 +43,34 @@ impl Machine<'_> {
             quote,
             name,
         };
-        match self.place.find(wish, self.tree, &mut self.library.names) {
-            Some(opened) => self.enter(opened, kind),
-            None if matches!(kind, Inclusion::Dependency) => Ok(()),
-            None => {
+        match self
+            .place
+            .find_lasting(wish, self.tree, &mut self.library.names)
+        {
+            (Some(opened), lasts) => {
+                if lasts && plain && !matches!(site.file, Named::Computed(_)) {
+                    site.last.set(key, opened.0);
+                }
+                self.enter(opened, kind)
+            }
+            (None, _) if matches!(kind, Inclusion::Dependency) => Ok(()),
+            (None, _) => {
                 self.outcome.missing = Some(self.library.names.get(name).to_vec());
                 self.stopped = true;
                 Ok(())
             }
         }
+    }
+
+    /// Was the file run for this question, and would it do nothing if it were run again?
+    fn is_skipped(&mut self, opened: OpenedId) -> bool {
+        let hot = self.place.hot[opened.0 as usize];
+        hot.listed.0 == self.tree.question
+            && match hot.skip {
+                Skip::Never => false,
+                Skip::Always => true,
+                Skip::Guarded(name) => self.table.get(name) != MacroId::NONE,
+            }
     }
 
     fn knows_embed(&self) -> bool {
@@ -71,10 +99,11 @@ impl Machine<'_> {
             return Ok(());
         }
         let id = self.source_of(file)?;
-        if let Some(guard) = self.library.source(id).guard
-            && self.table.get(guard) != MacroId::NONE
-        {
-            return Ok(());
+        if let Some(guard) = self.library.source(id).guard {
+            self.place.hot(opened).skip = Skip::Guarded(guard);
+            if self.table.get(guard) != MacroId::NONE {
+                return Ok(());
+            }
         }
         self.push(id, opened);
         Ok(())
@@ -84,7 +113,7 @@ impl Machine<'_> {
     pub(super) fn list(&mut self, opened: OpenedId, role: Role) -> Result<(), Refusal> {
         let question = self.tree.question;
         let number = self.outcome.files.len() as u32;
-        let entry = self.place.get_mut(opened);
+        let entry = self.place.hot(opened);
         let (when, at) = entry.listed;
         if when == question {
             let listed = &mut self.outcome.files[at as usize].1;
@@ -93,6 +122,7 @@ impl Machine<'_> {
             }
         } else {
             entry.listed = (question, number);
+            entry.skip = Skip::Never;
             self.outcome.files.push((opened, role));
         }
         Ok(())
@@ -162,6 +192,7 @@ impl Machine<'_> {
         let Some(file) = self.place.get(opened).file else {
             return;
         };
+        self.place.hot(opened).skip = Skip::Always;
         let question = self.tree.question;
         let node = &mut self.tree.files[file.0 as usize];
         if node.once != question {
@@ -196,7 +227,7 @@ impl Machine<'_> {
     }
 
     /// `#line 7 "name"` or `# 7 "name"`.
-    pub(super) fn line_directive(&mut self, source: &Arc<Source>, site: Site) {
+    pub(super) fn line_directive(&mut self, source: &Arc<Source>, site: &Site) {
         let Named::Computed(span) = site.file else {
             return;
         };
