@@ -2,7 +2,8 @@
 
 use super::blank::{is_blank, is_word};
 use super::{
-    CLEANED, Definition, Inclusion, Last, Mode, Named, Op, Remark, Remarks, Site, Source, Span};
+    CLEANED, Definition, Inclusion, Last, Mode, Named, Op, Remark, Remarks, Site, Source, Span,
+};
 use crate::names::{Name, Names};
 use std::sync::Arc;
 

@@ -107,7 +107,10 @@ pub(crate) enum Named {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Op {
     /// Index of a definition of this source, and its name.
-    Define { name: Name, number: u32 },
+    Define {
+        name: Name,
+        number: u32,
+    },
     /// The same of a macro whose body matters in text.
     DefineRemarked(u32),
     Undef(Name),

@@ -261,13 +261,17 @@ impl Library {
 
     /// How the condition was decided before with these very macros.
     pub(crate) fn recall(&self, condition: &Condition, table: &Table) -> Option<bool> {
-        condition.memos.iter().map_while(|memo| *memo).find_map(|memo| {
-            let start = memo.start as usize;
-            self.reads[start..start + usize::from(memo.len)]
-                .iter()
-                .all(|&(name, value)| table.get(name) == value)
-                .then_some(memo.holds)
-        })
+        condition
+            .memos
+            .iter()
+            .map_while(|memo| *memo)
+            .find_map(|memo| {
+                let start = memo.start as usize;
+                self.reads[start..start + usize::from(memo.len)]
+                    .iter()
+                    .all(|&(name, value)| table.get(name) == value)
+                    .then_some(memo.holds)
+            })
     }
 
     /// Remembers how a condition was decided, and by which macros.

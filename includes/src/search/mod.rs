@@ -150,7 +150,12 @@ impl Place {
     }
 
     /// The file that a directive means.
-    pub(crate) fn find(&mut self, wish: Wish, tree: &mut Tree, names: &mut Names) -> Option<OpenedId> {
+    pub(crate) fn find(
+        &mut self,
+        wish: Wish,
+        tree: &mut Tree,
+        names: &mut Names,
+    ) -> Option<OpenedId> {
         self.find_lasting(wish, tree, names).0
     }
 

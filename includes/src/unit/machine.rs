@@ -6,9 +6,7 @@ use crate::closure::{Dates, Refusal, Role};
 use crate::condition::{self, Decision};
 use crate::disk::{FileId, Map, Tree};
 use crate::lex::{Mode, Named, Op, Remarks, Site, Source};
-use crate::macros::{
-    ConditionId, Expansion, Library, MacroId, Parts, Scratch, SourceId, Table,
-};
+use crate::macros::{ConditionId, Expansion, Library, MacroId, Parts, Scratch, SourceId, Table};
 use crate::names::Name;
 use crate::search::{OpenedId, Place};
 use crate::{Family, lex};
