@@ -32,6 +32,7 @@ pub(crate) static TEST: &[Package] = &[
     package("binutils",      Some("readelf"),   "objects for other machines and versions are made with objcopy"),
     package("clang",         Some("clang"),     "the second compiler family"),
     package("distcc",        Some("distccd"),   "stock client and daemon, for every test of dropping in"),
+    package("libboost-dev",  None,              "headers that no include server but ours gets through"),
     package("cmake",         Some("cmake"),     "integrations/cmake builds its example"),
     package("ninja-build",   Some("ninja"),     "integrations/ninja and cmake build their examples"),
     package("make",          Some("make"),      "builds through make, and its jobserver"),

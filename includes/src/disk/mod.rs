@@ -1,8 +1,12 @@
 //! What is on the disk: folders, files and links, looked at as seldom as may be and never believed longer than that.
 
+#[cfg(any(test, feature = "checks"))]
+mod memory;
 mod os;
 mod tree;
 
+#[cfg(any(test, feature = "checks"))]
+pub(crate) use memory::{Memory, Node};
 pub(crate) use os::System;
 pub(crate) use tree::{FileId, FolderId, Found, LinkId, Map, ROOT, Trail, Tree};
 

@@ -4,10 +4,12 @@ mod answer;
 mod asked;
 mod learn;
 mod run;
+#[cfg(test)]
+mod tests;
 
 use crate::answers::Answers;
 use crate::closure::{Closure, Member, Refusal, Role};
-use crate::disk::{System, Tree};
+use crate::disk::{Disk, System, Tree};
 use crate::macros::{Library, MacroId, Scratch, SourceId, Table};
 use crate::names::Name;
 use crate::probe::{self, Ask, Said};
@@ -67,9 +69,14 @@ pub(crate) enum Learn {
 
 impl State {
     pub(crate) fn new(config: Config) -> State {
+        let disk = Box::new(System::new(config.watch));
+        State::with_disk(config, disk)
+    }
+
+    pub(crate) fn with_disk(config: Config, disk: Box<dyn Disk>) -> State {
         let mut library = Library::new();
         let builtins = add_builtins(&mut library);
-        let tree = Tree::new(Box::new(System::new(config.watch)));
+        let tree = Tree::new(disk);
         State {
             config,
             library,

@@ -77,6 +77,9 @@ pub(super) struct Frame {
     pub(super) file: Option<Vec<u8>>,
 }
 
+/// Steps that beginning a file counts for.
+const COST_OF_FILE: u64 = 100;
+
 impl<'m> Machine<'m> {
     pub(crate) fn new(
         library: &'m mut Library,
@@ -158,6 +161,7 @@ impl<'m> Machine<'m> {
     }
 
     pub(super) fn push(&mut self, id: SourceId, opened: OpenedId) {
+        self.steps = self.steps.saturating_sub(COST_OF_FILE).max(1);
         let loaded = self.library.loaded(id);
         self.frames.push(Frame {
             source: loaded.source.clone(),
