@@ -300,3 +300,31 @@ fn gcc_in_cxx() {
 fn clang_in_cxx() {
     compare("clang++ -std=c++20", "t.cc", &[CONDITIONS, CXX].concat());
 }
+
+/// The library does not show these words to a compiler that it asks what is predefined.
+#[test]
+fn harmless_words_change_nothing_that_is_predefined() {
+    let predefined = |compiler: &str, word: Option<&str>, language: &str| {
+        let output = Command::new(compiler)
+            .args(word)
+            .args(["-O2", "-E", "-dM", "-x", language, "/dev/null"])
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        output.stdout
+    };
+    for (compiler, language) in [
+        ("gcc", "c"),
+        ("g++", "c++"),
+        ("clang", "c"),
+        ("clang++", "c++"),
+    ] {
+        let plain = predefined(compiler, None, language);
+        for word in compiler::inclusion::HARMLESS {
+            assert!(
+                predefined(compiler, Some(word), language) == plain,
+                "{compiler} {word}"
+            );
+        }
+    }
+}

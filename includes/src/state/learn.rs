@@ -34,10 +34,17 @@ impl State {
                 })?;
                 self.families.insert(path, said.family());
                 self.by_key.insert(key, self.compilers.len());
+                let answers: HashMap<Vec<u8>, i64> = said
+                    .answers
+                    .iter()
+                    .filter_map(|&(at, value)| {
+                        Some((probe::COMMON.get(at)?.as_bytes().to_vec(), value))
+                    })
+                    .collect();
                 self.compilers.push(Compiler {
                     said,
                     predefined: None,
-                    answers: HashMap::new(),
+                    answers,
                 });
             }
             Learn::Texts { key, texts } => {
