@@ -24,7 +24,7 @@ const FRESH_UNREACHED: u64 = 60;
 /// The longest wait for the whole answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Layout of the remembered file; another number is as good as no file.
-const LAYOUT: &str = "distcc-launch peer 1";
+const LAYOUT: &str = "distcc-launch peer 2";
 
 /// What is known of a host's daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,14 +33,27 @@ pub(crate) struct Peer {
     pub ours: bool,
     /// Does it take jobs in [`Version::Launch`]?
     pub launch_jobs: bool,
+    /// Does it take jobs in [`Version::Tree`]?
+    pub tree_jobs: bool,
+    /// Does it take jobs in [`Version::Pump`]?
+    pub pump_jobs: bool,
     /// Compiles that it runs at a time.
     pub jobs: Option<u32>,
     /// Are these all compilers that it runs?
     all_compilers: bool,
-    /// Lines `NAME TAB IDENT TAB TRIPLE`, each ended, after something else.
+    /// Lines `NAME TAB IDENT TAB TRIPLE`, perhaps with `TAB PREINCLUDED`, each ended, after something else.
     text: Vec<u8>,
     /// Where in `text` they begin.
     from: usize,
+}
+
+/// A compiler that a daemon named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Listed<'p> {
+    name: &'p [u8],
+    ident: &'p [u8],
+    triple: &'p [u8],
+    preincluded: Option<&'p [u8]>,
 }
 
 impl Peer {
@@ -81,32 +94,45 @@ impl Peer {
         if !self.ours {
             return None;
         }
-        // Daemons take these for the bare name.
-        let bare = [&b"/usr/bin/"[..], b"/bin/"]
-            .iter()
-            .find_map(|folder| name.strip_prefix(*folder));
-        let named = |wanted: &[u8]| self.compilers().find(|(name, ..)| *name == wanted);
-        match named(name).or_else(|| named(bare?)) {
-            Some((_, there, target)) => Some(there == ident && target == triple),
+        match self.named(name) {
+            Some(there) => Some(there.ident == ident && there.triple == triple),
             None if self.all_compilers => Some(false),
             None => None,
         }
     }
 
-    /// Name, ident and target of each compiler that the daemon named.
-    pub(crate) fn compilers(&self) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
+    /// What its compiler of this name includes by itself before every source, as [`preincluded::spelled`] spells it; `None` when
+    /// the daemon does not say.
+    ///
+    /// [`preincluded::spelled`]: compiler::manner::preincluded::spelled
+    pub(crate) fn preincluded(&self, name: &[u8]) -> Option<&[u8]> {
+        self.named(name)?.preincluded
+    }
+
+    fn named(&self, name: &[u8]) -> Option<Listed<'_>> {
+        // Daemons take these for the bare name.
+        let bare = [&b"/usr/bin/"[..], b"/bin/"]
+            .iter()
+            .find_map(|folder| name.strip_prefix(*folder));
+        let named = |wanted: &[u8]| self.compilers().find(|listed| listed.name == wanted);
+        named(name).or_else(|| named(bare?))
+    }
+
+    /// Each compiler that the daemon named.
+    fn compilers(&self) -> impl Iterator<Item = Listed<'_>> {
         let mut rest = self.text.get(self.from..).unwrap_or_default();
         std::iter::from_fn(move || {
             let end = memchr::memchr(b'\n', rest)?;
             let (line, behind) = (&rest[..end], &rest[end + 1..]);
             rest = behind;
-            let first = memchr::memchr(b'\t', line)?;
-            let second = first + 1 + memchr::memchr(b'\t', &line[first + 1..])?;
-            Some((
-                &line[..first],
-                &line[first + 1..second],
-                &line[second + 1..],
-            ))
+            let mut fields = line.split(|byte| *byte == b'\t');
+            let [name, ident, triple] = [fields.next()?, fields.next()?, fields.next()?];
+            Some(Listed {
+                name,
+                ident,
+                triple,
+                preincluded: fields.next(),
+            })
         })
     }
 
@@ -114,6 +140,8 @@ impl Peer {
         Peer {
             ours: false,
             launch_jobs: false,
+            tree_jobs: false,
+            pump_jobs: true,
             jobs: None,
             all_compilers: false,
             text: Vec::new(),
@@ -124,18 +152,41 @@ impl Peer {
     fn new(hello: &Hello) -> Peer {
         let mut text = Vec::new();
         for compiler in &hello.compilers {
-            let fields = [&compiler.name, &compiler.ident, &compiler.triple];
-            text.extend_from_slice(&fields.map(Vec::as_slice).join(&b'\t'));
+            let mut fields = vec![&compiler.name[..], &compiler.ident, &compiler.triple];
+            fields.extend(compiler.preincluded.as_deref());
+            text.extend_from_slice(&fields.join(&b'\t'));
             text.push(b'\n');
         }
         Peer {
             ours: true,
             launch_jobs: hello.takes(Version::Launch),
+            tree_jobs: hello.takes(Version::Tree),
+            pump_jobs: hello.takes(Version::Pump),
             jobs: hello.jobs,
             all_compilers: hello.all_compilers,
             text,
             from: 0,
         }
+    }
+}
+
+/// The note that a host's system headers are others than the ones here, for as long as what a host answers holds.
+pub(crate) struct OtherHeaders(PathBuf);
+
+impl OtherHeaders {
+    pub(crate) fn of(host: &Host, folder: &Path) -> OtherHeaders {
+        let name = format!("{}.headers", host.lock_name());
+        OtherHeaders(folder.join("peers").join(name))
+    }
+
+    pub(crate) fn note(&self) {
+        remember::write(&self.0, format!("{}\n", now()).as_bytes());
+    }
+
+    pub(crate) fn noted(&self) -> bool {
+        let then = remember::read(&self.0)
+            .and_then(|(text, _)| str::from_utf8(&text).ok()?.trim().parse::<u64>().ok());
+        then.is_some_and(|then| then <= now() && now() - then < FRESH)
     }
 }
 
@@ -146,7 +197,9 @@ fn ask(host: &Host, link: &mut Link, patience: Duration) -> Result<Option<Hello>
         client: concat!("distcc-launch ", env!("CARGO_PKG_VERSION")).into(),
     };
     match link.send(&question.encode()?) {
-        Err(WireError::Send { source, .. }) if is_end(&source) => return Ok(None),
+        Err(WireError::Send { source, .. }) if host.key.is_none() && is_end(&source) => {
+            return Ok(None);
+        }
         sent => sent?,
     }
     let mut decoder = HelloDecoder::new(Limits::for_launcher());
@@ -154,7 +207,8 @@ fn ask(host: &Host, link: &mut Link, patience: Duration) -> Result<Option<Hello>
         let left = deadline.saturating_duration_since(Instant::now());
         let count = match link.read_within(decoder.space(), left) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if is_end(&error) => 0,
+            // A daemon that has proved who it is says when it closes.
+            Err(error) if host.key.is_none() && is_end(&error) => 0,
             read => read.map_err(|source| WireError::Receive {
                 host: host.name(),
                 source,
@@ -211,6 +265,11 @@ impl Memory {
             key.push_str(command.as_deref().unwrap_or_default());
             fresh_stock = FRESH_UNREACHED;
         }
+        // What somebody said without proving who he was is nothing to hold against who has a key.
+        if let Some(file) = &host.key {
+            // Writing to a string does not fail.
+            let _ = write!(key, " by {file:?}");
+        }
         Memory {
             file: folder.join("peers").join(host.lock_name()),
             key,
@@ -228,7 +287,9 @@ impl Memory {
         let mut numbers = str::from_utf8(&rest[..end]).ok()?.split(' ');
         let mut number = || numbers.next()?.parse::<u64>().ok();
         let (asked, length) = (number()?, number()?);
-        let [ours, launch_jobs, all_compilers] = [number()? == 1, number()? == 1, number()? == 1];
+        let mut flag = || Some(number()? == 1);
+        let (ours, all_compilers) = (flag()?, flag()?);
+        let (launch_jobs, tree_jobs, pump_jobs) = (flag()?, flag()?, flag()?);
         let jobs = number()?;
         let from = text.len() - rest.len() + end + 1;
         let fresh = if ours { FRESH } else { self.fresh_stock };
@@ -238,6 +299,8 @@ impl Memory {
         (holds && whole).then_some(Peer {
             ours,
             launch_jobs,
+            tree_jobs,
+            pump_jobs,
             jobs: u32::try_from(jobs).ok().filter(|jobs| *jobs > 0),
             all_compilers,
             text,
@@ -248,12 +311,18 @@ impl Memory {
     fn keep(&self, peer: &Peer, now: u64) {
         let mut text = format!("{LAYOUT}\n{}\n", self.key);
         let compilers = peer.text.get(peer.from..).unwrap_or_default();
-        let [ours, launch_jobs, all] =
-            [peer.ours, peer.launch_jobs, peer.all_compilers].map(u8::from);
+        let flags = [
+            peer.ours,
+            peer.all_compilers,
+            peer.launch_jobs,
+            peer.tree_jobs,
+            peer.pump_jobs,
+        ];
+        let flags = flags.map(|flag| if flag { "1" } else { "0" }).join(" ");
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
-            "{now} {} {ours} {launch_jobs} {all} {}",
+            "{now} {} {flags} {}",
             compilers.len(),
             peer.jobs.unwrap_or(0)
         );

@@ -13,7 +13,7 @@ use crate::about::About;
 use crate::accept::{Printed, Rejection, accept};
 use crate::dispatch::{Dispatch, Stop};
 use crate::driver::{Command, host_list};
-use crate::fallback::{EXIT_NO_HOSTS, fall_back, forbidden, refuse};
+use crate::fallback::{EXIT_NO_HOSTS, fall_back, fall_back_from_pump, forbidden, refuse};
 use crate::here::Why;
 use crate::journal::{Attempt, End, Entry};
 use crate::os;
@@ -62,12 +62,20 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         failure: None,
         refused: None,
     };
-    match trip.run() {
+    let arrival = trip.run();
+    trip.take_token_back();
+    match arrival {
         Arrival::Done(code) => code,
         Arrival::Here(why, slot) if why.is_verdict() || command.settings.fallback => {
             // Ends a preprocessor that is still at work: after `exec` nobody would.
+            let pumped = trip.dispatch.pumped.is_some();
             drop(trip);
-            fall_back(command, job, entry, why, slot)
+            match why {
+                Why::FailedThere | Why::KilledThere if pumped => {
+                    fall_back_from_pump(command, job, entry, why, slot)
+                }
+                _ => fall_back(command, job, entry, why, slot),
+            }
         }
         Arrival::Here(why, _) => trip.give_up(why),
     }
@@ -113,6 +121,8 @@ impl Trip<'_> {
         let list = self.dispatch.list;
         let Command { say, settings, .. } = self.dispatch.command;
         loop {
+            // Without it nobody may wait for a slot: those who have slots might wait for tokens.
+            self.take_token_back();
             let (slot, index, probe) = match self.take_slot() {
                 Ok(taken) => taken,
                 Err(why) => return Arrival::Here(self.refused.unwrap_or(why), None),
@@ -130,6 +140,12 @@ impl Trip<'_> {
             if let Some(arrival) = arrived {
                 return arrival;
             }
+        }
+    }
+
+    fn take_token_back(&mut self) {
+        if let Some(lender) = &mut self.dispatch.lender {
+            lender.take_back();
         }
     }
 
@@ -212,6 +228,7 @@ impl Trip<'_> {
             ms: begun.elapsed().as_secs_f64() * 1e3,
             error: None,
         });
+        self.entry.not_pumped = self.dispatch.not_pumped;
         (self.entry.sent, self.entry.received) = (self.dispatch.sent, self.dispatch.received);
         let arrival = match result {
             Err(Stop::Wire(error)) => return self.blame(host, error.code(), &error),
@@ -225,7 +242,6 @@ impl Trip<'_> {
                 Arrival::Done(self.cpp_code())
             }
             Err(Stop::Here(why)) => Arrival::Here(why, None),
-            Err(Stop::Trap(trap)) => Arrival::Here(Why::Trapped(trap), None),
             Err(Stop::Unfit) => {
                 self.unfit(host);
                 self.note_error("other-compiler-there");
@@ -338,7 +354,10 @@ impl Trip<'_> {
         }
         print(printed);
         self.entry.host = Some(host.name());
-        self.entry.mode = Some("plain");
+        self.entry.mode = Some(match self.dispatch.pumped {
+            Some(_) => "pump",
+            None => "plain",
+        });
         self.note(code);
         code
     }

@@ -24,6 +24,8 @@ pub struct Limits {
     pub max_name: u32,
     /// All names, targets and files of a closure together.
     pub max_closure: u64,
+    /// The list of system headers of a tree job.
+    pub max_system_files: u32,
     /// The object.
     pub max_object: u32,
     /// What the compiler printed: `SERR` and `SOUT`, each.  Also a good `max` for unpacking them.
@@ -46,6 +48,8 @@ pub const MAX_SOURCE: u32 = 512 << 20;
 pub const MAX_UNPACKED: usize = 512 << 20;
 /// LZO1X packs source to a fourth; only a hostile body goes on to a 255th.
 pub const MAX_RATIO: usize = 32;
+/// The same for what a launcher is sent: objects, debug information included, pack to a half or a fourth.
+pub const MAX_OBJECT_RATIO: usize = 8;
 /// Unpacked whatever the ratio: an object of 64 MiB may be all zeros.
 pub const FREE_UNPACKED: usize = 64 << 20;
 /// A large source includes some thousands of files.
@@ -53,6 +57,8 @@ pub const MAX_FILES: u32 = 1 << 16;
 /// `PATH_MAX` of Linux.
 pub const MAX_NAME: u32 = 4 << 10;
 pub const MAX_CLOSURE: u64 = 1 << 30;
+/// `MAX_FILES` names of ordinary length.
+pub const MAX_SYSTEM_FILES: u32 = 8 << 20;
 /// Objects with debug information reach hundreds of MiB.
 pub const MAX_OBJECT: u32 = 1 << 30;
 /// Templates make long messages, but nobody reads this much.
@@ -75,6 +81,7 @@ impl Limits {
             max_files: MAX_FILES,
             max_name: MAX_NAME,
             max_closure: MAX_CLOSURE,
+            max_system_files: MAX_SYSTEM_FILES,
             max_object: MAX_OBJECT,
             max_output: MAX_OUTPUT,
             max_depfile: MAX_DEPFILE,
@@ -82,12 +89,13 @@ impl Limits {
         }
     }
 
-    /// For outcomes, from a host that the user named: twice the room for what only a large job brings.
+    /// For outcomes, from a host that the user named: room for what only a large job brings; but a small body of a host that
+    /// lies must not fill the memory of a build's machine, many of whose launchers run at the same time.
     pub fn for_launcher() -> Limits {
         Limits {
             max_object: i32::MAX as u32,
             max_unpacked: i32::MAX as usize,
-            max_ratio: 4 * MAX_RATIO,
+            max_ratio: MAX_OBJECT_RATIO,
             // A line for each name of each compiler.
             max_hello: 4 * MAX_HELLO,
             ..Limits::for_daemon()
@@ -113,6 +121,7 @@ pub enum Limit {
     Files,
     Name,
     Closure,
+    SystemFiles,
     Object,
     Output,
     Depfile,
@@ -129,6 +138,7 @@ impl std::fmt::Display for Limit {
             Limit::Files => "files of a job",
             Limit::Name => "bytes of a file name",
             Limit::Closure => "bytes of all files of a job",
+            Limit::SystemFiles => "bytes of system headers' digests",
             Limit::Object => "bytes of an object",
             Limit::Output => "bytes of compiler messages",
             Limit::Depfile => "bytes of a depfile",
