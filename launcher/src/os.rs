@@ -64,7 +64,18 @@ fn set_dispositions() {
 
 /// Becomes `command`, with the signals and standard streams that we were started with.  Comes back only with an error.
 pub(crate) fn exec(command: &mut Command) -> io::Error {
-    // Safety: plain system calls; std calls this just before `exec`, in this process.
+    as_started(command);
+    command.exec()
+}
+
+/// Starts `command` as a child in our group, to end with us, with the signals and standard streams that we were started with.
+pub(crate) fn start_as_started(command: &mut Command) -> io::Result<(Child, Ending)> {
+    as_started(command);
+    start(command, Group::Ours)
+}
+
+fn as_started(command: &mut Command) {
+    // Safety: plain system calls; std calls this just before `exec`.
     unsafe {
         command.pre_exec(|| {
             for ((signal, _), before) in OURS.into_iter().zip(&BEFORE) {
@@ -77,7 +88,6 @@ pub(crate) fn exec(command: &mut Command) -> io::Error {
             Ok(())
         });
     }
-    command.exec()
 }
 
 /// Sets a variable for this process and all that it starts: cheaper than a copy of the whole environment for each.

@@ -61,6 +61,10 @@ pub(crate) struct Settings {
     pub sunpro_dependencies: bool,
     /// Is a variable set that changes where the compiler finds its parts or options?
     pub search_environment: bool,
+    /// `INCLUDE_SERVER_PORT`: the socket of the include server to use; the user's resident one when not set.
+    pub include_server_port: Option<OsString>,
+    /// `DISTCC_MAX_DISCREPANCY`: so many compiles that failed elsewhere and not here send the rest in plain mode.
+    pub max_discrepancy: u64,
     /// How many launchers are above us.
     pub level: u32,
     pub path: OsString,
@@ -125,9 +129,18 @@ impl Settings {
             search_environment: SEARCH_VARIABLES
                 .iter()
                 .any(|name| env::var_os(name).is_some()),
+            include_server_port: env::var_os("INCLUDE_SERVER_PORT").filter(|port| !port.is_empty()),
+            max_discrepancy: number("DISTCC_MAX_DISCREPANCY")
+                .filter(|count| *count > 0)
+                .unwrap_or(1),
             level: number(LEVEL).unwrap_or(0),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
         }
+    }
+
+    /// A variable of the compiler's own, read only where it matters.
+    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
+        env::var_os(name)
     }
 
     /// How messages are printed here; read only when there are some.
