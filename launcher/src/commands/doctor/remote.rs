@@ -96,7 +96,8 @@ fn launcher(trial: &Trial<'_>, host: &Host, folder: &Path) -> Command {
         .args(trial.tried.compile_words())
         .current_dir(folder)
         .env("PWD", folder)
-        .env("DISTCC_HOSTS", &host.token)
+        // An include server that is started for this would outlive it.
+        .env("DISTCC_HOSTS", host.token.replace(",cpp", ""))
         .env("DISTCC_DIR", folder.join("dir"))
         .env("DISTCC_LAUNCH_JOURNAL", folder.join("journal"))
         .env("DISTCC_LOG", folder.join("log"))
@@ -108,6 +109,7 @@ fn launcher(trial: &Trial<'_>, host: &Host, folder: &Path) -> Command {
     for name in [
         settings::LEVEL,
         "DISTCC_VERBOSE",
+        "INCLUDE_SERVER_PORT",
         "DISTCC_SKIP_LOCAL_RETRY",
         "DISTCC_BACKOFF_PERIOD",
         "DEPENDENCIES_OUTPUT",
