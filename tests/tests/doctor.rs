@@ -99,14 +99,31 @@ fn look(space: &Space, words: &str) -> Report {
     }
 }
 
+/// A space whose PATH has the launcher.
 fn space() -> Space {
-    Space::new([("a.c", "int a;\n")])
+    let space = Space::new([("a.c", "int a;\n")]);
+    let tools = space.root().join("home/tools");
+    fs::create_dir(&tools).unwrap();
+    symlink(launcher(), tools.join("distcc-launch")).unwrap();
+    let path = path_with(&space, &[]);
+    space.client_env("PATH", path)
+}
+
+/// The usual PATH with these folders of the space's home in front.
+fn path_with(space: &Space, folders: &[&str]) -> String {
+    let home = space.root().join("home");
+    let folders = folders.iter().chain(&["tools"]);
+    let mut path: Vec<String> = folders
+        .map(|folder| home.join(folder).display().to_string())
+        .collect();
+    path.push(PATH.to_owned());
+    path.join(":")
 }
 
 /// A space whose hosts are well.
 fn well() -> (Farm, Space) {
     let farm = Farm::ours(1);
-    let space = farm.space([("a.c", "int a;\n")]);
+    let space = space().hosts(&farm.hosts(""));
     (farm, space)
 }
 
@@ -114,7 +131,7 @@ fn well() -> (Farm, Space) {
 fn with_path(space: Space) -> (Space, std::path::PathBuf) {
     let folder = space.root().join("home/bin");
     fs::create_dir(&folder).unwrap();
-    let path = format!("{}:{PATH}", folder.display());
+    let path = path_with(&space, &["bin"]);
     (space.client_env("PATH", path), folder)
 }
 
@@ -759,7 +776,7 @@ fn ccache_is_in_the_wrong_order() {
         fs::create_dir(folder).unwrap();
         symlink(program, folder.join("gcc")).unwrap();
     }
-    let path = format!("{}:{}:{PATH}", ours.display(), caches.display());
+    let path = path_with(&space, &["ours", "caches"]);
     examine(&space.client_env("PATH", path)).assert_only("ccache-order", "export PATH=");
 }
 
@@ -818,6 +835,52 @@ fn make_cannot_read_a_fifo() {
             false => report.assert_only("make-too-old-for-fifo", "unset MAKEFLAGS"),
         };
     }
+}
+
+#[test]
+fn the_launcher_that_builds_name_is_not_in_path() {
+    let (_farm, space) = well();
+    let space = space
+        .client_env("CMAKE_C_COMPILER_LAUNCHER", "distcc-launch")
+        .client_env("PATH", PATH);
+    examine(&space).assert_only("launcher-not-in-path", "export PATH=");
+}
+
+// What is remembered.
+
+#[test]
+fn a_host_that_is_well_again_is_still_avoided() {
+    let (farm, space) = well();
+    let space = space.client_env("DISTCC_BACKOFF_PERIOD", "600");
+    let host = format!("tcp_127.0.0.1_{}", farm.daemons[0].port());
+    fs::create_dir(space.dir().join("lock")).unwrap();
+    fs::write(space.dir().join(format!("lock/backoff_{host}_0")), "x").unwrap();
+    let report = examine(&space);
+    report.assert_only("still-avoided", &format!("lock/backoff_{host}_0"));
+    let fix = report.failed()[0]["fix"].as_str().unwrap().to_owned();
+    assert!(
+        Command::new("sh")
+            .args(["-c", &fix])
+            .status()
+            .unwrap()
+            .success()
+    );
+    examine(&space).assert_well();
+}
+
+#[test]
+fn an_answer_of_another_daemon_is_remembered() {
+    let (farm, space) = well();
+    space.renew();
+    assert_eq!(space.run("gcc -c a.c").code(), 0);
+    let file = space
+        .dir()
+        .join(format!("peers/tcp_127.0.0.1_{}", farm.daemons[0].port()));
+    let text = fs::read_to_string(&file).unwrap();
+    // As if another version had been there a while ago.
+    fs::write(&file, text.replace("GCC: (", "GCC: [")).unwrap();
+    let report = examine_with(&space, "gcc");
+    report.assert_only("remembers-old", &format!("rm -f {}", file.display()));
 }
 
 // Several at a time, and how it is called.

@@ -31,7 +31,53 @@ pub(super) fn look(
     found.extend(cmake(environment, &caches));
     found.extend(ccache(settings, environment, &caches));
     found.extend(cc_crate(environment));
+    found.push(launcher(settings, environment, &caches));
     found
+}
+
+/// Is a launcher of ours that is named without a folder in PATH?
+fn launcher(settings: &Settings, environment: &BuildEnvironment, caches: &[Cache]) -> Finding {
+    let mut named: Vec<(String, String)> = Vec::new();
+    let mut add = |word: &str, by: String| {
+        if word.starts_with("distcc-launch") && !word.contains('/') {
+            named.push((word.to_owned(), by));
+        }
+    };
+    for name in LAUNCHERS.iter().chain(&["CC", "CXX", "CCACHE_PREFIX"]) {
+        let value = environment
+            .get(name)
+            .map(|value| value.to_string_lossy().into_owned());
+        for word in value.iter().flat_map(|value| value.split([';', ' '])) {
+            add(word, format!("the variable {name}"));
+        }
+        for cache in caches {
+            for word in cache.get(name).into_iter().flat_map(|list| list.split(';')) {
+                add(word, cache.path.display().to_string());
+            }
+        }
+    }
+    let Some((first, _)) = named.first() else {
+        return Finding::skipped(Layer::Launcher, "nothing names it without its folder");
+    };
+    let gone = named
+        .iter()
+        .find(|(word, _)| !is_ours_in_path(word, &settings.path));
+    match gone {
+        None => Finding::ok(Layer::Launcher, format!("{first} is in PATH")),
+        Some((word, by)) => {
+            let folder = std::env::current_exe().ok();
+            let folder = folder.as_deref().and_then(Path::parent);
+            Finding::failed(
+                Layer::Launcher,
+                "launcher-not-in-path",
+                format!("{by} names {word}, which is not in PATH: the build cannot start it"),
+                format!(
+                    "export PATH=\"{}:$PATH\"",
+                    folder.unwrap_or(Path::new("/usr/local/bin")).display()
+                ),
+            )
+        }
+    }
 }
 
 /// Does somebody ask for fewer jobs than the hosts have slots?
@@ -399,7 +445,10 @@ fn ccache(settings: &Settings, environment: &BuildEnvironment, caches: &[Cache])
         .get("CCACHE_PREFIX")
         .map(|value| value.to_string_lossy())
     {
-        let gone = prefix.split_whitespace().find(|word| {
+        let others = prefix
+            .split_whitespace()
+            .filter(|word| !word.starts_with("distcc-launch"));
+        let gone = others.into_iter().find(|word| {
             find::compiler(OsStr::new(word), &settings.path, None).is_none()
                 && !is_ours_in_path(word, &settings.path)
         });

@@ -7,6 +7,7 @@ mod builds;
 mod compiler;
 mod finding;
 mod machine;
+mod memory;
 mod network;
 mod pace;
 mod remote;
@@ -259,7 +260,14 @@ fn compiled_there(
             .map(|(index, host, daemon)| {
                 scope.spawn(move || {
                     let folder = scratch.folder(&format!("host{index}"));
-                    folder.map(|folder| remote::compile(trial, host, daemon, &folder))
+                    folder.map(|folder| {
+                        let mut compiled = remote::compile(trial, host, daemon, &folder);
+                        if compiled.object.is_some() {
+                            let remembered = memory::look(trial, host, daemon);
+                            compiled.findings.push(remembered);
+                        }
+                        compiled
+                    })
                 })
             })
             .collect();
@@ -267,7 +275,7 @@ fn compiled_there(
         ended.filter_map(Result::ok).collect()
     });
     let object = results.iter().find_map(|one| one.object.clone());
-    let mut found: Vec<Finding> = results.into_iter().map(|one| one.finding).collect();
+    let mut found: Vec<Finding> = results.into_iter().flat_map(|one| one.findings).collect();
     if found.is_empty() {
         found.push(Finding::skipped(Layer::Compile, "there is no host to try"));
     }

@@ -24,7 +24,7 @@ const EXIT_COMPILER_MISSING: i32 = 110;
 
 /// What came of a unit.
 pub(super) struct Compiled {
-    pub(super) finding: Finding,
+    pub(super) findings: Vec<Finding>,
     /// The object, if the launcher took it.
     pub(super) object: Option<Vec<u8>>,
 }
@@ -43,7 +43,7 @@ pub(super) fn compile(trial: &Trial<'_>, host: &Host, daemon: &Daemon, folder: &
     let tried = trial.tried;
     let name = host.name();
     let failed = |fault, what: String, fix: &str| Compiled {
-        finding: Finding::failed(Layer::Compile, fault, what, fix).at(&name),
+        findings: vec![Finding::failed(Layer::Compile, fault, what, fix).at(&name)],
         object: None,
     };
     let journal = folder.join("journal");
@@ -73,14 +73,14 @@ pub(super) fn compile(trial: &Trial<'_>, host: &Host, daemon: &Daemon, folder: &
         }
         let ms = begun.elapsed().as_millis();
         return Compiled {
-            finding: Finding::ok(Layer::Compile, format!("compiled in {ms} ms")).at(&name),
+            findings: vec![Finding::ok(Layer::Compile, format!("compiled in {ms} ms")).at(&name)],
             object: Some(object),
         };
     }
     let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
     let finding = explained(trial, host, daemon, &record, &ran, &log);
     Compiled {
-        finding: finding.at(&name),
+        findings: vec![finding.at(&name)],
         object: None,
     }
 }
