@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 use tests::{
-    Client, Daemon, Farm, Greeting, LyingServer, Make, Reply, Running, Space, for_machine,
+    Client, Daemon, Farm, Greeting, LyingServer, Make, Reply, Request, Running, Space, for_machine,
     launcher, run, script, stand_in_ssh, start, token, until,
 };
 
@@ -346,10 +346,9 @@ fn ssh_does_not_get_there() {
 fn clocks_differ() {
     let hello = b"daemon distcc-launchd 9\njobs 4\nclock 1000000000\n";
     let answer = [token("HELO", hello.len()).as_slice(), hello].concat();
-    let object = object();
     let server = LyingServer::greeting(Greeting::Says(answer), move |talk| {
-        if talk.request().is_some() {
-            talk.send(&reply(0, object.clone()).encode());
+        if let Some(request) = talk.request() {
+            talk.send(&reply(0, object(&request)).encode());
         }
     });
     let report = examine(&space().hosts(&server.host()));
@@ -365,11 +364,24 @@ fn clocks_differ() {
 
 // Compilers there.
 
-/// What the doctor's unit compiles to here.
-fn object() -> Vec<u8> {
-    let text = "static const char who[] = \"distcc-launch doctor\";\nint main(void) { return who[0] != 'd'; }\n";
-    let made = Space::new([("probe.c", text)]).local("gcc -g0 -c probe.c -o probe.o");
-    made.bytes("probe.o").to_vec()
+/// What the unit that was asked for compiles to here.
+fn object(request: &Request) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("unit.i"), &request.body).unwrap();
+    let compiled = run(Command::new("gcc")
+        .args(["-g0", "-c", "unit.i", "-o", "unit.o"])
+        .current_dir(folder.path()));
+    assert_eq!(compiled.code(), 0, "{}", compiled.err());
+    fs::read(folder.path().join("unit.o")).unwrap()
+}
+
+/// A stock daemon that compiles what it is sent, and changes the object.
+fn compiling(change: impl Fn(Vec<u8>) -> Vec<u8> + Send + Sync + 'static) -> LyingServer {
+    LyingServer::start(move |talk| {
+        if let Some(request) = talk.request() {
+            talk.send(&reply(0, change(object(&request))).encode());
+        }
+    })
 }
 
 fn reply(status: u32, object: Vec<u8>) -> Reply {
@@ -420,20 +432,18 @@ fn the_compiler_there_is_another_version() {
 
 #[test]
 fn the_object_is_for_another_machine() {
-    let object = for_machine(&object(), 183);
-    let server = LyingServer::answering(reply(0, object).encode());
+    let server = compiling(|object| for_machine(&object, 183));
     examine(&space().hosts(&server.host())).assert_only("other-machine-there", "gcc-x86-64");
 }
 
 #[test]
 fn a_wrapper_is_at_work_there() {
-    let mut object = object();
-    let at = object
-        .windows(7)
-        .position(|part| part == b"distcc-")
-        .unwrap();
-    object[at] ^= 1;
-    let server = LyingServer::answering(reply(0, object).encode());
+    let server = compiling(|mut object| {
+        // In the middle of its data.
+        let at = object.len() / 2;
+        object[at] ^= 1;
+        object
+    });
     examine(&space().hosts(&server.host())).assert_only("other-object", "--version");
 }
 

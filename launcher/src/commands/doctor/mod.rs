@@ -4,9 +4,11 @@
 //! tries it tries through the launcher itself, with folders of its own; it changes nothing that a build depends on.
 
 mod builds;
+mod cargo;
 mod compiler;
 mod finding;
 mod machine;
+mod make;
 mod memory;
 mod network;
 mod pace;

@@ -416,7 +416,7 @@ pub(super) fn stalls(host: &Host) -> Finding {
     Finding::failed(
         Layer::Daemon,
         "stalls",
-        "it takes the connection and then says nothing: it hangs, or all its processes are busy",
+        "it takes the connection and then says nothing: it hangs, all its processes are busy, or it is no distcc daemon",
         format!(
             "ssh {0} 'ps -C distccd,distcc-launchd -o pid,stat,etime,args'      # then start it anew there; until then mark it in the list: {1},down",
             host.short_name(),
