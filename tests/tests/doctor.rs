@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tests::{
     Client, Daemon, Farm, Greeting, LyingServer, Make, Reply, Request, Running, Space, for_machine,
-    launcher, run, script, stand_in_ssh, start, token, until,
+    launcher, run, script, stand_in_ssh, start, token, until, wrapped_cc,
 };
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -422,11 +422,13 @@ fn the_compiler_there_is_another_version() {
     for make in [Make::Ours, Make::Stock] {
         let farm = Farm::with(make, 1, &[]);
         let (space, folder) = with_path(space().hosts(&farm.hosts("")));
-        symlink("/usr/bin/clang-16", folder.join("clang")).unwrap();
+        let other = "case \"$1\" in --version) /usr/bin/clang --version | sed 's/version /version 1/' ;;\n\
+            *) exec /usr/bin/clang \"$@\" ;; esac";
+        wrapped_cc(&folder.join("clang"), other);
         let report = examine_with(&space, "clang");
         report.assert_only("other-version-there", "clang --version");
         let what = report.failed()[0]["what"].to_string();
-        assert!(what.contains("14.") && what.contains("16."), "{what}");
+        assert!(what.matches("clang version").count() == 2, "{what}");
     }
 }
 
@@ -616,6 +618,12 @@ fn the_variable_hides_the_file() {
             .to_string()
             .contains("10.77.0.1/8 10.77.0.2/8")
     );
+    // So does another folder for a file in the home.
+    let home = space.root().join("home/.distcc");
+    fs::create_dir(&home).unwrap();
+    fs::rename(space.dir().join("hosts"), home.join("hosts")).unwrap();
+    examine(&space).assert_only("hosts-file-shadowed", "unset DISTCC_HOSTS");
+    fs::remove_file(home.join("hosts")).unwrap();
     // The same list in both is no contradiction.
     fs::write(space.dir().join("hosts"), farm.hosts("")).unwrap();
     examine(&space).assert_well();
@@ -653,7 +661,10 @@ fn the_journal_is_stale() {
     fs::write(space.journal(), format!("{{\"time\":1000000000.000,{rest}")).unwrap();
     examine(&space).assert_only("journal-stale", "CMAKE_C_COMPILER_LAUNCHER=distcc-launch");
     fs::write(space.journal(), format!("{{\"time\":9000000000.000,{rest}")).unwrap();
-    examine(&space).assert_only("journal-from-the-future", "timedatectl");
+    let report = examine(&space);
+    report.assert_only("journal-from-the-future", "timedatectl");
+    fs::write(space.journal(), "what is this?\n").unwrap();
+    examine(&space).assert_only("journal-unreadable", ".broken");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod builds;
 mod cargo;
 mod compiler;
 mod finding;
+mod journal;
 mod machine;
 mod make;
 mod memory;
@@ -86,7 +87,7 @@ fn examine(settings: &Settings, doctor: &Doctor) -> Vec<Finding> {
         .get("TMPDIR")
         .map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
     found.push(machine::temporary(&temporary));
-    found.push(machine::journal(settings));
+    found.push(journal::journal(settings));
     let mut clocks = machine::clock(settings);
     let places = [
         temporary,
