@@ -6,6 +6,7 @@
 mod builds;
 mod cargo;
 mod compiler;
+mod connect;
 mod finding;
 mod journal;
 mod machine;
@@ -238,7 +239,7 @@ impl Asked {
                     true => network::stalls(&host),
                     false => {
                         let error = "whoever is asked for it does not answer";
-                        network::no_address(host.short_name(), error)
+                        connect::no_address(host.short_name(), error)
                     }
                 };
                 found.push(failed.at(&host.name()));
