@@ -140,7 +140,7 @@ fn all_is_well_with_daemons_of_both_makes() {
     let (ours, stock) = (Farm::ours(2), Farm::stock(1));
     let list = format!("{} {} localhost/2", ours.hosts("/2,lzo"), stock.hosts("/4"));
     let space = space().hosts(&list);
-    for compiler in ["", "gcc -O2", "g++", "clang", "clang++ -O1 -g"] {
+    for compiler in ["", "gcc -O2", "g++", "clang", "clang++ -O1 -g", "gcc -flto"] {
         let report = examine_with(&space, compiler);
         report.assert_well();
         for layer in [

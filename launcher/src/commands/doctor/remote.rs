@@ -66,7 +66,7 @@ pub(super) fn compile(trial: &Trial<'_>, host: &Host, daemon: &Daemon, folder: &
     };
     if record.place == Place::Remote && ran.succeeded() {
         let object = fs::read(folder.join("probe.o")).unwrap_or_default();
-        if trial.here != object {
+        if trial.here != object && is_reproducible(trial, folder) {
             let what = "its object has other bytes than the one made here, though the compilers call themselves the same: \
                         a wrapper or another build of the compiler is at work there";
             return failed("other-object", what.to_owned(), &same_compiler(host, tried));
@@ -83,6 +83,13 @@ pub(super) fn compile(trial: &Trial<'_>, host: &Host, daemon: &Daemon, folder: &
         findings: vec![finding.at(&name)],
         object: None,
     }
+}
+
+/// Does the compiler make the same object again?  With some words (`-flto`) it does not.
+fn is_reproducible(trial: &Trial<'_>, folder: &Path) -> bool {
+    let again = folder.join("again");
+    fs::create_dir(&again).is_ok()
+        && trial.tried.compile_here(&again, trial.pace).as_ref() == Ok(&trial.here)
 }
 
 /// `distcc-launch COMPILER -c probe.c -o probe.o` that knows of this host alone and has nothing to remember.
