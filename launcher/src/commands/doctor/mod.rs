@@ -16,6 +16,7 @@ mod network;
 mod pace;
 mod remote;
 mod run;
+mod verdict;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
