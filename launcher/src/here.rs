@@ -18,6 +18,7 @@ use crate::journal::{End, Entry};
 use crate::os;
 use crate::say::Say;
 use crate::settings::Settings;
+use crate::tokens::Lender;
 
 /// Why a command that could have been sent is compiled here; the codes stand in the journal beside the compiler's own reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub(crate) enum Why {
     Misfit(&'static str),
     CannotPlace,
     Unreadable,
+    /// With `-g3` macros of the host's C library would go into the object.
+    OtherPreincluded,
 }
 
 impl Why {
@@ -65,6 +68,7 @@ impl Why {
             Why::Misfit(code) => code,
             Why::CannotPlace => "cannot-place",
             Why::Unreadable => "unreadable",
+            Why::OtherPreincluded => "other-predefined-macros",
         }
     }
 
@@ -89,6 +93,9 @@ impl Why {
             Why::Misfit(code) => misfit(code),
             Why::CannotPlace => "the result could not be written",
             Why::Unreadable => "the source could not be read, or the preprocessor not started",
+            Why::OtherPreincluded => {
+                "no host has a C library whose own macros are this machine's, and -g3 would keep them"
+            }
         }
     }
 
@@ -108,6 +115,7 @@ impl Why {
             Why::Printed,
             Why::CannotPlace,
             Why::Unreadable,
+            Why::OtherPreincluded,
         ];
         own.into_iter().chain(Misfit::CODES.map(Why::Misfit))
     }
@@ -116,8 +124,36 @@ impl Why {
     pub(crate) fn is_verdict(self) -> bool {
         matches!(
             self,
-            Why::NoFile | Why::LocalhostListed | Why::Text(_) | Why::Trapped(_) | Why::Printed
+            Why::NoFile
+                | Why::LocalhostListed
+                | Why::Text(_)
+                | Why::Trapped(_)
+                | Why::Printed
+                | Why::OtherPreincluded
         )
+    }
+
+    /// Would it have gone to a host, had all gone well with the hosts and on the way?  (What fails to compile would fail anywhere.)
+    pub(crate) fn could_have_gone(self) -> bool {
+        match self {
+            Why::NoHosts
+            | Why::BadHostList
+            | Why::NoFolder
+            | Why::HostsAvoided
+            | Why::HostsFailed
+            | Why::LocalhostListed
+            | Why::KilledThere
+            | Why::Printed
+            | Why::Misfit(_)
+            | Why::OtherPreincluded
+            | Why::CannotPlace => true,
+            Why::NoFile
+            | Why::PreprocessorFailed
+            | Why::FailedThere
+            | Why::Text(_)
+            | Why::Trapped(_)
+            | Why::Unreadable => false,
+        }
     }
 
     /// Had the job been on its way to a host?
@@ -131,6 +167,7 @@ impl Why {
                 | Why::LocalhostListed
                 | Why::Text(_)
                 | Why::Trapped(_)
+                | Why::OtherPreincluded
         )
     }
 }
@@ -165,6 +202,10 @@ impl Here<'_> {
         slot: Option<Slot>,
     ) -> i32 {
         entry.reason = Some(reason);
+        if let Some((jobserver, folder)) = self.settings.lendable() {
+            // What launchers that were killed owe it.
+            drop(Lender::open(jobserver, folder));
+        }
         let waited = std::time::Instant::now();
         let slot = slot.or_else(|| self.slot(work));
         entry.queue_ms += waited.elapsed().as_secs_f64() * 1e3;
@@ -190,7 +231,7 @@ impl Here<'_> {
         let mut compiler = Command::new(&self.program.path);
         compiler.arg0(&self.program.argv0).args(self.args);
         let ended =
-            os::start_as_started(&mut compiler).and_then(|(mut child, _ending)| child.wait());
+            os::start_as_we_came(&mut compiler).and_then(|(mut child, _ending)| child.wait());
         drop(slot);
         let code = match ended {
             Ok(status) => status
@@ -245,7 +286,12 @@ pub(crate) fn take_local(
         LocalPool::Job => capacity.local,
         LocalPool::Cpp => capacity.cpp,
     };
-    match Slots::new(&folder).take_local(pool, size, &Patience::FOREVER) {
+    // Who runs in a slot of `distcc-launch local` must not wait for another: enough of them would wait for each other.
+    let patience = match settings.has_local_slot {
+        true => Patience::NONE,
+        false => Patience::FOREVER,
+    };
+    match Slots::new(&folder).take_local(pool, size, &patience) {
         Ok(slot) => Some(slot),
         Err(NoSlot::Busy | NoSlot::NoHost) => None,
         Err(NoSlot::Folder(error)) => {

@@ -1,6 +1,6 @@
 //! The whole gate: format, lints and every test.
 
-use crate::{dist, packages, workspace};
+use crate::{dist, packages, venv, workspace};
 use anyhow::{Context as _, Result, bail};
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -32,6 +32,7 @@ struct Counts {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     packages::ensure(packages::TEST)?;
     ensure_components()?;
+    let tools = venv::ensure(venv::TEST)?;
     let mut steps = Vec::new();
     step(&mut steps, "format", || cargo(&["fmt", "--all", "--check"]));
     let lints = [
@@ -49,9 +50,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         Ok(String::new())
     });
     if let Some(bin) = &bin {
-        step(&mut steps, "test", || all_tests(bin, options.long));
+        step(&mut steps, "test", || all_tests(bin, &tools, options.long));
     }
     Ok(summarise(&steps))
+}
+
+/// Prints the folder of the build tools from PyPI, after making sure that they are there.
+pub(crate) fn tools() -> Result<ExitCode> {
+    println!("{}", venv::ensure(venv::TEST)?.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 fn step(steps: &mut Vec<Step>, name: &'static str, body: impl FnOnce() -> Result<String>) {
@@ -81,11 +88,12 @@ fn ensure_components() -> Result<()> {
 }
 
 /// Runs every test of the workspace against the release binaries in `bin`.
-fn all_tests(bin: &Path, long: bool) -> Result<String> {
+fn all_tests(bin: &Path, tools: &Path, long: bool) -> Result<String> {
     let mut command = workspace::cargo();
     workspace::without_distcc_settings(&mut command);
     command.args(["test", "--workspace", "--no-fail-fast"]);
     command.env("DISTCC_LAUNCH_BIN_DIR", bin);
+    command.env("DISTCC_LAUNCH_TOOLS", tools);
     if long {
         command.env("LONG", "1");
     }

@@ -53,6 +53,9 @@ pub(crate) struct Record {
     pub(crate) sent: u64,
     #[serde(default)]
     pub(crate) received: u64,
+    /// The `distcc-launch run` that it was part of.
+    #[serde(default)]
+    pub(crate) run: Option<Text>,
 }
 
 /// Where a command ran.

@@ -62,7 +62,7 @@ fn steps(
     let said = hello(host, settings, pace)?;
     if let Some(peer) = peer {
         // Who answers has let us in; who closes may not have.
-        if let Daemon::Stock = said {
+        if let (Daemon::Stock, None) = (&said, &host.key) {
             access(peer, host.short_name(), pace)?;
         }
         found.push(Finding::ok(Layer::Access, "this machine is let in"));
@@ -132,7 +132,7 @@ fn access(peer: SocketAddr, name: &str, pace: &Pace) -> Result<(), Finding> {
         Finding::failed(
             Layer::Access,
             "access-refused",
-            "it closes the connection at once: its access list does not let this machine in",
+            "it closes the connection at once: its access list does not let this machine in, or it serves only who has a key",
             format!(
                 "on {name}: distcc-launchd --daemon --allow {ours}      # stock's: distccd --allow {ours}, in Debian ALLOWEDNETS in /etc/default/distcc"
             ),
@@ -246,6 +246,15 @@ fn transport(host: &Host, error: &WireError) -> Finding {
             chain(error),
             format!(
                 "sudo apt-get install openssh-client      # or name the program: export DISTCC_SSH=/path/to/{program}"
+            ),
+        ),
+        (WireError::Key { .. }, _) => Finding::failed(
+            Layer::Access,
+            "key-refused",
+            chain(error),
+            format!(
+                "distcc-launchd keygen --help      # on {}; docs/security.md says which file goes where",
+                host.short_name()
             ),
         ),
         _ => Finding::failed(

@@ -45,6 +45,7 @@ pub(super) fn compile(trial: &Trial<'_>, host: &Host, daemon: &Daemon, folder: &
     let begun = Instant::now();
     let ran = tried
         .write_source(folder)
+        .and_then(|()| lend_key(trial.settings, host, folder))
         .and_then(|()| run(&mut launcher(trial, host, folder), trial.pace.at(COMPILED)));
     let ran = match ran {
         Ok(ran) => ran,
@@ -78,6 +79,19 @@ pub(super) fn compile(trial: &Trial<'_>, host: &Host, daemon: &Daemon, folder: &
         findings: vec![finding.at(&name)],
         object: None,
     }
+}
+
+/// The host's key under its name in the folder that the child has for its `DISTCC_DIR`.
+fn lend_key(settings: &Settings, host: &Host, folder: &Path) -> std::io::Result<()> {
+    let (Some(key), Some(own)) = (&host.key, &settings.folder) else {
+        return Ok(());
+    };
+    let (from, to) = (key.path(own), key.path(&folder.join("dir")));
+    if from == to {
+        return Ok(());
+    }
+    fs::create_dir_all(to.parent().unwrap_or(folder))?;
+    std::os::unix::fs::symlink(std::path::absolute(from)?, to)
 }
 
 /// Does the compiler make the same object again?  With some words (`-flto`) it does not.
