@@ -27,6 +27,7 @@ pub mod response;
 pub mod table;
 pub mod target;
 pub mod text;
+pub mod tree;
 pub mod version;
 pub mod words;
 

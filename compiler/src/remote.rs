@@ -102,7 +102,7 @@ fn needs_language(cxx: bool, language: Language) -> bool {
 }
 
 /// The suffix that a stock daemon gives its temporary file for a source of this suffix, or `None` when it takes no such source.
-fn stock_suffix(suffix: &[u8]) -> Option<&'static str> {
+pub(crate) fn stock_suffix(suffix: &[u8]) -> Option<&'static str> {
     Some(match suffix {
         b"c" | b"i" => "i",
         b"cc" | b"cpp" | b"cxx" | b"cp" | b"c++" | b"C" | b"ii" => "ii",

@@ -133,7 +133,7 @@ fn strangers_and_garbled_questions_get_nothing() {
         b"DIST64636c00HELO00000002x\n",
         b"DIST64636c00HELO7fffffff",
         b"DIST64636c00ARGC00000001",
-        b"DIST64636c02",
+        b"DIST64636c03",
         b"DIST64636cff",
     ] {
         assert!(

@@ -4,8 +4,8 @@
 //! includes this very file and calls them with `corpus/`, so that every `cargo test` repeats what was once found.
 
 use protocol::{
-    Body, Content, Decoded, HelloDecoder, Limits, OpeningDecoder, Outcome, OutcomeDecoder,
-    Progress, ProtocolError, RequestDecoder, Source, Token, Version,
+    Body, Content, Decoded, Entry, HelloDecoder, Limits, OpeningDecoder, Outcome, OutcomeDecoder,
+    Progress, ProtocolError, RequestDecoder, Source, SystemFiles, Token, Version, closure_talk,
     include_talk::{AnswerDecoder, QuestionDecoder},
     lzo::{self, Compressor},
 };
@@ -67,14 +67,37 @@ pub fn request(bytes: &[u8]) {
     };
     match request.source {
         Source::Preprocessed(body) => unpack(body),
-        Source::Closure(entries) => {
-            for entry in entries {
-                if let Content::File(body) = entry.content {
-                    unpack(body);
-                }
+        Source::Closure(entries) => unpack_entries(entries),
+        Source::Tree {
+            system, entries, ..
+        } => {
+            if let Ok(bytes) = system.clone().unpack(MAX)
+                && let Ok(list) = SystemFiles::read(bytes)
+            {
+                let mut again = SystemFiles::default();
+                list.iter()
+                    .for_each(|(digest, name)| again.push(name, digest));
+                assert_eq!(again, list);
             }
+            unpack(system);
+            unpack_entries(entries);
         }
     }
+}
+
+fn unpack_entries(entries: Vec<Entry>) {
+    for entry in entries {
+        if let Content::File(body) = entry.content {
+            unpack(body);
+        }
+    }
+}
+
+/// Both sides of the talk between our launcher and our include server.
+pub fn closure_talk(bytes: &[u8]) {
+    let limits = Limits::for_daemon();
+    let _ = decode_and_encode!(bytes, closure_talk::QuestionDecoder::new(limits));
+    let _ = decode_and_encode!(bytes, closure_talk::AnswerDecoder::default());
 }
 
 pub fn outcome(bytes: &[u8]) {

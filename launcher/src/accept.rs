@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 
-use compiler::diagnostics::{self, Said};
+use compiler::diagnostics::{self, Charset, Said};
 use compiler::{Family, Job, Product};
 use protocol::{Limits, Outcome, ProtocolError, WaitStatus};
 
@@ -11,7 +11,7 @@ use crate::check::{self, Misfit};
 use crate::dispatch::Dispatch;
 use crate::place::{self, Habit};
 use crate::settings::Settings;
-use crate::source::Source;
+use protocol::closure_talk::Form;
 
 /// What a compiler elsewhere printed.
 #[derive(Debug, Default)]
@@ -47,8 +47,8 @@ pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Pr
         stderr: outcome.stderr.unpack(limit)?,
     };
     let here = match &mut dispatch.source {
-        Some(source) => source.said().map_err(Rejection::Place)?,
-        None => Vec::new(),
+        Some(source) if dispatch.pumped.is_none() => source.said().map_err(Rejection::Place)?,
+        _ => Vec::new(),
     };
     if !outcome.status.success() {
         let here = compiler::messages::without_repeats(&here, &printed.stderr).concat();
@@ -67,7 +67,12 @@ pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Pr
         None if !settings.fallback => printed.stderr = [here, printed.stderr].concat(),
         None => return Err(Rejection::Printed),
     }
-    place_all(dispatch.job, dispatch.source.as_mut(), &object).map_err(Rejection::Place)?;
+    let depfile = match (dispatch.pumped, dispatch.source.as_mut()) {
+        (Some(_), _) => outcome.depfile.map(|body| body.unpack(limit)).transpose()?,
+        (None, Some(source)) => source.depfile().map_err(Rejection::Place)?,
+        (None, None) => None,
+    };
+    place_all(dispatch.job, depfile, &object).map_err(Rejection::Place)?;
     Ok(printed)
 }
 
@@ -77,6 +82,15 @@ fn as_local(dispatch: &Dispatch<'_>, here: &[u8], there: &Printed) -> Option<Vec
         return Some(Vec::new());
     }
     let settings = dispatch.command.settings;
+    if let Some(form) = dispatch.pumped {
+        // With true paths it is the local compile, but for what depends on where it prints.
+        let shaped = settings.shapes_messages || io::stderr().is_terminal();
+        let same = form != Form::Stock
+            && !settings.exact_diagnostics
+            && !shaped
+            && Settings::charset() != Charset::Other;
+        return same.then(|| there.stderr.clone());
+    }
     // Colours and links are for terminals, and are the compiler's own.
     let coloured = |text: &[u8]| text.contains(&0x1b);
     let plain = !settings.exact_diagnostics
@@ -97,16 +111,13 @@ fn as_local(dispatch: &Dispatch<'_>, here: &[u8], there: &Printed) -> Option<Vec
     }
 }
 
-fn place_all(job: &Job<'_>, source: Option<&mut Source>, object: &[u8]) -> io::Result<()> {
+fn place_all(job: &Job<'_>, depfile: Option<Vec<u8>>, object: &[u8]) -> io::Result<()> {
     let habit = match (job.family(), job.product()) {
         (Family::Clang, _) => Habit::Rename,
         (Family::Gcc, Product::Object) => Habit::Unlink,
         (Family::Gcc, Product::Assembly) => Habit::Truncate,
     };
-    let depfile = match source {
-        Some(source) => job.depfile().zip(source.depfile()?),
-        None => None,
-    };
+    let depfile = job.depfile().zip(depfile);
     if let Some((wanted, bytes)) = depfile.as_ref().filter(|(wanted, _)| !wanted.appended) {
         place::place(&wanted.path, bytes, Habit::Truncate)?;
     }

@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 use compiler::manner::{self, Manner, Trap};
 use compiler::{Family, Job, Reason};
 use hosts::{Folder, Host, HostList, LocalPool, Monitor, Phase, Slot, Slots, Transport};
-use protocol::{Body, Outcome, Version};
+use protocol::closure_talk::Form;
+use protocol::{Body, Outcome, ProtocolError, Version};
 
 use crate::about::About;
 use crate::driver::Command;
 use crate::here::{Why, take_local};
 use crate::os;
-use crate::peer::Peer;
+use crate::peer::{OtherHeaders, Peer};
+use crate::pump::{self, Files, NotPumped};
 use crate::say::chain;
 use crate::source::{Source, SourceError};
 use crate::tokens::Lender;
@@ -37,6 +39,11 @@ pub(crate) struct Dispatch<'a> {
     pub source: Option<Source>,
     /// How the source was preprocessed last.
     pub manner: Manner,
+    /// The source's files as they were last wanted, and whether the last host was given these instead of preprocessed text.
+    files: Option<Files>,
+    pub pumped: Option<Form>,
+    /// Why a host that takes files was not given any.
+    pub not_pumped: Option<&'static str>,
     /// Manners that would make something else of this source.
     trapped: Vec<(Manner, Trap)>,
     /// The right to preprocess here, while the preprocessor is at work.
@@ -84,6 +91,9 @@ impl<'a> Dispatch<'a> {
             list,
             source: None,
             manner: Manner::Expanded,
+            files: None,
+            pumped: None,
+            not_pumped: None,
             trapped: Vec::new(),
             cpp_slot: None,
             sent: 0,
@@ -107,6 +117,14 @@ impl<'a> Dispatch<'a> {
         if peer.has(remote, &self.about.ident, &self.about.triple) == Some(false) {
             return Err(Stop::Unfit);
         }
+        // Who forces a manner wants it seen.
+        if host.cpp
+            && self.command.settings.preprocess.is_none()
+            && let Some(outcome) = self.send_files(&peer, host, slot, monitor)?
+        {
+            return Ok(outcome);
+        }
+        self.pumped = None;
         loop {
             let manner = self.best_manner(&peer)?;
             match self.send_in(manner, host, slot, monitor) {
@@ -148,6 +166,88 @@ impl<'a> Dispatch<'a> {
         };
         let trap = self.trapped.last().map_or(Trap::Form, |(_, trap)| *trap);
         found.ok_or(Stop::Here(Why::Trapped(trap)))
+    }
+
+    /// Sends the job with its files, in the form that `peer` takes; `None` when it has to go in plain mode.
+    fn send_files(
+        &mut self,
+        peer: &Peer,
+        host: &Host,
+        slot: &Slot,
+        monitor: &mut Monitor,
+    ) -> Result<Option<Outcome>, Stop> {
+        let headers = self.command.settings.folder.as_deref();
+        let headers = headers.map(|folder| OtherHeaders::of(host, folder));
+        let mut form = match peer {
+            Peer {
+                tree_jobs: true, ..
+            } if headers.as_ref().is_some_and(OtherHeaders::noted) => Form::WholeTree,
+            Peer {
+                tree_jobs: true, ..
+            } => Form::Tree,
+            Peer {
+                pump_jobs: true, ..
+            } => Form::Stock,
+            _ => return Ok(None),
+        };
+        let name = compiler::names::base(self.job.source().as_bytes());
+        loop {
+            monitor.note(Phase::Preprocess, name, "localhost", 0);
+            let _leftover = monitor.path().map(os::remove_on_signal);
+            if self.files.as_ref().is_none_or(|files| files.form != form) {
+                match pump::files(self.command, self.about, self.job, form) {
+                    Ok(files) => self.files = Some(files),
+                    Err(NotPumped(code)) => {
+                        self.not_pumped = Some(code);
+                        return Ok(None);
+                    }
+                }
+            }
+            self.pumped = Some(form);
+            monitor.note(Phase::Connect, name, host.short_name(), slot.number());
+            let mut link = Link::open(host, self.command.settings)?;
+            let result = self.exchange_files(&mut link, monitor);
+            self.sent += link.sent;
+            self.received += link.received;
+            if result.is_err() && form != Form::Stock {
+                // Perhaps another daemon listens there by now.
+                let folder = self.command.settings.folder.as_deref();
+                folder.iter().for_each(|folder| Peer::forget(host, folder));
+            }
+            let outcome = result?;
+            if form != Form::Tree || !other_headers(&outcome) {
+                return Ok(Some(outcome));
+            }
+            headers.iter().for_each(OtherHeaders::note);
+            form = Form::WholeTree;
+        }
+    }
+
+    fn exchange_files(
+        &mut self,
+        link: &mut Link,
+        monitor: &mut Monitor,
+    ) -> Result<Outcome, WireError> {
+        let Some(files) = &self.files else {
+            return Err(ProtocolError::NoCommand.into());
+        };
+        monitor.phase(Phase::Send);
+        let version = match files.form {
+            Form::Stock => Version::Pump,
+            Form::Tree | Form::WholeTree => Version::Tree,
+        };
+        let args = self.with_target(files.args.clone());
+        let words = std::iter::once(&self.about.remote)
+            .chain(&args)
+            .map(|word| word.as_bytes());
+        let mut head = protocol::request::encode_head(version, Some(files.cwd.as_bytes()), words)?;
+        if version == Version::Tree {
+            let variables = pump::environment();
+            head.extend(protocol::request::encode_environment(&variables)?);
+        }
+        link.send(&head)?;
+        link.send_rest(&files.body, files.size)?;
+        self.receive(link, version, monitor)
     }
 
     fn send_in(
@@ -205,9 +305,19 @@ impl<'a> Dispatch<'a> {
         let head = protocol::request::encode_head(version, cwd, words).map_err(WireError::from)?;
         link.send(&head)?;
         self.send_text(link, version)?;
+        Ok(self.receive(link, version, monitor)?)
+    }
+
+    /// Waits for the reply, while somebody else has the build tool's token.
+    fn receive(
+        &mut self,
+        link: &mut Link,
+        version: Version,
+        monitor: &mut Monitor,
+    ) -> Result<Outcome, WireError> {
         monitor.phase(Phase::Compile);
         if self.lend() {
-            return Ok(link.receive(version, &mut || monitor.refresh())?);
+            return link.receive(version, &mut || monitor.refresh());
         }
         link.pulse(LEND_AGAIN);
         let mut shown = Instant::now();
@@ -218,7 +328,7 @@ impl<'a> Dispatch<'a> {
                 shown = Instant::now();
             }
         };
-        Ok(link.receive(version, &mut waiting)?)
+        link.receive(version, &mut waiting)
     }
 
     /// True once there is nothing to lend.
@@ -286,9 +396,13 @@ impl<'a> Dispatch<'a> {
         Ok(())
     }
 
-    /// The words after the compiler's name for the daemon.  clang is told its target, which on another machine may differ.
+    /// The words after the compiler's name for the daemon.
     fn remote_args(&self) -> Vec<OsString> {
-        let args = self.job.remote_args_for(self.manner);
+        self.with_target(self.job.remote_args_for(self.manner))
+    }
+
+    /// clang is told its target, which on another machine may differ.
+    fn with_target(&self, args: Vec<OsString>) -> Vec<OsString> {
         let rewrite = !self.command.settings.no_rewrite_cross;
         if self.about.family != Family::Clang || !rewrite || !self.job.target_words().is_empty() {
             return args;
@@ -299,6 +413,14 @@ impl<'a> Dispatch<'a> {
             .chain(args)
             .collect()
     }
+}
+
+/// Did a daemon of ours find other system headers on its machine?
+fn other_headers(outcome: &Outcome) -> bool {
+    const EXIT: u8 = 112;
+    let said = || outcome.stderr.clone().unpack(64 << 10).ok();
+    outcome.status.exit_code() == Some(EXIT)
+        && said().is_some_and(|text| text.starts_with(b"system headers differ"))
 }
 
 /// The text as it travels in a manner that keeps directives, if neither it nor a file that it was made of forbids that.

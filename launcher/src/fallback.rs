@@ -6,6 +6,7 @@ use hosts::Slot;
 use crate::driver::Command;
 use crate::here::Why;
 use crate::journal::{End, Entry};
+use crate::pump;
 
 /// Exit code when there was no host and this machine was not allowed: stock's.
 pub(crate) const EXIT_NO_HOSTS: i32 = 116;
@@ -18,6 +19,34 @@ pub(crate) fn fall_back(
     why: Why,
     slot: Option<Slot>,
 ) -> i32 {
+    announce(command, job, &entry, why);
+    entry.fell_back = why.fell_back();
+    command.here().run(entry, why.code(), Work::Compile, slot)
+}
+
+/// Compiles here what failed elsewhere with the files that were sent, and waits for it: if it succeeds, the files were to blame.
+pub(crate) fn fall_back_from_pump(
+    command: &Command<'_>,
+    job: &Job<'_>,
+    mut entry: Entry,
+    why: Why,
+    slot: Option<Slot>,
+) -> i32 {
+    announce(command, job, &entry, why);
+    entry.fell_back = why.fell_back();
+    let code = command.here().run_and_wait(entry, why.code(), slot);
+    if code == 0 {
+        command.say.warn(format_args!(
+            "remote compilation of '{}' failed, retried locally and got a different result",
+            job.source().display()
+        ));
+        pump::count_discrepancy(command.settings);
+    }
+    code
+}
+
+/// Says why the job is compiled here.
+fn announce(command: &Command<'_>, job: &Job<'_>, entry: &Entry, why: Why) {
     let (say, source) = (command.say, job.source().display());
     let host = entry
         .attempts
@@ -36,8 +65,6 @@ pub(crate) fn fall_back(
             why.code()
         )),
     }
-    entry.fell_back = why.fell_back();
-    command.here().run(entry, why.code(), Work::Compile, slot)
 }
 
 /// The job may not run here, and there is nothing that came back: says so and gives the exit code.

@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
 
 use compiler::manner::Trap;
@@ -200,6 +200,35 @@ impl Here<'_> {
             entry.write(&path, End::Exec);
         }
         self.become_compiler(slot)
+    }
+
+    /// Runs the compiler as a child and notes how it ended, for who has to know that. Gives its exit code as a shell would.
+    pub(crate) fn run_and_wait(
+        &self,
+        mut entry: Entry,
+        reason: &'static str,
+        slot: Option<Slot>,
+    ) -> i32 {
+        entry.reason = Some(reason);
+        entry.host = Some("localhost".to_owned());
+        let waited = std::time::Instant::now();
+        let slot = slot.or_else(|| self.slot(Work::Compile));
+        entry.queue_ms += waited.elapsed().as_secs_f64() * 1e3;
+        let mut compiler = Command::new(&self.program.path);
+        compiler.arg0(&self.program.argv0).args(self.args);
+        let ended =
+            os::start_as_started(&mut compiler).and_then(|(mut child, _ending)| child.wait());
+        drop(slot);
+        let code = match ended {
+            Ok(status) => status
+                .code()
+                .unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
+            Err(error) => cannot_run(self.say, self.program.path.as_os_str(), &error),
+        };
+        if let Some(path) = self.settings.journal_path() {
+            entry.write(&path, End::Status(code));
+        }
+        code
     }
 
     /// Becomes the compiler without a slot and without a word in the journal, as below another launcher.

@@ -28,6 +28,8 @@ pub(crate) struct Entry {
     pub host: Option<String>,
     pub mode: Option<&'static str>,
     pub reason: Option<&'static str>,
+    /// Why a host that takes a source with its files got preprocessed text.
+    pub not_pumped: Option<&'static str>,
     pub fell_back: bool,
     pub attempts: Vec<Attempt>,
     /// The `distcc-launch run` that the command is part of.
@@ -64,6 +66,7 @@ impl Entry {
             host: None,
             mode: None,
             reason: None,
+            not_pumped: None,
             fell_back: false,
             attempts: Vec::new(),
             run: None,
@@ -106,6 +109,10 @@ impl Entry {
         optional(&mut out, self.mode);
         out.push_str(",\"reason\":");
         optional(&mut out, self.reason);
+        if let Some(code) = self.not_pumped {
+            out.push_str(",\"not_pumped\":");
+            text(&mut out, OsStr::new(code));
+        }
         let _ = write!(out, ",\"fell_back\":{},\"attempts\":[", self.fell_back);
         for (index, attempt) in self.attempts.iter().enumerate() {
             out.push_str(if index > 0 {

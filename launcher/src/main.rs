@@ -19,6 +19,7 @@ mod native;
 mod os;
 mod peer;
 mod place;
+mod pump;
 mod remember;
 mod resolve;
 mod say;

@@ -64,11 +64,16 @@ fn set_dispositions() {
 
 /// Becomes `command`, with the signals and standard streams that we were started with.  Comes back only with an error.
 pub(crate) fn exec(command: &mut Command) -> io::Error {
-    as_we_came(command).exec()
+    as_started(command).exec()
+}
+
+/// Starts `command` as a child in our group, to end with us, with the signals and standard streams that we were started with.
+pub(crate) fn start_as_started(command: &mut Command) -> io::Result<(Child, Ending)> {
+    start(as_started(command), Group::Ours)
 }
 
 /// Gives `command` the signals and standard streams that we were started with.
-pub(crate) fn as_we_came(command: &mut Command) -> &mut Command {
+pub(crate) fn as_started(command: &mut Command) -> &mut Command {
     // Safety: plain system calls; std calls this just before `exec`, in the process that becomes the command.
     unsafe {
         command.pre_exec(|| {

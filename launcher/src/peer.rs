@@ -24,7 +24,7 @@ const FRESH_UNREACHED: u64 = 60;
 /// The longest wait for the whole answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Layout of the remembered file; another number is as good as no file.
-const LAYOUT: &str = "distcc-launch peer 1";
+const LAYOUT: &str = "distcc-launch peer 2";
 
 /// What is known of a host's daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,10 @@ pub(crate) struct Peer {
     pub ours: bool,
     /// Does it take jobs in [`Version::Launch`]?
     pub launch_jobs: bool,
+    /// Does it take jobs in [`Version::Tree`]?
+    pub tree_jobs: bool,
+    /// Does it take jobs in [`Version::Pump`]?
+    pub pump_jobs: bool,
     /// Compiles that it runs at a time.
     pub jobs: Option<u32>,
     /// Are these all compilers that it runs?
@@ -114,6 +118,8 @@ impl Peer {
         Peer {
             ours: false,
             launch_jobs: false,
+            tree_jobs: false,
+            pump_jobs: true,
             jobs: None,
             all_compilers: false,
             text: Vec::new(),
@@ -131,11 +137,33 @@ impl Peer {
         Peer {
             ours: true,
             launch_jobs: hello.takes(Version::Launch),
+            tree_jobs: hello.takes(Version::Tree),
+            pump_jobs: hello.takes(Version::Pump),
             jobs: hello.jobs,
             all_compilers: hello.all_compilers,
             text,
             from: 0,
         }
+    }
+}
+
+/// The note that a host's system headers are others than the ones here, for as long as what a host answers holds.
+pub(crate) struct OtherHeaders(PathBuf);
+
+impl OtherHeaders {
+    pub(crate) fn of(host: &Host, folder: &Path) -> OtherHeaders {
+        let name = format!("{}.headers", host.lock_name());
+        OtherHeaders(folder.join("peers").join(name))
+    }
+
+    pub(crate) fn note(&self) {
+        remember::write(&self.0, format!("{}\n", now()).as_bytes());
+    }
+
+    pub(crate) fn noted(&self) -> bool {
+        let then = remember::read(&self.0)
+            .and_then(|(text, _)| str::from_utf8(&text).ok()?.trim().parse::<u64>().ok());
+        then.is_some_and(|then| then <= now() && now() - then < FRESH)
     }
 }
 
@@ -228,7 +256,9 @@ impl Memory {
         let mut numbers = str::from_utf8(&rest[..end]).ok()?.split(' ');
         let mut number = || numbers.next()?.parse::<u64>().ok();
         let (asked, length) = (number()?, number()?);
-        let [ours, launch_jobs, all_compilers] = [number()? == 1, number()? == 1, number()? == 1];
+        let mut flag = || Some(number()? == 1);
+        let (ours, all_compilers) = (flag()?, flag()?);
+        let (launch_jobs, tree_jobs, pump_jobs) = (flag()?, flag()?, flag()?);
         let jobs = number()?;
         let from = text.len() - rest.len() + end + 1;
         let fresh = if ours { FRESH } else { self.fresh_stock };
@@ -238,6 +268,8 @@ impl Memory {
         (holds && whole).then_some(Peer {
             ours,
             launch_jobs,
+            tree_jobs,
+            pump_jobs,
             jobs: u32::try_from(jobs).ok().filter(|jobs| *jobs > 0),
             all_compilers,
             text,
@@ -248,12 +280,18 @@ impl Memory {
     fn keep(&self, peer: &Peer, now: u64) {
         let mut text = format!("{LAYOUT}\n{}\n", self.key);
         let compilers = peer.text.get(peer.from..).unwrap_or_default();
-        let [ours, launch_jobs, all] =
-            [peer.ours, peer.launch_jobs, peer.all_compilers].map(u8::from);
+        let flags = [
+            peer.ours,
+            peer.all_compilers,
+            peer.launch_jobs,
+            peer.tree_jobs,
+            peer.pump_jobs,
+        ];
+        let flags = flags.map(|flag| if flag { "1" } else { "0" }).join(" ");
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
-            "{now} {} {ours} {launch_jobs} {all} {}",
+            "{now} {} {flags} {}",
             compilers.len(),
             peer.jobs.unwrap_or(0)
         );

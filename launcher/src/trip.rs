@@ -13,7 +13,7 @@ use crate::about::About;
 use crate::accept::{Printed, Rejection, accept};
 use crate::dispatch::{Dispatch, Stop};
 use crate::driver::{Command, host_list};
-use crate::fallback::{EXIT_NO_HOSTS, fall_back, forbidden, refuse};
+use crate::fallback::{EXIT_NO_HOSTS, fall_back, fall_back_from_pump, forbidden, refuse};
 use crate::here::Why;
 use crate::journal::{Attempt, End, Entry};
 use crate::os;
@@ -68,8 +68,14 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         Arrival::Done(code) => code,
         Arrival::Here(why, slot) if why.is_verdict() || command.settings.fallback => {
             // Ends a preprocessor that is still at work: after `exec` nobody would.
+            let pumped = trip.dispatch.pumped.is_some();
             drop(trip);
-            fall_back(command, job, entry, why, slot)
+            match why {
+                Why::FailedThere | Why::KilledThere if pumped => {
+                    fall_back_from_pump(command, job, entry, why, slot)
+                }
+                _ => fall_back(command, job, entry, why, slot),
+            }
         }
         Arrival::Here(why, _) => trip.give_up(why),
     }
@@ -222,6 +228,7 @@ impl Trip<'_> {
             ms: begun.elapsed().as_secs_f64() * 1e3,
             error: None,
         });
+        self.entry.not_pumped = self.dispatch.not_pumped;
         (self.entry.sent, self.entry.received) = (self.dispatch.sent, self.dispatch.received);
         let arrival = match result {
             Err(Stop::Wire(error)) => return self.blame(host, error.code(), &error),
@@ -348,7 +355,10 @@ impl Trip<'_> {
         }
         print(printed);
         self.entry.host = Some(host.name());
-        self.entry.mode = Some("plain");
+        self.entry.mode = Some(match self.dispatch.pumped {
+            Some(_) => "pump",
+            None => "plain",
+        });
         self.note(code);
         code
     }

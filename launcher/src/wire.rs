@@ -152,13 +152,18 @@ impl Link {
     /// Sends the source as it is out of `file`, without a copy through this process.
     pub(crate) fn send_file(&mut self, file: &File, length: usize) -> Result<(), WireError> {
         self.send_parts(&[&token::head(&token::tag::DOTI, length)?])?;
+        self.send_rest(file, length as u64)
+    }
+
+    /// Sends the first `length` bytes of `file` as they are.
+    pub(crate) fn send_rest(&mut self, file: &File, length: u64) -> Result<(), WireError> {
         let mut at = 0;
-        while at < length as u64 {
+        while at < length {
             let socket = match &self.stream {
                 Stream::Tcp(stream) => stream.as_fd(),
                 Stream::Program { stream, .. } => stream.as_fd(),
             };
-            let left = length - at as usize;
+            let left = usize::try_from(length - at).unwrap_or(usize::MAX);
             let failed = match rustix::fs::sendfile(socket, file, Some(&mut at), left) {
                 Ok(0) => io::ErrorKind::UnexpectedEof.into(),
                 Ok(_) | Err(rustix::io::Errno::INTR) => continue,
@@ -169,7 +174,7 @@ impl Link {
                 source: failed,
             });
         }
-        self.sent += length as u64;
+        self.sent += length;
         Ok(())
     }
 

@@ -38,6 +38,9 @@ pub enum ProtocolError {
     /// `DOTO` holds something although `STAT` tells of a failure.
     #[error("an object of {len} bytes comes with the status {:#x} of a failed compile", status.0)]
     ObjectOfFailure { status: WaitStatus, len: u32 },
+    /// The list of a tree job's system headers stops within a record, or has a nameless one.
+    #[error("a list of system headers that is none")]
+    SystemFiles,
     /// A hello without the line in which its sender names itself.
     #[error("a hello that does not say whose it is")]
     Nameless,

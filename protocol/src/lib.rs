@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
+pub mod closure_talk;
 mod error;
 pub mod hello;
 pub mod include_talk;
@@ -38,6 +39,7 @@ pub mod lzo;
 pub mod outcome;
 pub mod request;
 mod status;
+mod system_files;
 pub mod token;
 mod version;
 mod words;
@@ -50,5 +52,6 @@ pub use limits::{Limit, Limits};
 pub use outcome::{Outcome, OutcomeDecoder};
 pub use request::{Content, Entry, Request, RequestDecoder, RequestHead, Source};
 pub use status::WaitStatus;
+pub use system_files::{Digest, SystemFiles};
 pub use token::{Decoded, Token};
 pub use version::Version;

@@ -24,6 +24,8 @@ pub struct Limits {
     pub max_name: u32,
     /// All names, targets and files of a closure together.
     pub max_closure: u64,
+    /// The list of system headers of a tree job.
+    pub max_system_files: u32,
     /// The object.
     pub max_object: u32,
     /// What the compiler printed: `SERR` and `SOUT`, each.  Also a good `max` for unpacking them.
@@ -53,6 +55,8 @@ pub const MAX_FILES: u32 = 1 << 16;
 /// `PATH_MAX` of Linux.
 pub const MAX_NAME: u32 = 4 << 10;
 pub const MAX_CLOSURE: u64 = 1 << 30;
+/// `MAX_FILES` names of ordinary length.
+pub const MAX_SYSTEM_FILES: u32 = 8 << 20;
 /// Objects with debug information reach hundreds of MiB.
 pub const MAX_OBJECT: u32 = 1 << 30;
 /// Templates make long messages, but nobody reads this much.
@@ -75,6 +79,7 @@ impl Limits {
             max_files: MAX_FILES,
             max_name: MAX_NAME,
             max_closure: MAX_CLOSURE,
+            max_system_files: MAX_SYSTEM_FILES,
             max_object: MAX_OBJECT,
             max_output: MAX_OUTPUT,
             max_depfile: MAX_DEPFILE,
@@ -113,6 +118,7 @@ pub enum Limit {
     Files,
     Name,
     Closure,
+    SystemFiles,
     Object,
     Output,
     Depfile,
@@ -129,6 +135,7 @@ impl std::fmt::Display for Limit {
             Limit::Files => "files of a job",
             Limit::Name => "bytes of a file name",
             Limit::Closure => "bytes of all files of a job",
+            Limit::SystemFiles => "bytes of system headers' digests",
             Limit::Object => "bytes of an object",
             Limit::Output => "bytes of compiler messages",
             Limit::Depfile => "bytes of a depfile",

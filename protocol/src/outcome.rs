@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DONE STAT SERR SOUT DOTO         versions 1 and 2, and each failed compile
-//! DONE STAT SERR SOUT DOTO DOTD    version 3, when the compile went well
+//! DONE STAT SERR SOUT DOTO DOTD    version 3 and tree jobs, when the compile went well
 //! ```
 
 mod decoder;
@@ -24,7 +24,7 @@ pub struct Outcome {
     pub stdout: Body,
     /// Empty when the compile failed.  After success it may be empty too: a compiler that wrote nothing.
     pub object: Body,
-    /// Always and only after a successful compile in version 3.
+    /// Always and only after a successful compile in version 3 or of a tree job; empty when the words asked for none.
     pub depfile: Option<Body>,
 }
 
@@ -41,7 +41,7 @@ impl Outcome {
         }
         if self.depfile.is_some() != ends_with_depfile(self.version, self.status) {
             return Err(ProtocolError::Unsendable(
-                "a depfile belongs to a successful compile in version 3 and to no other",
+                "a depfile belongs to a successful compile with a closure and to no other",
             ));
         }
         let heads = [
@@ -68,5 +68,5 @@ impl Outcome {
 }
 
 fn ends_with_depfile(version: Version, status: WaitStatus) -> bool {
-    version == Version::Pump && status.success()
+    version.has_closure() && status.success()
 }

@@ -4,6 +4,7 @@
 //! 1, 2:    DIST      ARGC ARGV*  DOTI
 //! 3:       DIST CDIR ARGC ARGV*  NFIL (NAME (FILE | LINK))*
 //! launch:  DIST CDIR ARGC ARGV*  DOTI
+//! tree:    DIST CDIR ARGC ARGV*  ENVI SYSD NFIL (NAME (FILE | LINK | FOLD))*
 //! ```
 
 mod decoder;
@@ -23,7 +24,7 @@ pub use decoder::RequestDecoder;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     pub version: Version,
-    /// The client's working directory; always and only in version 3 and in launch jobs.
+    /// The client's working directory; always and only in version 3 and in jobs of ours.
     pub cwd: Option<Vec<u8>>,
     /// The compiler and its arguments; not empty.
     pub argv: Vec<Vec<u8>>,
@@ -45,6 +46,14 @@ pub enum Source {
     Preprocessed(Body),
     /// Version 3.
     Closure(Vec<Entry>),
+    /// Tree jobs.
+    Tree {
+        /// `NAME=VALUE NUL` of each variable that the compile shall have.
+        environment: Vec<u8>,
+        /// What the client saw of headers that it did not send, as a [`SystemFiles`](crate::SystemFiles).
+        system: Body,
+        entries: Vec<Entry>,
+    },
 }
 
 /// A file that the client's compiler would see.
@@ -60,6 +69,24 @@ pub enum Content {
     File(Body),
     /// A symbolic link's target.
     Link(Vec<u8>),
+    /// A directory that must be there.  Only in tree jobs.
+    Folder,
+}
+
+impl Entry {
+    /// Appends the entry as it stands in a request of `version`.
+    pub fn append_to(&self, bytes: &mut Vec<u8>, version: Version) -> Result<(), ProtocolError> {
+        append_word(bytes, tag::NAME, &self.name)?;
+        match &self.content {
+            Content::File(body) => append_body(bytes, version, tag::FILE, body),
+            Content::Link(target) => append_word(bytes, tag::LINK, target),
+            Content::Folder if version == Version::Tree => {
+                bytes.extend_from_slice(&token::head(&tag::FOLD, 0)?);
+                Ok(())
+            }
+            Content::Folder => Err(ProtocolError::Unsendable("a directory in version 3")),
+        }
+    }
 }
 
 impl Request {
@@ -77,24 +104,24 @@ impl Request {
             words,
         )?)];
         match &self.source {
-            Source::Preprocessed(body) if self.version != Version::Pump => {
+            Source::Preprocessed(body) if !self.version.has_closure() => {
                 push_body(&mut parts, self.version, tag::DOTI, body)?;
             }
             Source::Closure(entries) if self.version == Version::Pump => {
-                parts.push(Cow::Owned(token::head(&tag::NFIL, entries.len())?.to_vec()));
-                for entry in entries {
-                    push_word(&mut parts, tag::NAME, &entry.name)?;
-                    match &entry.content {
-                        Content::File(body) => {
-                            push_body(&mut parts, self.version, tag::FILE, body)?
-                        }
-                        Content::Link(target) => push_word(&mut parts, tag::LINK, target)?,
-                    }
-                }
+                push_entries(&mut parts, self.version, entries)?;
+            }
+            Source::Tree {
+                environment,
+                system,
+                entries,
+            } if self.version == Version::Tree => {
+                parts.push(Cow::Owned(encode_environment(environment)?));
+                push_body(&mut parts, self.version, tag::SYSD, system)?;
+                push_entries(&mut parts, self.version, entries)?;
             }
             _ => {
                 return Err(ProtocolError::Unsendable(
-                    "preprocessed source in version 3, or files in another",
+                    "a source in another form than the version's",
                 ));
             }
         }
@@ -104,7 +131,7 @@ impl Request {
 
 /// The bytes of `DIST [CDIR] ARGC ARGV*`, which a client can send while its preprocessor is at work.
 ///
-/// `cwd` must be there for version 3 and launch jobs, and must not for 1 and 2.
+/// `cwd` must be there for version 3 and jobs of ours, and must not for 1 and 2.
 pub fn encode_head<'a>(
     version: Version,
     cwd: Option<&[u8]>,
@@ -121,12 +148,17 @@ pub fn encode_head<'a>(
         None if !version.has_cwd() => {}
         _ => {
             return Err(ProtocolError::Unsendable(
-                "a working directory belongs to version 3 and launch jobs, and to no other",
+                "a working directory belongs to version 3 and jobs of ours, and to no other",
             ));
         }
     }
     append_words(&mut bytes, argv, 1)?;
     Ok(bytes)
+}
+
+/// The bytes of `ENVI`, which in a tree job come behind the words and before what the include server made.
+pub fn encode_environment(variables: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+    Ok([&token::head(&tag::ENVI, variables.len())?[..], variables].concat())
 }
 
 /// Appends `ARGC ARGV*`, which must be `least` words or more.
@@ -161,15 +193,46 @@ pub(crate) fn append_word(
     Ok(())
 }
 
-fn push_word<'a>(
+/// Adds `NFIL (NAME (FILE | LINK | FOLD))*`, without copies of the files.
+fn push_entries<'a>(
     parts: &mut Vec<Cow<'a, [u8]>>,
-    tag: [u8; 4],
-    word: &'a [u8],
+    version: Version,
+    entries: &'a [Entry],
 ) -> Result<(), ProtocolError> {
-    let mut bytes = Vec::with_capacity(Token::LEN + word.len());
-    append_word(&mut bytes, tag, word)?;
+    let mut bytes = token::head(&tag::NFIL, entries.len())?.to_vec();
+    for entry in entries {
+        let Content::File(body) = &entry.content else {
+            entry.append_to(&mut bytes, version)?;
+            continue;
+        };
+        append_word(&mut bytes, tag::NAME, &entry.name)?;
+        parts.push(Cow::Owned(std::mem::take(&mut bytes)));
+        push_body(parts, version, tag::FILE, body)?;
+    }
     parts.push(Cow::Owned(bytes));
     Ok(())
+}
+
+/// Appends a head and the body after it, if the body is in the form of `version`.
+pub(crate) fn append_body(
+    bytes: &mut Vec<u8>,
+    version: Version,
+    tag: [u8; 4],
+    body: &Body,
+) -> Result<(), ProtocolError> {
+    check_coding(version, body)?;
+    bytes.extend_from_slice(&token::head(&tag, body.wire().len())?);
+    bytes.extend_from_slice(body.wire());
+    Ok(())
+}
+
+fn check_coding(version: Version, body: &Body) -> Result<(), ProtocolError> {
+    if body.coding() == version.coding() {
+        return Ok(());
+    }
+    Err(ProtocolError::Unsendable(
+        "a body in another form than the version's",
+    ))
 }
 
 /// Adds a head and the body after it, if the body is in the form of `version`.
@@ -179,11 +242,7 @@ pub(crate) fn push_body<'a>(
     tag: [u8; 4],
     body: &'a Body,
 ) -> Result<(), ProtocolError> {
-    if body.coding() != version.coding() {
-        return Err(ProtocolError::Unsendable(
-            "a body in another form than the version's",
-        ));
-    }
+    check_coding(version, body)?;
     parts.push(Cow::Owned(token::head(&tag, body.wire().len())?.to_vec()));
     if !body.wire().is_empty() {
         parts.push(Cow::Borrowed(body.wire()));

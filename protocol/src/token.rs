@@ -14,6 +14,14 @@ pub mod tag {
     pub const NAME: [u8; 4] = *b"NAME";
     pub const FILE: [u8; 4] = *b"FILE";
     pub const LINK: [u8; 4] = *b"LINK";
+    pub const FOLD: [u8; 4] = *b"FOLD";
+    pub const ENVI: [u8; 4] = *b"ENVI";
+    pub const SYSD: [u8; 4] = *b"SYSD";
+    pub const LNCH: [u8; 4] = *b"LNCH";
+    pub const FORM: [u8; 4] = *b"FORM";
+    pub const FLAG: [u8; 4] = *b"FLAG";
+    pub const SIZE: [u8; 4] = *b"SIZE";
+    pub const REFU: [u8; 4] = *b"REFU";
     pub const DONE: [u8; 4] = *b"DONE";
     pub const STAT: [u8; 4] = *b"STAT";
     pub const SERR: [u8; 4] = *b"SERR";

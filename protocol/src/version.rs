@@ -1,4 +1,4 @@
-//! The protocol versions, which a client chooses and a daemon echoes: distcc's three, and one of ours.
+//! The protocol versions, which a client chooses and a daemon echoes: distcc's three, and two of ours.
 
 use crate::{body::Coding, hello};
 
@@ -14,10 +14,19 @@ pub enum Version {
     /// `64636c01`, of this project: source with its directives, compiled as if in the client's directory; bodies compressed
     /// with LZO1X.  Only for daemons whose [hello](crate::hello) names it.
     Launch,
+    /// `64636c02`, of this project: the source and what it includes, compiled under the very names that they have at the
+    /// client; bodies compressed with LZO1X.  Only for daemons whose [hello](crate::hello) names it.
+    Tree,
 }
 
 impl Version {
-    pub const ALL: [Version; 4] = [Version::Plain, Version::Lzo, Version::Pump, Version::Launch];
+    pub const ALL: [Version; 5] = [
+        Version::Plain,
+        Version::Lzo,
+        Version::Pump,
+        Version::Launch,
+        Version::Tree,
+    ];
 
     /// The number that stands in `DIST` and `DONE`.
     pub fn number(self) -> u32 {
@@ -26,10 +35,11 @@ impl Version {
             Version::Lzo => 2,
             Version::Pump => 3,
             Version::Launch => hello::FIRST + 1,
+            Version::Tree => hello::FIRST + 2,
         }
     }
 
-    /// `None` for every number but 1, 2, 3 and `64636c01`.  (Stock also serves 0, as if it were 1: a mistake not worth keeping.)
+    /// `None` for every number but 1, 2, 3, `64636c01` and `64636c02`.  (Stock also serves 0, as if it were 1: a mistake not worth keeping.)
     pub fn from_number(number: u32) -> Option<Version> {
         Version::ALL
             .into_iter()
@@ -40,13 +50,18 @@ impl Version {
     pub fn coding(self) -> Coding {
         match self {
             Version::Plain => Coding::Plain,
-            Version::Lzo | Version::Pump | Version::Launch => Coding::Lzo,
+            Version::Lzo | Version::Pump | Version::Launch | Version::Tree => Coding::Lzo,
         }
     }
 
     /// Whether a request says in which directory it is compiled (`CDIR`).
     pub fn has_cwd(self) -> bool {
-        matches!(self, Version::Pump | Version::Launch)
+        matches!(self, Version::Pump | Version::Launch | Version::Tree)
+    }
+
+    /// Whether a request brings the files that its source includes, and a good answer a depfile (`DOTD`).
+    pub fn has_closure(self) -> bool {
+        matches!(self, Version::Pump | Version::Tree)
     }
 }
 
@@ -59,7 +74,7 @@ mod tests {
         for version in Version::ALL {
             assert_eq!(Version::from_number(version.number()), Some(version));
         }
-        for number in [0, 4, 5, hello::NUMBER, hello::FIRST + 2, 0xffff_ffff] {
+        for number in [0, 4, 5, hello::NUMBER, hello::FIRST + 3, 0xffff_ffff] {
             assert_eq!(Version::from_number(number), None);
         }
     }

@@ -88,11 +88,11 @@ fn no_recording_is_left_out() {
 fn bodies_of(request: Request) -> Vec<Body> {
     match request.source {
         Source::Preprocessed(body) => vec![body],
-        Source::Closure(entries) => entries
+        Source::Closure(entries) | Source::Tree { entries, .. } => entries
             .into_iter()
             .filter_map(|entry| match entry.content {
                 Content::File(body) => Some(body),
-                Content::Link(_) => None,
+                Content::Link(_) | Content::Folder => None,
             })
             .collect(),
     }

@@ -10,11 +10,12 @@ type Check = fn(&[u8]);
 
 #[test]
 fn every_file_of_the_corpus_holds() {
-    let targets: [(&str, Check); 7] = [
+    let targets: [(&str, Check); 8] = [
         ("token", checks::token),
         ("request", checks::request),
         ("outcome", checks::outcome),
         ("include_talk", checks::include_talk),
+        ("closure_talk", checks::closure_talk),
         ("hello", checks::hello),
         ("lzo_decode", checks::lzo_decode),
         ("lzo_round_trip", checks::lzo_round_trip),

@@ -123,7 +123,7 @@ fn garbage_is_no_hello() {
             ..
         })
     ));
-    for number in [hello::FIRST + 2, hello::FIRST + 0xff] {
+    for number in [hello::FIRST + 3, hello::FIRST + 0xff] {
         let bytes = format!("DIST{number:08x}");
         assert_eq!(
             decode(support::opening(), bytes.as_bytes()),

@@ -21,8 +21,9 @@ fn field(tag: [u8; 4], body: &[u8]) -> Vec<u8> {
     [head(tag, body.len() as u32), body.to_vec()].concat()
 }
 
-/// Two words of ten bytes, a source of ten; then the same as a closure of two files of ten with names of ten.
-fn requests() -> [Vec<u8>; 2] {
+/// Two words of ten bytes, a source of ten; then the same as a closure of two files of ten with names of ten; then as a
+/// tree job with a list of ten bytes.
+fn requests() -> [Vec<u8>; 3] {
     let word = b"0123456789";
     let words = [
         head(tag::ARGC, 2),
@@ -36,13 +37,24 @@ fn requests() -> [Vec<u8>; 2] {
     let pump = [
         head(tag::DIST, 3),
         field(tag::CDIR, word),
+        words.clone(),
+        head(tag::NFIL, 2),
+        file.clone(),
+        link.clone(),
+    ]
+    .concat();
+    let tree = [
+        head(tag::DIST, Version::Tree.number()),
+        field(tag::CDIR, word),
         words,
+        field(tag::ENVI, word),
+        field(tag::SYSD, word),
         head(tag::NFIL, 2),
         file,
         link,
     ]
     .concat();
-    [plain, pump]
+    [plain, pump, tree]
 }
 
 /// Ten bytes in each body.
@@ -70,6 +82,7 @@ fn only(limit: Limit, value: u32) -> Limits {
         Limit::Object => limits.max_object = value,
         Limit::Output => limits.max_output = value,
         Limit::Depfile => limits.max_depfile = value,
+        Limit::SystemFiles => limits.max_system_files = value,
         Limit::Hello => limits.max_hello = value,
     }
     limits
@@ -95,6 +108,7 @@ fn each_limit_takes_as_much_as_it_says_and_no_more() {
         Limit::Files,
         Limit::Name,
         Limit::Closure,
+        Limit::SystemFiles,
         Limit::Object,
         Limit::Output,
         Limit::Depfile,
@@ -107,14 +121,14 @@ fn each_limit_takes_as_much_as_it_says_and_no_more() {
             came: u64::from(allowed),
         };
         let verdicts = |limits: Limits| {
-            let [plain, pump] =
+            let [plain, pump, tree] =
                 requests().map(|bytes| decode(RequestDecoder::new(limits), &bytes).err());
             let outcome = decode(OutcomeDecoder::new(Version::Pump, limits), &outcome()).err();
-            [plain, pump, outcome]
+            [plain, pump, tree, outcome]
         };
         assert_eq!(
             verdicts(only(limit, allowed)),
-            [None, None, None],
+            [None, None, None, None],
             "{limit:?}"
         );
         let refused = verdicts(only(limit, allowed - 1));
@@ -134,9 +148,10 @@ fn each_limit_takes_as_much_as_it_says_and_no_more() {
 #[test]
 fn each_body_has_its_own_check() {
     let limit_of = |tag| match tag {
-        tag::ARGV => Limit::ArgBytes,
+        tag::ARGV | tag::ENVI => Limit::ArgBytes,
         tag::CDIR | tag::NAME | tag::LINK => Limit::Name,
         tag::DOTI | tag::FILE => Limit::Source,
+        tag::SYSD => Limit::SystemFiles,
         tag::SERR | tag::SOUT => Limit::Output,
         tag::DOTO => Limit::Object,
         tag::DOTD => Limit::Depfile,
@@ -177,7 +192,7 @@ fn each_body_has_its_own_check() {
             );
         }
     }
-    assert_eq!(bodies, 3 + 7 + 4);
+    assert_eq!(bodies, 3 + 7 + 9 + 4);
 }
 
 #[test]
@@ -332,7 +347,7 @@ fn a_large_body_takes_few_reads() {
     assert!(reads <= 10, "{reads} reads");
     let body = match decoder.finish().unwrap().source {
         Source::Preprocessed(body) => body,
-        Source::Closure(_) => panic!("version 1 has one source"),
+        Source::Closure(_) | Source::Tree { .. } => panic!("version 1 has one source"),
     };
     assert_eq!(body.wire().len(), len as usize);
 }

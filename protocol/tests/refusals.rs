@@ -241,6 +241,32 @@ fn what_does_not_belong_to_a_version_cannot_be_sent() {
         cwd: None,
         ..pump.clone()
     }));
+    let folder = vec![Entry {
+        name: b"/d".to_vec(),
+        content: Content::Folder,
+    }];
+    assert!(refused(&Request {
+        source: Source::Closure(folder.clone()),
+        ..pump.clone()
+    }));
+    let tree = Request {
+        version: Version::Tree,
+        source: Source::Tree {
+            environment: b"LC_ALL=C\0".to_vec(),
+            system: Body::Lzo(Vec::new()),
+            entries: folder,
+        },
+        ..pump.clone()
+    };
+    assert!(tree.encode().is_ok());
+    assert!(refused(&Request {
+        version: Version::Pump,
+        ..tree.clone()
+    }));
+    assert!(refused(&Request {
+        source: pump.source,
+        ..tree
+    }));
     let no_words = Request {
         argv: Vec::new(),
         ..plain
@@ -257,7 +283,9 @@ fn an_outcome_that_contradicts_itself_cannot_be_sent() {
         stderr: Body::empty(version),
         stdout: Body::empty(version),
         object: Body::pack(version, b"object".to_vec()),
-        depfile: (version == Version::Pump).then(|| Body::pack(version, b"a.o: a.c\n".to_vec())),
+        depfile: version
+            .has_closure()
+            .then(|| Body::pack(version, b"a.o: a.c\n".to_vec())),
     };
     for version in Version::ALL {
         let good = good(version);

@@ -5,6 +5,7 @@ mod support;
 use proptest::prelude::*;
 use protocol::{
     Body, Coding, Content, Entry, Opening, Outcome, Request, Source, Version, WaitStatus,
+    closure_talk,
     include_talk::{Answer, Question},
     lzo, request,
 };
@@ -57,12 +58,42 @@ fn any_request() -> impl Strategy<Value = Request> {
                 source: Source::Closure(entries),
             }
         });
+    let tree_entry = prop_oneof![
+        entry(),
+        word().prop_map(|name| Entry {
+            name,
+            content: Content::Folder
+        })
+    ];
+    let tree = (
+        word(),
+        words(),
+        word(),
+        body(Coding::Lzo),
+        prop::collection::vec(tree_entry, 0..5),
+    )
+        .prop_map(|(cwd, argv, environment, system, entries)| Request {
+            version: Version::Tree,
+            cwd: Some(cwd),
+            argv,
+            source: Source::Tree {
+                environment,
+                system,
+                entries,
+            },
+        });
     let launch = (word(), plain(Version::Lzo)).prop_map(|(cwd, request)| Request {
         version: Version::Launch,
         cwd: Some(cwd),
         ..request
     });
-    prop_oneof![plain(Version::Plain), plain(Version::Lzo), pump, launch]
+    prop_oneof![
+        plain(Version::Plain),
+        plain(Version::Lzo),
+        pump,
+        launch,
+        tree
+    ]
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {
@@ -83,7 +114,7 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
                 } else {
                     Body::empty(version)
                 },
-                depfile: (status.success() && version == Version::Pump).then_some(depfile),
+                depfile: (status.success() && version.has_closure()).then_some(depfile),
             },
         )
 }
@@ -113,6 +144,20 @@ proptest! {
     #[test]
     fn questions(cwd in word(), argv in words()) {
         goes_round(support::question(), &Question { cwd, argv })?;
+    }
+
+    #[test]
+    fn closure_questions(form in 0..3usize, cwd in word(), argv in words()) {
+        use closure_talk::Form;
+        let form = [Form::Stock, Form::Tree, Form::WholeTree][form];
+        goes_round(support::closure_question(), &closure_talk::Question { form, cwd, argv })?;
+    }
+
+    #[test]
+    fn closure_answers(flags: u32, size: u32, reason in word()) {
+        let flags = closure_talk::Flags(flags);
+        goes_round(support::closure_answer(), &closure_talk::Answer::Files { flags, size })?;
+        goes_round(support::closure_answer(), &closure_talk::Answer::Refused(reason))?;
     }
 
     #[test]

@@ -35,6 +35,8 @@ enum Place {
     Argc,
     Argv,
     Doti,
+    Envi,
+    Sysd,
     Nfil,
     Name,
     /// What the file of this name is.
@@ -51,6 +53,8 @@ pub(crate) struct Order {
     words: Words,
     head: Option<RequestHead>,
     source: Option<Body>,
+    environment: Vec<u8>,
+    system: Option<Body>,
     entries: Vec<Entry>,
     entries_left: u32,
     closure_bytes: u64,
@@ -64,8 +68,13 @@ impl Script for Order {
             Place::Argc => (&[tag::ARGC], "ARGC"),
             Place::Argv => (&[tag::ARGV], "ARGV"),
             Place::Doti => (&[tag::DOTI], "DOTI"),
+            Place::Envi => (&[tag::ENVI], "ENVI"),
+            Place::Sysd => (&[tag::SYSD], "SYSD"),
             Place::Nfil => (&[tag::NFIL], "NFIL"),
             Place::Name => (&[tag::NAME], "NAME"),
+            Place::Content(_) if self.version == Version::Tree => {
+                (&[tag::FILE, tag::LINK, tag::FOLD], "FILE, LINK or FOLD")
+            }
             Place::Content(_) => (&[tag::FILE, tag::LINK], "FILE or LINK"),
             Place::End => return None,
         };
@@ -104,6 +113,10 @@ impl Script for Order {
                 check(Limit::Name, self.limits.max_name, value)?;
                 self.add_to_closure(value)?;
             }
+            // A directory has no content.
+            tag::FOLD => check(Limit::Source, 0u32, value)?,
+            tag::ENVI => check(Limit::ArgBytes, self.limits.max_arg_bytes, value)?,
+            tag::SYSD => check(Limit::SystemFiles, self.limits.max_system_files, value)?,
             tag::FILE => {
                 check(Limit::Source, self.limits.max_source, value)?;
                 self.add_to_closure(value)?;
@@ -128,17 +141,27 @@ impl Script for Order {
                     Place::Argv
                 };
             }
+            Place::Envi => {
+                self.environment = bytes;
+                self.place = Place::Sysd;
+            }
+            Place::Sysd => {
+                self.system = Some(Body::received(self.version.coding(), bytes));
+                self.place = Place::Nfil;
+            }
             Place::Doti => self.source = Some(Body::received(self.version.coding(), bytes)),
             Place::Name => {
                 check_no_nul(tag, &bytes)?;
                 self.place = Place::Content(bytes);
             }
             Place::Content(name) => {
-                let content = if tag == tag::LINK {
-                    check_no_nul(tag, &bytes)?;
-                    Content::Link(bytes)
-                } else {
-                    Content::File(Body::received(self.version.coding(), bytes))
+                let content = match tag {
+                    tag::LINK => {
+                        check_no_nul(tag, &bytes)?;
+                        Content::Link(bytes)
+                    }
+                    tag::FOLD => Content::Folder,
+                    _ => Content::File(Body::received(self.version.coding(), bytes)),
                 };
                 self.entries.push(Entry { name, content });
                 self.next_entry();
@@ -159,6 +182,8 @@ impl Order {
             words: Words::new(limits),
             head: None,
             source: None,
+            environment: Vec::new(),
+            system: None,
             entries: Vec::new(),
             entries_left: 0,
             closure_bytes: 0,
@@ -175,10 +200,10 @@ impl Order {
             cwd: self.cwd.take(),
             argv: self.words.take(),
         });
-        if self.version == Version::Pump {
-            Place::Nfil
-        } else {
-            Place::Doti
+        match self.version {
+            Version::Pump => Place::Nfil,
+            Version::Tree => Place::Envi,
+            Version::Plain | Version::Lzo | Version::Launch => Place::Doti,
         }
     }
 
@@ -199,9 +224,14 @@ impl Order {
 
     pub(crate) fn into_value(self) -> Request {
         let RequestHead { version, cwd, argv } = self.head.expect("a request ends after its words");
-        let source = match self.source {
-            Some(body) => Source::Preprocessed(body),
-            None => Source::Closure(self.entries),
+        let source = match (self.source, self.system) {
+            (Some(body), _) => Source::Preprocessed(body),
+            (None, Some(system)) => Source::Tree {
+                environment: self.environment,
+                system,
+                entries: self.entries,
+            },
+            (None, None) => Source::Closure(self.entries),
         };
         Request {
             version,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::{
     Hello, HelloDecoder, Limits, Opening, OpeningDecoder, Outcome, OutcomeDecoder, Progress,
-    ProtocolError, Request, RequestDecoder, Version,
+    ProtocolError, Request, RequestDecoder, Version, closure_talk,
     include_talk::{Answer, AnswerDecoder, Question, QuestionDecoder},
 };
 
@@ -60,6 +60,8 @@ decoder!(QuestionDecoder, Question);
 decoder!(AnswerDecoder, Answer);
 decoder!(HelloDecoder, Hello);
 decoder!(OpeningDecoder, Opening);
+decoder!(closure_talk::QuestionDecoder, closure_talk::Question);
+decoder!(closure_talk::AnswerDecoder, closure_talk::Answer);
 
 /// Puts one read's bytes in.  `Done` stays `Done`.
 pub fn feed<D: Decoder>(decoder: &mut D, mut bytes: &[u8]) -> Result<Progress, ProtocolError> {
@@ -189,6 +191,12 @@ pub fn opening() -> OpeningDecoder {
 }
 pub fn question() -> QuestionDecoder {
     QuestionDecoder::new(Limits::for_daemon())
+}
+pub fn closure_question() -> closure_talk::QuestionDecoder {
+    closure_talk::QuestionDecoder::new(Limits::for_daemon())
+}
+pub fn closure_answer() -> closure_talk::AnswerDecoder {
+    closure_talk::AnswerDecoder::default()
 }
 pub fn answer() -> AnswerDecoder {
     AnswerDecoder::new(Limits::for_launcher())

@@ -118,7 +118,7 @@ impl Build {
         let joined = settings.jobserver.as_ref().filter(|_| run.jobs.is_none());
         let plan = match joined {
             Some(_) => Plan::default(),
-            None => tool::plan(&run.command, &Machine).unwrap_or_default(),
+            None => tool::plan(&run.command, &Machine { settings }).unwrap_or_default(),
         };
         let mut words = args.to_vec();
         if let Some(at) = plan.option_before {
@@ -134,7 +134,7 @@ impl Build {
             None => None,
         };
         if let Some(server) = &server {
-            let before = Settings::of_build_tools("MAKEFLAGS").unwrap_or_default();
+            let before = settings.variable("MAKEFLAGS").unwrap_or_default();
             command.env("MAKEFLAGS", server.flags(&before));
             // They would name others.
             command.env_remove("CARGO_MAKEFLAGS").env_remove("MFLAGS");
@@ -203,11 +203,13 @@ fn journal(
 }
 
 /// This machine, for who plans a width.
-struct Machine;
+struct Machine<'s> {
+    settings: &'s Settings,
+}
 
-impl Surroundings for Machine {
+impl Surroundings for Machine<'_> {
     fn variable(&self, name: &str) -> Option<OsString> {
-        Settings::of_build_tools(name)
+        self.settings.variable(name)
     }
 
     fn version(&self, program: &OsStr) -> Option<String> {
@@ -218,7 +220,7 @@ impl Surroundings for Machine {
             .env_remove("MAKEFLAGS")
             .stdin(Stdio::null())
             .stderr(Stdio::null());
-        let said = crate::os::as_we_came(&mut command).output().ok()?;
+        let said = crate::os::as_started(&mut command).output().ok()?;
         let line = said.stdout.split(|byte| *byte == b'\n').next()?;
         Some(String::from_utf8_lossy(line).into_owned())
     }

@@ -1,0 +1,129 @@
+//! Pump: the source travels with what it includes, and the host preprocesses it.
+//!
+//! The include server knows the files of a source and hands them over as a memory file that is ready to be sent. Here is decided
+//! whether a job may go this way, the server is asked ([`ask`], [`mirror`] for stock's), and started where none runs ([`resident`]).
+//! Whatever is in the way, the job goes in plain mode: [`NotPumped`] says why. Knows nothing of hosts and replies.
+
+mod ask;
+mod demotion;
+mod mirror;
+mod resident;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
+
+use compiler::diagnostics::Charset;
+use compiler::{Job, tree};
+use protocol::closure_talk::{Flags, Form};
+
+use crate::about::About;
+use crate::driver::Command;
+use crate::settings::Settings;
+
+pub(crate) use demotion::count_discrepancy;
+
+/// Why a job goes in plain mode although a host would take its files; a stable code of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotPumped(pub &'static str);
+
+/// The files of a job, as they stand in a request behind its words.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub form: Form,
+    /// The folder that the compile runs in.
+    pub cwd: OsString,
+    /// The words after the compiler's name.
+    pub args: Vec<OsString>,
+    pub body: File,
+    pub size: u64,
+}
+
+/// Asks the include server for the files of `job`.
+///
+/// # Errors
+/// The job does not go this way, or no server answers.
+pub(crate) fn files(
+    command: &Command<'_>,
+    about: &About,
+    job: &Job<'_>,
+    form: Form,
+) -> Result<Files, NotPumped> {
+    let settings = command.settings;
+    if !job.language().wants_preprocessor() {
+        return Err(NotPumped("nothing-to-preprocess"));
+    }
+    if job.depfile().is_some_and(|depfile| depfile.appended) {
+        return Err(NotPumped("dependency-variable"));
+    }
+    let added = tree::search_words(job.language(), &mut |name| settings.variable(name));
+    let args = match form {
+        Form::Stock => job
+            .pump_args(&added)
+            .map_err(|unfit| NotPumped(unfit.code()))?,
+        Form::Tree | Form::WholeTree => job.tree_args(&added),
+    };
+    if demotion::is_demoted(settings) {
+        return Err(NotPumped("demoted"));
+    }
+    let path = absolute(command.program.path.as_os_str(), job.cwd());
+    let cwd = match form {
+        Form::Stock => physical(job.cwd()),
+        Form::Tree | Form::WholeTree => job.cwd().to_owned(),
+    };
+    let (body, size, flags) = match resident::connect(command)? {
+        resident::Server::Ours(stream) => ask::ask(stream, form, &cwd, &path, &args)?,
+        // Stock's answers suit any daemon that reads protocol 3, and no other.
+        resident::Server::Stock(_) if form != Form::Stock => {
+            return Err(NotPumped("stock-include-server"));
+        }
+        resident::Server::Stock(stream) => mirror::ask(stream, &cwd, &about.remote, &args)?,
+    };
+    for (flag, code) in [
+        (Flags::CLOCK, "clock"),
+        (Flags::TIMESTAMP, "clock"),
+        (Flags::MISSING, "include-missing"),
+        (Flags::ASSEMBLER, "assembler-includes"),
+    ] {
+        if flags.has(flag) {
+            return Err(NotPumped(code));
+        }
+    }
+    if form == Form::Stock && flags.has(Flags::FILE_NAMES) {
+        return Err(NotPumped("file-names"));
+    }
+    Ok(Files {
+        form,
+        cwd,
+        args,
+        body,
+        size,
+    })
+}
+
+/// The working folder without links, as stock clients and servers call it.
+fn physical(cwd: &OsStr) -> OsString {
+    rustix::process::getcwd(Vec::new()).map_or_else(
+        |_| cwd.to_owned(),
+        |cwd| OsStr::from_bytes(cwd.as_bytes()).to_owned(),
+    )
+}
+
+/// The variables that a tree job's compile shall have: messages are to be those of here.
+pub(crate) fn environment() -> Vec<u8> {
+    match Settings::charset() {
+        Charset::Ascii => b"LC_ALL=C\0".to_vec(),
+        Charset::Utf8 | Charset::Other => b"LC_ALL=C.UTF-8\0".to_vec(),
+    }
+}
+
+/// The program's path as it holds in any folder.
+fn absolute(path: &OsStr, cwd: &OsStr) -> OsString {
+    if path.as_encoded_bytes().starts_with(b"/") {
+        return path.to_owned();
+    }
+    let mut whole = cwd.to_owned();
+    whole.push("/");
+    whole.push(path);
+    whole
+}

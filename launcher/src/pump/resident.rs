@@ -1,0 +1,165 @@
+//! The way to an include server: the one that `INCLUDE_SERVER_PORT` names, else this user's resident one, which is started if
+//! none runs.
+//!
+//! The resident server lives in `$DISTCC_DIR/pump`, a folder that nobody else may enter, and ends by itself when it is idle. It is started
+//! detached from everything that the build tool waits for.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::NotPumped;
+use crate::driver::Command;
+use crate::remember;
+use crate::settings::Settings;
+
+const PROGRAM: &str = "include-server";
+/// The longest wait for an answer; ordinary ones take milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest wait for a server that starts.
+const STARTING: Timespec = Timespec {
+    tv_sec: 5,
+    tv_nsec: 0,
+};
+/// How long a server that could not be started is not tried again.
+const GIVEN_UP: Duration = Duration::from_secs(60);
+
+/// An open conversation.
+#[derive(Debug)]
+pub(super) enum Server {
+    Ours(UnixStream),
+    Stock(UnixStream),
+}
+
+/// Where this user's resident server lives.
+pub(super) fn folder(settings: &Settings) -> Option<PathBuf> {
+    settings.folder.as_ref().map(|folder| folder.join("pump"))
+}
+
+/// Connects to the server that this run is to use.
+///
+/// # Errors
+/// There is none, and none could be started.
+pub(super) fn connect(command: &Command<'_>) -> Result<Server, NotPumped> {
+    let settings = command.settings;
+    if let Some(port) = &settings.include_server_port {
+        let port = Path::new(port);
+        let beside = port.parent().map(|folder| folder.join("launch"));
+        if let Some(stream) = beside.and_then(|path| reach(&path).ok()) {
+            return Ok(Server::Ours(stream));
+        }
+        let stream = reach(port).map_err(|_| NotPumped("no-include-server"))?;
+        return Ok(Server::Stock(stream));
+    }
+    let folder = folder(settings).ok_or(NotPumped("no-include-server"))?;
+    if let Some(stream) = ours(&folder) {
+        return Ok(Server::Ours(stream));
+    }
+    if let Err(error) = start(settings, &folder) {
+        command.say.info(format_args!(
+            "no include server, so sources are preprocessed here: {error}"
+        ));
+        return Err(NotPumped("no-include-server"));
+    }
+    let stream = ours(&folder).ok_or(NotPumped("no-include-server"))?;
+    Ok(Server::Ours(stream))
+}
+
+/// The resident server, if the folder is this user's alone and the other side is this user.
+fn ours(folder: &Path) -> Option<UnixStream> {
+    let about = std::fs::symlink_metadata(folder).ok()?;
+    let user = rustix::process::geteuid();
+    if !about.is_dir() || about.uid() != user.as_raw() || about.mode() & 0o077 != 0 {
+        return None;
+    }
+    let stream = reach(&folder.join("launch")).ok()?;
+    let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
+    (peer.uid == user).then_some(stream)
+}
+
+/// Connects, also to a socket whose path is too long to be said.
+fn reach(path: &Path) -> io::Result<UnixStream> {
+    let stream = match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+                return Err(error);
+            };
+            let folder = rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            let number = std::os::fd::AsRawFd::as_raw_fd(&folder);
+            UnixStream::connect(Path::new(&format!("/proc/self/fd/{number}")).join(name))?
+        }
+        done => done?,
+    };
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Starts the resident server, and waits until it listens.
+fn start(settings: &Settings, folder: &Path) -> io::Result<()> {
+    let note = folder.with_file_name("pump.failed");
+    let tried = std::fs::metadata(&note).and_then(|about| about.modified());
+    let recently = |then: SystemTime| then.elapsed().is_ok_and(|age| age < GIVEN_UP);
+    if tried.is_ok_and(recently) {
+        return Err(io::Error::other("it could not be started a moment ago"));
+    }
+    let started = try_to_start(settings, folder);
+    if let Err(error) = &started {
+        remember::write(&note, error.to_string().as_bytes());
+    }
+    started
+}
+
+fn try_to_start(settings: &Settings, folder: &Path) -> io::Result<()> {
+    let program = program(&settings.path).ok_or_else(|| {
+        io::Error::other("there is no include-server beside distcc-launch or in PATH")
+    })?;
+    if let Some(above) = folder.parent() {
+        std::fs::create_dir_all(above)?;
+    }
+    let mut command = std::process::Command::new(program);
+    command.arg("--resident").arg(folder);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    let watched = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+    let mut fds = [PollFd::new(&watched, PollFlags::IN)];
+    // The process that we started ends when the one that stays listens.
+    let ready = poll(&mut fds, Some(&STARTING));
+    if !matches!(ready, Ok(1..)) {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(io::Error::other("include-server did not get ready in time"));
+    }
+    match child.wait()? {
+        status if status.success() => Ok(()),
+        status => Err(io::Error::other(format!("include-server: {status}"))),
+    }
+}
+
+/// The program, beside ours or in PATH.
+fn program(path: &OsStr) -> Option<PathBuf> {
+    let runs = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+    let beside = std::fs::read_link("/proc/self/exe")
+        .ok()
+        .and_then(|ours| Some(ours.parent()?.join(PROGRAM)))
+        .filter(|path| runs(path));
+    beside.or_else(|| {
+        let mut folders = path.as_bytes().split(|byte| *byte == b':');
+        folders.find_map(|folder| {
+            let path = Path::new(OsStr::from_bytes(folder)).join(PROGRAM);
+            (path.is_absolute() && runs(&path)).then_some(path)
+        })
+    })
+}
