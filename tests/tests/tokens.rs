@@ -204,6 +204,43 @@ fn a_signal_does_not_wait_long_and_what_is_owed_is_swallowed() {
 }
 
 #[test]
+fn an_orphan_does_not_wait_for_ever() {
+    let (jobserver, farm, space) = sleeping(3);
+    let mut shell = space.command("gcc -c a.c");
+    let launcher = shell.get_program().to_owned();
+    let environment: Vec<_> = shell
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    shell = Command::new("sh");
+    shell
+        .args(["-c", "\"$0\" gcc -c a.c & wait"])
+        .arg(launcher)
+        .current_dir(space.work())
+        .env_clear()
+        .envs(environment);
+    let mut tool = start(&mut shell);
+    lies(&jobserver, 2);
+    jobserver.take(2);
+    tool.signal(Signal::KILL);
+    until("the tool is gone", || tool.has_ended());
+    farm.wake();
+    until("it is noted", || space.rows().len() == 1);
+    // It goes without its token, and owes it.
+    let record = || space.dir().join("tokens").read_dir().unwrap().next();
+    let record = std::fs::File::open(record().unwrap().unwrap().path()).unwrap();
+    let wanted = rustix::process::Flock::from(rustix::process::FlockType::WriteLock);
+    until("it is gone", || {
+        rustix::process::fcntl_getlk(&record, &wanted)
+            .unwrap()
+            .is_none()
+    });
+    jobserver.give(2);
+    assert_eq!(space.run("gcc -E a.c").code(), 0);
+    assert_eq!((jobserver.lying(), records(&space)), (1, 0));
+}
+
+#[test]
 fn launchers_that_were_killed_leave_one_token_too_many_at_most() {
     let (jobserver, farm, space) = sleeping(12);
     let mut running = vec![launched(&space, "0.o")];

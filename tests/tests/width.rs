@@ -248,14 +248,17 @@ fn run_fills_the_slots_through_make() {
 
 #[test]
 fn run_fills_the_slots_through_cargo() {
-    let project = Project::waiting_for(SLOTS).with_cargo();
-    let mut command = project.cargo("distcc-launch");
-    command.args(["run", "--require-remote=99"]);
-    command.arg(env!("CARGO")).arg("build");
-    let ran = project.fills_all_slots(&mut command);
-    says_all_went(&ran, &project);
-    let state = project.root().join("state");
-    assert!(!state.join("tokens").exists(), "nothing was ever lent");
+    let pipe = Project::waiting_for(SLOTS).with_cargo();
+    let fifo = Project::waiting_for(SLOTS).with_cargo().with_new_make("");
+    for project in [pipe, fifo] {
+        let mut command = project.cargo("distcc-launch");
+        command.args(["run", "--require-remote=99"]);
+        command.arg(env!("CARGO")).arg("build");
+        let ran = project.fills_all_slots(&mut command);
+        says_all_went(&ran, &project);
+        let state = project.root().join("state");
+        assert!(!state.join("tokens").exists(), "nothing was ever lent");
+    }
 }
 
 #[test]

@@ -12,8 +12,8 @@
 //! **No deadlock.**  Who waits for a token holds no slot: the remote slot is given back first, and a local slot taken after.  Who
 //! waits for a slot may hold a token, but holders of remote slots never wait for one, and holders of local slots have theirs.
 //! By then the outputs are placed and the journal is written: all that is left is to end.  Should the tool have been killed,
-//! with the tokens that it held, nobody would ever give one back: an orphan stops waiting, and so does who has waited for ten
-//! minutes.
+//! with the tokens that it held, nobody would ever give one back: an orphan stops waiting, and so does who has waited for an
+//! hour.
 //!
 //! **What a launcher owes.**  Its debt stands in a record (`record`) before its token does in the jobserver, and is struck out after
 //! the token is back.  A signal that ends the launcher takes the token back on its way, if one comes within a second.
@@ -44,7 +44,7 @@ const LOOK: Timespec = Timespec {
     tv_nsec: 0,
 };
 /// How long a token is waited for.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// A launcher's way to the jobserver that it was started under.
 #[derive(Debug)]
