@@ -69,13 +69,14 @@ impl Tool {
 
 /// The plan for `command`, program and arguments; `None` where its user chose a width.
 pub fn plan(command: &[OsString], around: &dyn Surroundings) -> Option<Plan> {
-    let (program, args) = command.split_first()?;
+    let skipped = before_tool(command);
+    let (program, args) = command[skipped..].split_first()?;
     let tool = Tool::of(program);
     if chose(tool, args, around) {
         return None;
     }
     let option = |at| Plan {
-        option_before: Some(at),
+        option_before: Some(skipped + at),
         ..Plan::default()
     };
     Some(match tool {
@@ -98,6 +99,31 @@ pub fn plan(command: &[OsString], around: &dyn Surroundings) -> Option<Plan> {
             ..served(any_style(around))
         },
     })
+}
+
+/// How many words stand before the tool's: those of `env NAME=VALUE…`, `nice -n N`, `nohup` and the like.
+fn before_tool(command: &[OsString]) -> usize {
+    let Some(name) = command.first().and_then(|word| Path::new(word).file_name()) else {
+        return 0;
+    };
+    let rest = &command[1..];
+    let own = match name.to_str() {
+        Some("env") => {
+            let named = |word: &&OsString| word.as_bytes().contains(&b'=');
+            rest.iter().take_while(named).count()
+        }
+        Some("nice" | "ionice") => match rest.first().map(|word| word.as_bytes()) {
+            Some(b"-n" | b"-c") => 2,
+            Some(word) if word.starts_with(b"-") => 1,
+            _ => 0,
+        },
+        Some("nohup" | "setsid" | "time") => 0,
+        _ => return 0,
+    };
+    match rest.get(own..) {
+        Some(rest) if !rest.is_empty() => 1 + own + before_tool(rest),
+        _ => 0,
+    }
 }
 
 fn served(style: Style) -> Plan {
@@ -338,6 +364,9 @@ mod tests {
             ("meson compile -C b", &OLD, option(2)),
             ("./build.sh", &new(), fifo.clone()),
             ("cmake --build b", &OLD, variable()),
+            ("env A=b C=d ninja all", &OLD, option(4)),
+            ("nice -n 5 nohup /usr/bin/ninja", &OLD, option(5)),
+            ("nice make", &OLD, pipe.clone()),
         ] {
             assert_eq!(planned(command, machine), expected, "{command}");
         }
@@ -381,6 +410,7 @@ mod tests {
             "make -j",
             "make -kj4 all",
             "make --jobs=4",
+            "env A=b make -j4",
             "cargo build -j4",
             "cargo build --jobs 4",
             "cmake --build b -j 4",
