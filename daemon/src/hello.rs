@@ -1,5 +1,7 @@
 //! Answers the question whose daemon this is.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use protocol::hello::{self, Hello, Question};
 use protocol::{ProtocolError, Version, limits};
 use tokio::io::AsyncWrite;
@@ -55,6 +57,10 @@ async fn answer(server: &Server) -> Result<Vec<u8>, ProtocolError> {
         daemon: concat!("distcc-launchd ", env!("CARGO_PKG_VERSION")).into(),
         versions: vec![Version::Launch.number()],
         jobs: u32::try_from(server.jobs).ok(),
+        clock: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .map(|since| since.as_secs()),
         compilers,
         all_compilers,
     }

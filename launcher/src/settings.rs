@@ -3,7 +3,7 @@
 //! The names and meanings of `DISTCC_*` are stock distcc's; ours begin `DISTCC_LAUNCH_`.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -168,7 +168,7 @@ impl Settings {
         jobserver.zip(self.folder.as_deref())
     }
 
-    /// A variable of the compiler's or of a build tool's own, read only where it matters.
+    /// A variable of the compiler's own, read only where it matters.
     pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
         env::var_os(name)
     }
@@ -204,6 +204,43 @@ fn run_above() -> (Option<OsString>, Option<OsString>) {
 fn jobserver() -> Option<Found> {
     let flags = ["MAKEFLAGS", "CARGO_MAKEFLAGS"].map(env::var_os);
     Found::among(flags.iter().flatten().map(|flags| &**flags))
+}
+
+/// What the environment tells build tools, for sub-commands that look whether it fits together; the launch path does not ask.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BuildEnvironment {
+    variables: Vec<(OsString, OsString)>,
+}
+
+impl BuildEnvironment {
+    pub(crate) fn read() -> BuildEnvironment {
+        BuildEnvironment {
+            variables: env::vars_os().collect(),
+        }
+    }
+
+    /// Of these variables, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(variables: &[(&str, &str)]) -> BuildEnvironment {
+        let own = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
+        BuildEnvironment {
+            variables: variables.iter().map(own).collect(),
+        }
+    }
+
+    /// A variable that is set to something.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.all()
+            .find(|(set, _)| *set == name)
+            .map(|(_, value)| value)
+    }
+
+    /// All that are set to something.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let all = self.variables.iter();
+        all.map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+            .filter(|(_, value)| !value.is_empty())
+    }
 }
 
 /// A switch: only "0" and "1" mean anything.

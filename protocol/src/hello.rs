@@ -41,6 +41,8 @@ pub struct Hello {
     pub compilers: Vec<Compiler>,
     /// Whether it runs no other compilers than these.
     pub all_compilers: bool,
+    /// What time it has, in seconds since 1970.
+    pub clock: Option<u64>,
 }
 
 /// A compiler that a daemon runs.
@@ -100,6 +102,9 @@ impl Hello {
         if let Some(jobs) = self.jobs {
             push_line(&mut text, "jobs", &[jobs.to_string().as_bytes()])?;
         }
+        if let Some(clock) = self.clock {
+            push_line(&mut text, "clock", &[clock.to_string().as_bytes()])?;
+        }
         for Compiler {
             name,
             ident,
@@ -125,6 +130,7 @@ impl Hello {
                 b"daemon" => daemon = daemon.or(Some(value)),
                 b"job" => hello.versions.extend(hex(value)),
                 b"jobs" => hello.jobs = hello.jobs.or_else(|| decimal(value)),
+                b"clock" => hello.clock = hello.clock.or_else(|| decimal(value)),
                 b"compiler" => hello.compilers.extend(Compiler::read(value)),
                 b"compilers" => hello.all_compilers |= value == b"all",
                 _ => {}
@@ -174,7 +180,7 @@ fn hex(value: &[u8]) -> Option<u32> {
     u32::from_str_radix(text, 16).ok()
 }
 
-fn decimal(value: &[u8]) -> Option<u32> {
+fn decimal<N: std::str::FromStr>(value: &[u8]) -> Option<N> {
     let digits = value.iter().all(u8::is_ascii_digit);
     str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
 }

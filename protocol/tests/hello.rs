@@ -36,6 +36,7 @@ fn answer() -> Hello {
         jobs: Some(8),
         compilers: vec![compiler("gcc"), compiler("/opt/bin/gcc")],
         all_compilers: true,
+        clock: Some(1_795_182_748),
     }
 }
 
@@ -55,7 +56,7 @@ fn the_bytes_are_those_of_the_document() {
         Question { client }.encode().unwrap(),
         b"DIST64636c00HELO0000001bclient distcc-launch 0.1.0\n"
     );
-    let text = b"daemon distcc-launchd 0.1.0\njob 64636c01\njobs 8\n\
+    let text = b"daemon distcc-launchd 0.1.0\njob 64636c01\njobs 8\nclock 1795182748\n\
         compiler gcc\tGCC: (x y) 12\tx86_64-linux-gnu\n\
         compiler /opt/bin/gcc\tGCC: (x y) 12\tx86_64-linux-gnu\ncompilers all\n";
     assert_eq!(answer().encode().unwrap(), helo(text));
@@ -268,13 +269,14 @@ proptest! {
         jobs in any::<Option<u32>>(),
         names in prop::collection::vec(("[^\0\n\t]{1,9}", "[^\0\n\t]{0,9}", "[^\0\n\t]{0,9}"), 0..5),
         all_compilers in any::<bool>(),
+        clock in any::<Option<u64>>(),
     ) {
         let compilers = names.into_iter().map(|(name, ident, triple)| Compiler {
             name: name.into(),
             ident: ident.into(),
             triple: triple.into(),
         });
-        let hello = Hello { daemon: daemon.into(), versions, jobs, compilers: compilers.collect(), all_compilers };
+        let hello = Hello { daemon: daemon.into(), versions, jobs, compilers: compilers.collect(), all_compilers, clock };
         prop_assert_eq!(decode(support::hello(), &hello.encode().unwrap()), Ok((hello, 0)));
     }
 

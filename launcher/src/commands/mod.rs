@@ -3,13 +3,14 @@
 mod classify;
 mod compile;
 mod database;
+mod doctor;
 mod jobs;
 mod json;
 mod local;
 mod reasons;
 #[allow(
     dead_code,
-    reason = "Mark and all fields are for `distcc-launch run`, which tells at a build's end what it did"
+    reason = "it has all fields, also those that nobody asks for yet"
 )]
 pub(crate) mod records;
 mod run;
@@ -73,6 +74,8 @@ enum Commands {
     Compile(compile::Compile),
     /// Hosts and their slots, what runs now, and what the last build came to
     Status(status::Status),
+    /// From the host list to a linked object: what is wrong, and what mends it
+    Doctor(doctor::Doctor),
     /// Why a unit ran where it ran, the last times
     Why(why::Why),
 }
@@ -81,8 +84,8 @@ enum Commands {
 /// compiler, as build tools ask it.
 pub(crate) fn is_ours(word: &OsStr, count: usize) -> bool {
     match word.as_bytes() {
-        b"classify" | b"compile" | b"help" | b"jobs" | b"local" | b"run" | b"setup" | b"status"
-        | b"why" => true,
+        b"classify" | b"compile" | b"doctor" | b"help" | b"jobs" | b"local" | b"run" | b"setup"
+        | b"status" | b"why" => true,
         b"--help" => count == 1,
         _ => false,
     }
@@ -119,6 +122,7 @@ pub(crate) fn run(settings: &Settings, words: Vec<OsString>) -> i32 {
         Commands::Local(local) => local::run(settings, &local),
         Commands::Compile(compile) => compile::run(settings, &compile),
         Commands::Status(status) => status::run(settings, &status),
+        Commands::Doctor(doctor) => doctor::run(settings, &doctor),
         Commands::Why(why) => why::run(settings, &why),
     }
 }
