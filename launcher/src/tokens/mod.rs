@@ -28,6 +28,7 @@ mod record;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use hosts::{Folder, Host, HostList, Slots, Transport};
 use integration_ninja::jobserver::{Found, Tokens};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
@@ -51,6 +52,7 @@ const PATIENCE: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Lender {
     tokens: Tokens,
     record: Record,
+    folder: Folder,
     /// There while our token is lent.
     debt: Option<Debt>,
     parent: Option<Pid>,
@@ -65,18 +67,26 @@ impl Lender {
         Some(Lender {
             tokens,
             record,
+            folder: Folder::at(folder),
             debt: None,
             parent: getppid(),
         })
     }
 
-    pub(crate) fn has_lent(&self) -> bool {
-        self.debt.is_some()
+    /// Lends our token, if it is not lent yet and a remote slot of `list` is free for each token that will lie in the jobserver
+    /// then.  True if it is lent now; else it may be asked again.
+    pub(crate) fn lend_beside(&mut self, list: &HostList) -> bool {
+        if self.debt.is_some() {
+            return true;
+        }
+        let elsewhere = |host: &&Host| host.transport != Transport::Local;
+        let hosts: Vec<&Host> = list.hosts.iter().filter(elsewhere).collect();
+        let slots = Slots::new(&self.folder);
+        self.lend(|enough| slots.free_remote(&hosts, enough))
     }
 
-    /// Lends our token, which is not lent yet, if a remote slot is free for each that will lie in the jobserver then.  `free` counts such slots as far
-    /// as its argument.  True if it is lent now; else it may be asked again.
-    pub(crate) fn lend(&mut self, free: impl FnOnce(u32) -> u32) -> bool {
+    /// Lends our token, where `free` counts free slots as far as its argument.
+    fn lend(&mut self, free: impl FnOnce(u32) -> u32) -> bool {
         let lying = u32::try_from(self.tokens.lying()).unwrap_or(u32::MAX);
         let enough = lying.saturating_add(1);
         if free(enough) < enough {
@@ -165,7 +175,7 @@ mod tests {
             let server = Server::start(style, 2).expect("a jobserver");
             let mut lender = lender(&server, &folder);
             assert!(lender.lend(|enough| enough));
-            assert!(lender.has_lent());
+            assert!(lender.lend_beside(&HostList::default()), "once is enough");
             assert_eq!(server.tokens().lying(), 2);
             lender.take_back();
             assert_eq!(server.tokens().lying(), 1);
