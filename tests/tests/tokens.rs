@@ -4,10 +4,12 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use tests::{
-    Client, Jobserver, Running, Sleepers, Space, fake_cc, start, until, with_default_signals,
+    Client, Jobserver, Running, Sleepers, Space, fake_cc, newest, start, until,
+    with_default_signals,
 };
 
 const SOURCE: &str = "int answer(void) { return 42; }\n";
@@ -317,4 +319,39 @@ fn launchers_in_other_dress_lend_too() {
         assert_eq!(running.finish().code(), 0);
         assert_eq!(jobserver.lying(), 1);
     }
+}
+
+#[test]
+fn an_interrupted_build_leaves_the_jobserver_whole() {
+    // ninja looks for tokens when a job has ended.
+    let farm = Sleepers::napping(Duration::from_millis(300), usize::MAX, SOURCE);
+    let jobserver = Jobserver::with(2);
+    let mut rules = format!(
+        "rule cc\n  command = {} gcc -c a.c -o $out\n",
+        tests::launcher().display()
+    );
+    for unit in 0..200 {
+        rules += &format!("build {unit}.o: cc\n");
+    }
+    let space = Space::new([("a.c", SOURCE), ("build.ninja", &rules)])
+        .hosts(&format!("{}/12", farm.host()))
+        .client_env("MAKEFLAGS", jobserver.flags());
+    space.renew();
+    let plain = space.command("gcc -c a.c");
+    let mut ninja = Command::new(newest("ninja"));
+    ninja.current_dir(space.work()).env_clear();
+    for (name, value) in plain.get_envs() {
+        ninja.env(name, value.unwrap());
+    }
+    let mut ninja = start(&mut with_default_signals(&ninja));
+    until("it is wide", || farm.asleep() >= 5);
+    ninja.signal(Signal::INT);
+    until("it has ended", || ninja.has_ended());
+    // On a busy machine one that waited too long may leave that to the next.
+    until("all is paid", || {
+        jobserver.lying() == 1 || {
+            assert_eq!(space.run("gcc -E a.c").code(), 0);
+            false
+        }
+    });
 }
