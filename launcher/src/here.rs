@@ -44,6 +44,8 @@ pub(crate) enum Why {
     Misfit(&'static str),
     CannotPlace,
     Unreadable,
+    /// With `-g3` macros of the host's C library would go into the object.
+    OtherPreincluded,
 }
 
 impl Why {
@@ -66,6 +68,7 @@ impl Why {
             Why::Misfit(code) => code,
             Why::CannotPlace => "cannot-place",
             Why::Unreadable => "unreadable",
+            Why::OtherPreincluded => "other-predefined-macros",
         }
     }
 
@@ -90,6 +93,9 @@ impl Why {
             Why::Misfit(code) => misfit(code),
             Why::CannotPlace => "the result could not be written",
             Why::Unreadable => "the source could not be read, or the preprocessor not started",
+            Why::OtherPreincluded => {
+                "no host has a C library whose own macros are this machine's, and -g3 would keep them"
+            }
         }
     }
 
@@ -109,6 +115,7 @@ impl Why {
             Why::Printed,
             Why::CannotPlace,
             Why::Unreadable,
+            Why::OtherPreincluded,
         ];
         own.into_iter().chain(Misfit::CODES.map(Why::Misfit))
     }
@@ -117,7 +124,12 @@ impl Why {
     pub(crate) fn is_verdict(self) -> bool {
         matches!(
             self,
-            Why::NoFile | Why::LocalhostListed | Why::Text(_) | Why::Trapped(_) | Why::Printed
+            Why::NoFile
+                | Why::LocalhostListed
+                | Why::Text(_)
+                | Why::Trapped(_)
+                | Why::Printed
+                | Why::OtherPreincluded
         )
     }
 
@@ -133,6 +145,7 @@ impl Why {
             | Why::KilledThere
             | Why::Printed
             | Why::Misfit(_)
+            | Why::OtherPreincluded
             | Why::CannotPlace => true,
             Why::NoFile
             | Why::PreprocessorFailed
@@ -154,6 +167,7 @@ impl Why {
                 | Why::LocalhostListed
                 | Why::Text(_)
                 | Why::Trapped(_)
+                | Why::OtherPreincluded
         )
     }
 }
@@ -217,7 +231,7 @@ impl Here<'_> {
         let mut compiler = Command::new(&self.program.path);
         compiler.arg0(&self.program.argv0).args(self.args);
         let ended =
-            os::start_as_started(&mut compiler).and_then(|(mut child, _ending)| child.wait());
+            os::start_as_we_came(&mut compiler).and_then(|(mut child, _ending)| child.wait());
         drop(slot);
         let code = match ended {
             Ok(status) => status

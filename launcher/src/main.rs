@@ -14,6 +14,7 @@ mod fallback;
 mod find;
 mod here;
 mod journal;
+mod keyed;
 mod memory;
 mod native;
 mod os;

@@ -69,6 +69,10 @@ pub(crate) struct Settings {
     pub sunpro_dependencies: bool,
     /// Is a variable set that changes where the compiler finds its parts or options?
     pub search_environment: bool,
+    /// `INCLUDE_SERVER_PORT`: the socket of the include server to use; the user's resident one when not set.
+    pub include_server_port: Option<OsString>,
+    /// `DISTCC_MAX_DISCREPANCY`: so many compiles that failed elsewhere and not here send the rest in plain mode.
+    pub max_discrepancy: u64,
     /// The build tool's jobserver (`MAKEFLAGS`, `CARGO_MAKEFLAGS`), if it is there.
     pub jobserver: Option<Found>,
     /// Does it count the hosts' slots already?
@@ -77,10 +81,6 @@ pub(crate) struct Settings {
     pub run: Option<OsString>,
     /// Is a slot of this machine held above us?
     pub has_local_slot: bool,
-    /// `INCLUDE_SERVER_PORT`: the socket of the include server to use; the user's resident one when not set.
-    pub include_server_port: Option<OsString>,
-    /// `DISTCC_MAX_DISCREPANCY`: so many compiles that failed elsewhere and not here send the rest in plain mode.
-    pub max_discrepancy: u64,
     /// How many launchers are above us.
     pub level: u32,
     pub path: OsString,
@@ -147,30 +147,30 @@ impl Settings {
             search_environment: SEARCH_VARIABLES
                 .iter()
                 .any(|name| env::var_os(name).is_some()),
+            include_server_port: env::var_os("INCLUDE_SERVER_PORT").filter(|port| !port.is_empty()),
+            max_discrepancy: number("DISTCC_MAX_DISCREPANCY")
+                .filter(|count| *count > 0)
+                .unwrap_or(1),
             jobserver_is_wide: jobserver
                 .as_ref()
                 .is_some_and(|found| wide.is_some_and(|wide| wide == *found.identity())),
             jobserver,
             run,
             has_local_slot: env::var_os(LOCAL_SLOT).is_some(),
-            include_server_port: env::var_os("INCLUDE_SERVER_PORT").filter(|port| !port.is_empty()),
-            max_discrepancy: number("DISTCC_MAX_DISCREPANCY")
-                .filter(|count| *count > 0)
-                .unwrap_or(1),
             level: number(LEVEL).unwrap_or(0),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
         }
+    }
+
+    /// A variable of the compiler's own, read only where it matters.
+    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
+        env::var_os(name)
     }
 
     /// The jobserver that tokens may be lent to, and the folder for the record.
     pub(crate) fn lendable(&self) -> Option<(&Found, &Path)> {
         let jobserver = self.jobserver.as_ref().filter(|_| !self.jobserver_is_wide);
         jobserver.zip(self.folder.as_deref())
-    }
-
-    /// A variable of the compiler's own, read only where it matters.
-    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
-        env::var_os(name)
     }
 
     /// How messages are printed here; read only when there are some.

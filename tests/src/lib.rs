@@ -7,8 +7,10 @@
 //! Knows nothing of the insides of launcher and daemon: what is said here of the wire is said a second time, on
 //! purpose.
 
+pub mod builds;
 mod effects;
 mod elf;
+mod example;
 mod farm;
 mod jobserver;
 mod journal;
@@ -24,6 +26,7 @@ mod wire;
 
 pub use effects::{Effects, Entry, snapshot};
 pub use elf::{for_another_compiler, for_machine, for_other_class};
+pub use example::{Example, assert_all_remote, module, objects, succeeds, through_the_module};
 pub use farm::{Daemon, Farm, Make};
 pub use jobserver::Jobserver;
 pub use journal::{Attempt, Row, Text, read_journal};

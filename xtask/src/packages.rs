@@ -31,6 +31,8 @@ pub(crate) static TEST: &[Package] = &[
     package("libc6-dev",     None,              "headers, and the C library that static binaries contain"),
     package("binutils",      Some("readelf"),   "objects for other machines and versions are made with objcopy"),
     package("clang",         Some("clang"),     "the second compiler family"),
+    package("clang-16",      Some("clang-16"),  "C++20 modules as CMake builds them"),
+    package("clang-tools-16", None,             "scans sources for modules (clang-scan-deps)"),
     package("distcc",        Some("distccd"),   "stock client and daemon, for every test of dropping in"),
     package("cmake",         Some("cmake"),     "integrations/cmake builds its example"),
     package("ninja-build",   Some("ninja"),     "integrations/ninja and cmake build their examples"),

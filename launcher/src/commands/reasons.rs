@@ -6,6 +6,7 @@ use compiler::Reason;
 use compiler::manner::Trap;
 
 use crate::here::Why;
+use crate::pump;
 
 /// The sentence of a code; `None` for one of another version.
 pub(super) fn sentence(code: &str) -> Option<&'static str> {
@@ -16,7 +17,7 @@ pub(super) fn sentence(code: &str) -> Option<&'static str> {
         .or_else(|| why().map(Why::sentence))
         .or_else(|| trap().map(|trap| trap.sentence()))
         .or_else(|| of_attempt(code))
-        .or_else(|| not_pumped(code))
+        .or_else(|| pump::sentence(code))
 }
 
 /// `the sentence (the-code)`, or the code alone.
@@ -43,29 +44,13 @@ fn of_attempt(code: &str) -> Option<&'static str> {
         "truncated" => "it closed the connection in the middle of its answer",
         "protocol" => "its answer was not distcc's protocol",
         "other-compiler-there" => "it has not this compiler",
+        "key-file" => "the key file that the host list names is none",
+        "key-refused" => "it does not take the key",
+        "key-other-daemon" => "it is not the daemon that the key names",
+        "key-timeout" => "it did not answer the key in time",
+        "key-failed" => "it was not reached to show the key",
+        "key-forged" => "somebody on the line changed what was said",
         "unsendable" => "a word or a length is more than the protocol can carry",
-        _ => return None,
-    })
-}
-
-/// Why a source went preprocessed to a host that takes it with its files.
-fn not_pumped(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "demoted" => "compiles of this build failed on hosts that succeeded here",
-        "include-missing" => "something that it includes was not found",
-        "assembler-includes" => "assembler text in it may name files",
-        "dependency-variable" => "DEPENDENCIES_OUTPUT asks for a dependency file that is added to",
-        "include-server-failed" => "the include server gave no answer",
-        "include-server-refused" => "the include server does not know the files of this source",
-        "no-include-server" => "there is no include server, and none could be started",
-        "nothing-to-preprocess" => "the source is preprocessed already",
-        "stock-include-server" => {
-            "the include server is stock's, and its answers are not for daemons of ours"
-        }
-        "names-folders" => "debug information would name other folders",
-        "dependency-file" => "the dependency file would come out otherwise",
-        "file-names" => "names of files in it would come out otherwise",
-        "words-unfit" => "its options would mean something else there",
         _ => return None,
     })
 }

@@ -22,6 +22,7 @@ use super::jobs::capacity;
 use super::records::Journal;
 use crate::settings::{self, BuildEnvironment, Settings};
 use crate::tokens::Lender;
+pub(super) use os::run_forwarding;
 use summary::Summary;
 
 /// Exit code when less went out than was wanted.
@@ -75,7 +76,7 @@ pub(super) fn run(settings: &Settings, run: &Run) -> i32 {
     };
     let mark = build.journal.mark();
     let begun = Instant::now();
-    let ended = os::run_forwarding(&mut build.command);
+    let ended = run_forwarding(&mut build.command);
     let wall = begun.elapsed();
     if let Some((jobserver, folder)) = settings.lendable() {
         // What launchers that were killed owe the jobserver that was joined.
@@ -223,7 +224,7 @@ impl Surroundings for Machine {
             .env_remove("MAKEFLAGS")
             .stdin(Stdio::null())
             .stderr(Stdio::null());
-        let said = crate::os::as_started(&mut command).output().ok()?;
+        let said = crate::os::as_we_came(&mut command).output().ok()?;
         let line = said.stdout.split(|byte| *byte == b'\n').next()?;
         Some(String::from_utf8_lossy(line).into_owned())
     }
@@ -234,7 +235,7 @@ impl Surroundings for Machine {
 }
 
 /// Ends as the build ended.
-fn end_as(ended: ExitStatus) -> i32 {
+pub(super) fn end_as(ended: ExitStatus) -> i32 {
     match (ended.code(), ended.signal()) {
         (Some(code), _) => code,
         (None, Some(signal)) => os::end_by(signal),
@@ -243,7 +244,7 @@ fn end_as(ended: ExitStatus) -> i32 {
 }
 
 /// As a shell says and counts it.
-fn cannot_start(program: &OsStr, error: &std::io::Error) -> i32 {
+pub(super) fn cannot_start(program: &OsStr, error: &std::io::Error) -> i32 {
     eprintln!("distcc-launch: {}: {error}", program.display());
     match error.kind() {
         std::io::ErrorKind::NotFound => 127,

@@ -45,7 +45,7 @@ extern "C" fn forward(
 ///
 /// # Errors
 /// Where `command` cannot be started.
-pub(super) fn run_forwarding(command: &mut Command) -> io::Result<ExitStatus> {
+pub(in crate::commands) fn run_forwarding(command: &mut Command) -> io::Result<ExitStatus> {
     for signal in FORWARDED {
         // Safety: `action` and `before` are whole structures; the handler does only what a handler may.
         unsafe {
@@ -61,7 +61,7 @@ pub(super) fn run_forwarding(command: &mut Command) -> io::Result<ExitStatus> {
             libc::sigaction(signal, &raw const action, std::ptr::null_mut());
         }
     }
-    let mut child = crate::os::as_started(command).spawn()?;
+    let mut child = crate::os::as_we_came(command).spawn()?;
     let pid = Pid::from_child(&child);
     CHILD.store(pid.as_raw_nonzero().get(), Ordering::Relaxed);
     let early = EARLY.swap(0, Ordering::Relaxed);

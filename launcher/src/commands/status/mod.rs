@@ -177,6 +177,7 @@ fn this_machine() -> Host {
         lzo: false,
         cpp: false,
         down: false,
+        key: None,
     }
 }
 
