@@ -170,11 +170,6 @@ impl Settings {
         env::var_os(name)
     }
 
-    /// A variable that means something to build tools, and nothing to us.
-    pub(crate) fn of_build_tools(name: &str) -> Option<OsString> {
-        env::var_os(name)
-    }
-
     /// The jobserver that tokens may be lent to, and the folder for the record.
     pub(crate) fn lendable(&self) -> Option<(&Found, &Path)> {
         let jobserver = self.jobserver.as_ref().filter(|_| !self.jobserver_is_wide);

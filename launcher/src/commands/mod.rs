@@ -12,7 +12,7 @@ mod pump;
 mod reasons;
 #[allow(
     dead_code,
-    reason = "Mark and all fields are for `distcc-launch run`, which tells at a build's end what it did"
+    reason = "it has all fields, also those that nobody asks for yet"
 )]
 pub(crate) mod records;
 mod room;
