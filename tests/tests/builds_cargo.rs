@@ -23,32 +23,13 @@ fn build(crates: &[&str]) -> Comparison {
             let config = fs::read_to_string(site.work.join(".cargo/config.toml")).unwrap();
             assert!(config.contains("distcc-launch cc"), "{config}");
         }
-        cargo(site, crates);
+        cargo_build(site, crates);
     })
 }
 
-fn cargo(site: &Site<'_>, crates: &[&str]) {
-    let mut cargo = site.command(env!("CARGO"));
-    // The toolchain and the registry are the person's own.
-    for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
-        if let Some(value) = std::env::var_os(name) {
-            cargo.env(name, value);
-        }
-    }
-    // The folder of the toolchain before rustup's: in the folder of a crate that has a rust-toolchain.toml (quote has), rustup's
-    // rustc would download and install what that asks for.
-    let toolchain = Path::new(env!("CARGO")).parent();
-    let path = site.path();
-    let own = std::env::var_os("PATH").unwrap_or_default();
-    let folders = toolchain
-        .map(Path::to_owned)
-        .into_iter()
-        .chain(std::env::split_paths(&path))
-        .chain(std::env::split_paths(&own));
-    let path = std::env::join_paths(folders).unwrap();
+fn cargo_build(site: &Site<'_>, crates: &[&str]) {
+    let mut cargo = tests::cargo(site.command(env!("CARGO")), &site.path());
     cargo
-        .env("PATH", path)
-        .env("RUSTUP_AUTO_INSTALL", "0")
         .args(["build", "--locked", "-j4", "--target-dir", "target"])
         .args(["--features", &crates.join(",")]);
     site.step(&mut cargo);

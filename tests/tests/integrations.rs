@@ -1,6 +1,6 @@
 //! The examples of the integrations, built by the tools that they are for: what their pages promise must be so.
 
-use std::{ffi::OsString, fs, process::Command};
+use std::{fs, process::Command};
 
 use tests::{Example, Farm, assert_all_remote, launcher, module, succeeds, through_the_module};
 
@@ -233,30 +233,29 @@ fn ninja_builds_with_the_pool_file_as_it_comes_and_as_we_write_it() {
 fn cargo_compiles_c_through_the_launcher_and_probes_beside_it() {
     let farm = Farm::ours(1);
     let example = Example::of("cargo-cc", &farm.hosts("/4"));
-    let fragment = succeeds(example.command("distcc-launch").args(["setup", "cargo"]));
-    fs::create_dir(example.project().join(".cargo")).unwrap();
-    fs::write(example.project().join(".cargo/config.toml"), fragment).unwrap();
-    let mut cargo = example.command(env!("CARGO"));
-    // The toolchain and the registry are the person's own.
-    for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
-        if let Some(value) = std::env::var_os(name) {
-            cargo.env(name, value);
-        }
+    // For every machine, and for one in particular, which here is this one.
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    for words in [
+        &[][..],
+        &["--target", &target, "--cc", "gcc", "--cxx", "g++"],
+    ] {
+        let _ = fs::remove_dir_all(example.project().join(".cargo"));
+        let mut setup = example.command("distcc-launch");
+        succeeds(setup.args(["setup", "cargo", "--write"]).args(words));
+        let mut cargo = tests::cargo(
+            example.command(env!("CARGO")),
+            launcher().parent().unwrap().as_os_str(),
+        );
+        cargo.env(
+            "CARGO_TARGET_DIR",
+            example.build().join(words.len().to_string()),
+        );
+        assert_eq!(succeeds(cargo.args(["run", "--quiet"])), "42\n");
+        let rows = example.rows();
+        assert_all_remote(&rows, 1);
+        let has = |wanted: &str| rows[0].command.iter().any(|word| *word == *wanted);
+        assert!(has("twice.c"), "{rows:?}");
+        assert_eq!(has("gcc"), !words.is_empty(), "{rows:?}");
+        fs::remove_file(example.journal()).unwrap();
     }
-    let mut path = OsString::from(launcher().parent().unwrap());
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap_or_default());
-    cargo
-        .env("PATH", path)
-        .env("CARGO_TARGET_DIR", example.build());
-    assert_eq!(succeeds(cargo.args(["run", "--quiet"])), "42\n");
-    let rows = example.rows();
-    assert_all_remote(&rows, 1);
-    assert!(
-        rows[0]
-            .command
-            .iter()
-            .any(|word| word.as_ref() == b"twice.c"),
-        "{rows:?}"
-    );
 }
