@@ -59,6 +59,16 @@ fn cmake_pools_are_as_wide_as_the_host_list() {
         "{rules}"
     );
     assert!(rules.contains("pool distcc_link\n"), "{rules}");
+    assert!(!said.contains("no hosts"), "{said}");
+
+    let alone = Example::of("cmake", "");
+    let said = alone.configure("Ninja", &through_the_module());
+    assert!(
+        said.contains(" (no hosts: everything is compiled here)"),
+        "{said}"
+    );
+    alone.build_with_cmake("example");
+    assert_all_remote(&alone.rows().split_off(2), 0);
 }
 
 /// A project that sets the property without APPEND would drop our pools, and Ninja stops at a pool nobody declares.
