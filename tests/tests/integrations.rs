@@ -7,7 +7,12 @@ use tests::{Example, Farm, assert_all_remote, launcher, module, succeeds, throug
 #[test]
 fn cmake_builds_the_same_through_each_way_in() {
     let farm = Farm::ours(1);
-    let example = Example::of("cmake", &farm.hosts("/4"));
+    for example in Example::old_and_new("cmake", &farm.hosts("/4")) {
+        builds_through_each_way_in(&example);
+    }
+}
+
+fn builds_through_each_way_in(example: &Example) {
     example.configure("Ninja", &[]);
     let alone = example.build_with_cmake("example");
     assert_eq!(alone.len(), 2);
@@ -37,10 +42,11 @@ fn cmake_builds_with_each_generator() {
         ("Ninja Multi-Config", "Debug/example"),
         ("Unix Makefiles", "example"),
     ] {
-        let example = Example::of("cmake", &farm.hosts("/4"));
-        example.configure(generator, &through_the_module());
-        example.build_with_cmake(program);
-        assert_all_remote(&example.rows(), 2);
+        for example in Example::old_and_new("cmake", &farm.hosts("/4")) {
+            example.configure(generator, &through_the_module());
+            example.build_with_cmake(program);
+            assert_all_remote(&example.rows(), 2);
+        }
     }
 }
 
