@@ -98,7 +98,7 @@ fn after_line(text: &[u8]) -> &[u8] {
 }
 
 /// The number and the name, in its quotes, of a line marker.
-fn marker(line: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn marker(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = line.strip_prefix(b"# ")?;
     let digits = rest.iter().position(|b| !b.is_ascii_digit())?;
     let name = rest[digits..].strip_prefix(b" ")?;
