@@ -218,7 +218,7 @@ fn without_comments(line: &[u8]) -> Cow<'_, [u8]> {
         let Some(end) = memmem::find(&line[start + 2..], b"*/") else {
             break;
         };
-        line.to_mut().splice(start..start + 2 + end + 2, [b' ']);
+        line.to_mut().splice(start..start + 2 + end + 2, *b" ");
     }
     line
 }
