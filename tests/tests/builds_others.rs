@@ -195,7 +195,7 @@ fn libgit2_with_ccache_in_front() {
         return;
     }
     let settings = [
-        "-DCMAKE_BUILD_TYPE=Release",
+        "-DCMAKE_BUILD_TYPE=Debug",
         "-DBUILD_SHARED_LIBS=OFF",
         "-DBUILD_TESTS=OFF",
         "-DBUILD_CLI=OFF",
