@@ -188,6 +188,15 @@ impl Compilers {
         self.anything_on.is_some()
     }
 
+    /// The programs that clients can name.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        let listed = self.listed.iter().flat_map(|(listed, _)| listed.values());
+        let all = listed
+            .chain(self.by_name.values())
+            .chain(self.by_path.values());
+        all.map(|compiler| compiler.path.clone()).collect()
+    }
+
     /// How many names clients can use, for the log.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = match &self.listed {

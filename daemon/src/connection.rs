@@ -4,25 +4,25 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::{Body, Limits, Outcome, Request, Source, Version, WaitStatus};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use protocol::{Body, Limits, Outcome, Request, Version, WaitStatus};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::check::Refused;
+use crate::closure::LayoutError;
 use crate::crowd::Place;
 use crate::exit::Exit;
+use crate::heavy::heavy;
 use crate::hello;
-use crate::job::{self, Finished, JobError, Plan};
-use crate::log::{self, Chain};
+use crate::job::{Finished, JobError};
+use crate::log::{self, Chain, Level, Value};
+use crate::queue::{Client, Full, Slot};
 use crate::receive::{self, ReceiveError, Received};
+use crate::send::send;
 use crate::server::Server;
-use crate::shortage;
 use crate::stats::{Ended, Event};
-use crate::work::{Layout, Work, write_source};
+use crate::store::{self, Keep};
+use crate::work::Work;
 
-/// How long a peer may take nothing of its answer.
-const PATIENCE: Duration = Duration::from_millis(4500);
-/// Bytes of an answer that are handed over in one piece.
-const CHUNK: usize = 256 << 10;
 /// Bytes after a request that are thrown away before a peer counts as broken.
 const MAX_TRAILING: u64 = 1 << 20;
 
@@ -39,6 +39,8 @@ pub(crate) enum Close {
 pub(crate) struct Peer {
     /// What the log calls it.
     pub(crate) name: String,
+    /// Whose share it takes of the slots.
+    pub(crate) client: Client,
     pub(crate) place: Place,
     /// Whether the end of what it sends means that it went away: not when that is a file.
     pub(crate) watched: bool,
@@ -54,14 +56,17 @@ where
     server.stats.count(Event::Accepted);
     let Peer {
         name: peer,
+        client,
         place,
         watched,
     } = peer;
+    let mut keep = Keep::new(&server.store);
     let received = tokio::select! {
-        received = receive::receive(&mut reader, Limits::for_daemon(), server.io_timeout) => received,
+        received = receive::receive(&mut reader, Limits::for_daemon(), server.io_timeout, &mut keep) => received,
         () = place.sent_away() => Err(ReceiveError::TooMany),
-        () = server.ending() => return Close::Orderly,
+        () = server.draining() => return Close::Orderly,
     };
+    let complete = Instant::now();
     let request = match received {
         Ok(Received::Request(request)) => *request,
         Ok(Received::Hello(question)) => {
@@ -87,15 +92,24 @@ where
         }
     };
     let version = request.version;
-    let answer = compile(server, request, unwanted).await;
+    let waiting = Waiting {
+        client: *client,
+        keep,
+        ready: complete,
+    };
+    let answer = compile(server, request, waiting, unwanted).await;
+    let compiled = answer.compiled();
     let end = answer.end(peer);
     // Before the answer: who has one also finds it in the log and the counters.
     summary(server, peer, &end, start.elapsed(), Some(&label));
-    if let Some(reply) = answer.reply(version)
+    if let Some(reply) = heavy(answer.size(), || answer.reply(version))
         && let Err(error) = send(&mut writer, &reply).await
     {
         log::info!("{peer}: could not hand over the answer: {error}");
         return Close::Abort;
+    }
+    if let Some(compiled) = compiled {
+        server.metrics.handed_over(compiled.elapsed());
     }
     Close::Orderly
 }
@@ -116,65 +130,82 @@ enum Answer {
     Failed(JobError),
     /// Nobody is left to answer.
     Unwanted,
+    /// Too many wait.
+    TurnedAway(Full),
+    /// Nothing is left of a request that had to wait.
+    Lost(std::io::Error),
     /// The source could not be unpacked: a broken peer.
     Broken(protocol::ProtocolError),
 }
 
-async fn compile(server: &Server, request: Request, unwanted: impl Future<Output = ()>) -> Answer {
-    let Source::Preprocessed(body) = request.source else {
-        return Answer::Refused(Refused::Pump);
-    };
-    let work = match Work::of(server, request.argv, request.cwd) {
+/// A complete request that has no slot yet.
+struct Waiting {
+    client: Client,
+    keep: Keep,
+    /// When its last byte came, or later when it got the slot that it had to wait for.
+    ready: Instant,
+}
+
+impl Waiting {
+    /// Waits for a slot. When all who wait need too much memory, the source waits in a file.
+    async fn slot(&mut self, server: &Server, body: &mut Body) -> Result<Slot, Answer> {
+        if let Some(slot) = server.queue.try_take(self.client) {
+            return Ok(slot);
+        }
+        if self.keep.is_crowded() && body.wire().len() >= store::WORTH_A_FILE {
+            self.keep.put(body.wire()).map_err(Answer::Lost)?;
+            *body = Body::received(body.coding(), Vec::new());
+            self.keep.holds(0);
+        }
+        let slot = server.queue.take(self.client).await;
+        server.metrics.waited(self.ready.elapsed());
+        self.ready = Instant::now();
+        slot.map_err(Answer::TurnedAway)
+    }
+}
+
+async fn compile(
+    server: &Server,
+    request: Request,
+    mut waiting: Waiting,
+    unwanted: impl Future<Output = ()>,
+) -> Answer {
+    let (work, mut body) = match Work::of(server, request) {
         Ok(work) => work,
         Err(refused) => return Answer::Refused(refused),
     };
     tokio::pin!(unwanted);
     let slot = tokio::select! {
-        slot = server.slots.acquire() => slot,
+        slot = waiting.slot(server, &mut body) => slot,
         () = &mut unwanted => return Answer::Unwanted,
     };
-    // The semaphore is never closed; were it, nobody would wait for an answer.
-    let Ok(_slot) = slot else {
-        return Answer::Unwanted;
+    let _slot = match slot {
+        Ok(slot) => slot,
+        Err(answer) => return answer,
+    };
+    let (coding, Body::Plain(rest) | Body::Lzo(rest)) = (body.coding(), body);
+    let kept = rest.len() + usize::try_from(waiting.keep.in_file()).unwrap_or(usize::MAX);
+    let body = match heavy(kept, || waiting.keep.take_back(rest)) {
+        Ok(whole) => Body::received(coding, whole),
+        Err(error) => return Answer::Lost(error),
     };
     let max = Limits::for_daemon().unpacked(body.wire().len());
-    let text = match body.unpack(max) {
+    let text = match heavy(4 * body.wire().len(), || body.unpack(max)) {
         Ok(text) => text,
         Err(error) => return Answer::Broken(error),
     };
-    match run(server, &work, text, unwanted).await {
-        Ok(finished) => Answer::Finished(finished),
+    match work.run(server, text, waiting.client, unwanted).await {
+        Ok(finished) => {
+            let started = finished.started.duration_since(waiting.ready);
+            server.metrics.started(started);
+            server
+                .metrics
+                .compiled(finished.ended.duration_since(finished.started));
+            Answer::Finished(finished)
+        }
         Err(JobError::Unwanted) => Answer::Unwanted,
         Err(error) => Answer::Failed(error),
     }
-}
-
-async fn run(
-    server: &Server,
-    work: &Work,
-    text: Vec<u8>,
-    unwanted: impl Future<Output = ()>,
-) -> Result<Finished, JobError> {
-    let prepare = |what| move |source| JobError::Prepare { what, source };
-    let folder = shortage::wait_out(|| server.scratch.job()).await;
-    let folder = folder.map_err(prepare("its folder"))?;
-    let Layout {
-        source,
-        product,
-        args,
-    } = work.layout(folder.path());
-    let written = shortage::wait_out(|| write_source(folder.path(), &source, &text)).await;
-    written.map_err(prepare("its source"))?;
-    // The compile may take long; the text is on its way to the compiler now.
-    drop(text);
-    let plan = Plan {
-        program: &work.compiler().path,
-        args: &args,
-        folder: folder.path(),
-        product: &folder.path().join(&product),
-        locale: work.locale(),
-    };
-    job::run(&plan, &server.conditions, unwanted).await
 }
 
 /// Ends when the peer has gone. Bytes that should not be there are thrown away, so that they cannot hide its going;
@@ -196,40 +227,23 @@ async fn gone(reader: &mut (impl AsyncRead + Unpin), watch: bool) {
     }
 }
 
-async fn send(writer: &mut (impl AsyncWrite + Unpin), reply: &Outcome) -> std::io::Result<()> {
-    let parts = reply.parts().map_err(std::io::Error::other)?;
-    // Heads and small bodies go out as one packet; a large body is not copied for it.
-    let mut pending = Vec::new();
-    for part in parts {
-        if part.len() >= CHUNK {
-            send_bytes(writer, &std::mem::take(&mut pending)).await?;
-            send_bytes(writer, &part).await?;
-        } else {
-            pending.extend_from_slice(&part);
+impl Answer {
+    /// When the compiler ended, if it did by itself.
+    fn compiled(&self) -> Option<Instant> {
+        match self {
+            Self::Finished(finished) => Some(finished.ended),
+            _ => None,
         }
     }
-    send_bytes(writer, &pending).await?;
-    finish(writer).await
-}
 
-/// Sees to it that all that was sent is on its way.
-pub(crate) async fn finish(writer: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
-    // A file's writer hands bytes to a thread, and its shutdown does not wait for them.
-    tokio::time::timeout(PATIENCE, writer.flush()).await??;
-    tokio::time::timeout(PATIENCE, writer.shutdown()).await?
-}
-
-pub(crate) async fn send_bytes(
-    writer: &mut (impl AsyncWrite + Unpin),
-    bytes: &[u8],
-) -> std::io::Result<()> {
-    for chunk in bytes.chunks(CHUNK) {
-        tokio::time::timeout(PATIENCE, writer.write_all(chunk)).await??;
+    /// Bytes of what a compiler left.
+    fn size(&self) -> usize {
+        match self {
+            Self::Finished(finished) => finished.product.len() + finished.stderr.len(),
+            _ => 0,
+        }
     }
-    Ok(())
-}
 
-impl Answer {
     /// What goes over the wire; nothing when nobody is there or the peer is broken.
     fn reply(self, version: Version) -> Option<Outcome> {
         let own = |exit: Exit, sentence: String| {
@@ -237,8 +251,7 @@ impl Answer {
             outcome(
                 version,
                 WaitStatus::exited(exit.code()),
-                text.into_bytes(),
-                Vec::new(),
+                [text.into_bytes(), Vec::new(), Vec::new()],
                 Vec::new(),
             )
         };
@@ -248,10 +261,12 @@ impl Answer {
                 stderr,
                 stdout,
                 product,
-            }) => outcome(version, status, stderr, stdout, product),
+                depfile,
+                ..
+            }) => outcome(version, status, [stderr, stdout, product], depfile),
             Self::Refused(refused) => own(refused.exit(), format!("refused: {refused}")),
             Self::Failed(error) => own(error.exit(), Chain(&error).to_string()),
-            Self::Unwanted | Self::Broken(_) => return None,
+            Self::Unwanted | Self::TurnedAway(_) | Self::Lost(_) | Self::Broken(_) => return None,
         })
     }
 
@@ -289,6 +304,14 @@ impl Answer {
                 end(ended, error.exit())
             }
             Self::Unwanted => end(Ended::Disconnected, Exit::Io),
+            Self::TurnedAway(full) => {
+                log::warning!("{peer}: closed: {full}");
+                end(Ended::Overload, Exit::Busy)
+            }
+            Self::Lost(error) => {
+                log::error!("{peer}: closed: the request could not wait in a file: {error}");
+                end(Ended::Overload, Exit::Io)
+            }
             Self::Broken(error) => {
                 log::info!("{peer}: {}", Chain(error));
                 end(Ended::BadRequest, Exit::Protocol)
@@ -300,19 +323,18 @@ impl Answer {
 fn outcome(
     version: Version,
     status: WaitStatus,
-    stderr: Vec<u8>,
-    stdout: Vec<u8>,
-    object: Vec<u8>,
+    streams: [Vec<u8>; 3],
+    depfile: Vec<u8>,
 ) -> Outcome {
-    let [stderr, stdout, object] =
-        [stderr, stdout, object].map(|content| Body::pack(version, content));
+    let [stderr, stdout, object] = streams.map(|content| Body::pack(version, content));
+    let has_depfile = version.has_closure() && status.success();
     Outcome {
         version,
         status,
         stderr,
         stdout,
         object,
-        depfile: None,
+        depfile: has_depfile.then(|| Body::pack(version, depfile)),
     }
 }
 
@@ -333,7 +355,12 @@ impl JobError {
             Self::Start { .. } => Exit::CompilerMissing,
             Self::OutOfTime(_) => Exit::Timeout,
             Self::Unwanted => Exit::Io,
-            Self::Prepare { .. } | Self::Read { .. } | Self::TooLarge { .. } => Exit::Failed,
+            Self::Layout(LayoutError::Headers(_)) => Exit::Headers,
+            Self::Prepare { .. }
+            | Self::Layout(_)
+            | Self::Box(_)
+            | Self::Read { .. }
+            | Self::TooLarge { .. } => Exit::Failed,
         }
     }
 }
@@ -364,9 +391,10 @@ impl Label {
 
 fn report_broken(server: &Server, peer: &str, error: &ReceiveError, start: Instant) {
     let (ended, exit) = match error {
-        ReceiveError::Protocol(_) | ReceiveError::Pump => (Ended::BadRequest, Exit::Protocol),
-        ReceiveError::Io(_) | ReceiveError::TooSlow | ReceiveError::TooMany => {
-            (Ended::Disconnected, Exit::Io)
+        ReceiveError::Protocol(_) => (Ended::BadRequest, Exit::Protocol),
+        ReceiveError::Io(_) | ReceiveError::TooSlow => (Ended::Disconnected, Exit::Io),
+        ReceiveError::TooMany | ReceiveError::NoRoom(_) | ReceiveError::NoMemory => {
+            (Ended::Overload, Exit::Io)
         }
     };
     log::info!("{peer}: {}", Chain(error));
@@ -395,17 +423,37 @@ fn summary(server: &Server, peer: &str, end: &End, took: Duration, label: Option
     if let Some(label) = label {
         server.stats.compiled(&label.source, &label.compiler, took);
     }
-    log::notice!(
-        "(dcc_job_summary) client: {peer} {} exit:{} sig:{} core:{} ret:{} time:{}ms{}",
-        ended.name(),
-        status.exit_code().unwrap_or(0),
-        status.signal().unwrap_or(0),
-        u8::from(status.core_dumped()),
-        exit.code(),
-        took.as_millis(),
-        label.map_or_else(String::new, |label| format!(
-            " {} {}",
-            label.compiler, label.source
-        )),
+    let millis = took.as_millis();
+    let mut values = vec![
+        ("event", Value::Text("job")),
+        ("client", Value::Text(peer)),
+        ("result", Value::Text(ended.name())),
+        (
+            "ms",
+            Value::Number(u64::try_from(millis).unwrap_or(u64::MAX)),
+        ),
+    ];
+    if let Some(code) = status.exit_code() {
+        values.push(("exit", Value::Number(u64::from(code))));
+    }
+    if let Some(label) = label {
+        values.push(("compiler", Value::Text(&label.compiler)));
+        values.push(("source", Value::Text(&label.source)));
+    }
+    log::write_with(
+        Level::Notice,
+        format_args!(
+            "(dcc_job_summary) client: {peer} {} exit:{} sig:{} core:{} ret:{} time:{millis}ms{}",
+            ended.name(),
+            status.exit_code().unwrap_or(0),
+            status.signal().unwrap_or(0),
+            u8::from(status.core_dumped()),
+            exit.code(),
+            label.map_or_else(String::new, |label| format!(
+                " {} {}",
+                label.compiler, label.source
+            )),
+        ),
+        &values,
     );
 }

@@ -1,13 +1,15 @@
-//! How many connections there may be at a time, and who makes room when there are too many: the one that has been
-//! sending its request for longest. Requests that are complete wait for a slot and are never sent away.
+//! How many connections there may be at a time, and who makes room when there are too many: of the client that has most of
+//! them the one that has been sending its request for longest. Requests that are complete are never sent away here.
 //!
 //! Compilers need descriptors too, so that connections must not take all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::Notify;
+
+use crate::queue::Client;
 
 /// Descriptors that the daemon has open itself, with some to spare.
 const OWN: u64 = 24;
@@ -30,7 +32,21 @@ struct People {
     next: u64,
     here: usize,
     /// Those whose request is still coming, oldest first.
-    incomplete: BTreeMap<u64, Arc<Notify>>,
+    incomplete: BTreeMap<u64, (Client, Arc<Notify>)>,
+}
+
+impl People {
+    /// Who makes room for one more.
+    fn longest_of_the_most(&self) -> Option<u64> {
+        let mut counts: HashMap<Client, usize> = HashMap::new();
+        for (client, _) in self.incomplete.values() {
+            *counts.entry(*client).or_default() += 1;
+        }
+        let most = counts.values().max()?;
+        let has_most = |(_, (client, _)): &(&u64, &(Client, _))| counts.get(client) == Some(most);
+        let (number, _) = self.incomplete.iter().find(has_most)?;
+        Some(*number)
+    }
 }
 
 /// One connection's place, free again when dropped.
@@ -77,19 +93,27 @@ impl Crowd {
         }
     }
 
-    /// Comes in; when it is full, the longest incomplete one is sent away.
-    pub(crate) fn enter(self: &Arc<Self>) -> Place {
+    /// Connections that are open.
+    pub(crate) fn here(&self) -> usize {
+        self.people().here
+    }
+
+    /// Comes in; when it is full, an incomplete one is sent away.
+    pub(crate) fn enter(self: &Arc<Self>, client: Client) -> Place {
         let mut people = self.people();
         if people.here >= self.room
-            && let Some((_, oldest)) = people.incomplete.pop_first()
+            && let Some(number) = people.longest_of_the_most()
+            && let Some((_, leaves)) = people.incomplete.remove(&number)
         {
-            oldest.notify_one();
+            leaves.notify_one();
         }
         let sent_away = Arc::new(Notify::new());
         let number = people.next;
         people.next += 1;
         people.here += 1;
-        people.incomplete.insert(number, Arc::clone(&sent_away));
+        people
+            .incomplete
+            .insert(number, (client, Arc::clone(&sent_away)));
         Place {
             crowd: Arc::clone(self),
             number,
@@ -133,20 +157,35 @@ mod tests {
     #[test]
     fn the_oldest_incomplete_makes_room() {
         let crowd = Crowd::new(2);
-        let (one, two) = (crowd.enter(), crowd.enter());
+        let (one, two) = (
+            crowd.enter(Client::nameless()),
+            crowd.enter(Client::nameless()),
+        );
         assert!(!is_ready(one.sent_away()));
         one.complete();
-        let three = crowd.enter();
+        let three = crowd.enter(Client::nameless());
         assert!(
             !is_ready(one.sent_away()) && is_ready(two.sent_away()) && !is_ready(three.sent_away())
         );
     }
 
     #[test]
+    fn who_has_most_makes_room() {
+        let crowd = Crowd::new(3);
+        let client = |n| Client::of(std::net::Ipv4Addr::new(10, 0, 0, n).into());
+        let modest = crowd.enter(client(1));
+        let greedy = [crowd.enter(client(2)), crowd.enter(client(2))];
+        let _newcomer = crowd.enter(client(3));
+        assert!(!is_ready(modest.sent_away()));
+        assert!(is_ready(greedy[0].sent_away()) && !is_ready(greedy[1].sent_away()));
+        assert_eq!(crowd.here(), 4);
+    }
+
+    #[test]
     fn a_crowd_of_complete_ones_is_closed() {
         let crowd = Crowd::new(1);
         assert!(is_ready(crowd.open()));
-        let one = crowd.enter();
+        let one = crowd.enter(Client::nameless());
         assert!(is_ready(crowd.open()));
         one.complete();
         assert!(!is_ready(crowd.open()));

@@ -11,29 +11,8 @@ const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Seconds, stock's default of DISTCC_IO_TIMEOUT.
 const IO_TIMEOUT: u64 = 300;
 
-/// Variables that make a compiler run, read or write something that the request does not say.
-const SURPRISES: &[&str] = &[
-    "CCC_ADD_ARGS",
-    "CCC_OVERRIDE_OPTIONS",
-    "COMPILER_PATH",
-    "CPATH",
-    "CPLUS_INCLUDE_PATH",
-    "C_INCLUDE_PATH",
-    "DEPENDENCIES_OUTPUT",
-    "GCC_COMPARE_DEBUG",
-    "GCC_EXEC_PREFIX",
-    "GCC_EXTRA_DIAGNOSTIC_OUTPUT",
-    "LIBRARY_PATH",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "NOTIFY_SOCKET",
-    "OBJCPLUS_INCLUDE_PATH",
-    "OBJC_INCLUDE_PATH",
-    "OLDPWD",
-    "PWD",
-    "QA_OVERRIDE_GCC3_OPTIONS",
-    "SUNPRO_DEPENDENCIES",
-];
+/// Variables that compilers get as they are: how messages are written and times are told. (And all that begin with `LC_`.)
+const KEPT: &[&str] = &["LANG", "LANGUAGE", "TZ"];
 
 /// What the environment says.
 #[derive(Debug)]
@@ -57,7 +36,8 @@ impl Environment {
         }
     }
 
-    fn get(&self, name: &str) -> Option<&OsStr> {
+    /// The variable of this name, if it is set.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables
             .iter()
             .find(|(known, _)| known == name)
@@ -118,14 +98,15 @@ impl Environment {
         self.get("TMPDIR")
     }
 
-    /// The compilers' environment: ours without surprises, their PATH, and the mark by which a distcc client knows that
-    /// it must not send a job on. What `pass` names stays in any case.
+    /// The compilers' environment: how to speak, their PATH, the mark by which a distcc client knows that it must not send a job on, what
+    /// `pass` names, and nothing else.
     pub(crate) fn for_compilers(&self, pass: &[OsString]) -> Vec<(OsString, OsString)> {
-        let ours = ["PATH", "TMPDIR", "_DISTCC_SAFEGUARD"];
+        let ours = ["PATH", "TMPDIR", "PWD", "_DISTCC_SAFEGUARD"];
         let kept = |name: &OsStr| {
-            let surprise = SURPRISES.iter().any(|surprise| name == *surprise);
-            !ours.iter().any(|own| name == *own)
-                && (!surprise || pass.iter().any(|passed| passed == name))
+            let speech = name.as_encoded_bytes().starts_with(b"LC_")
+                || KEPT.iter().any(|kept| name == *kept);
+            let passed = pass.iter().any(|passed| passed == name);
+            !ours.iter().any(|own| name == *own) && (speech || passed)
         };
         let mut variables: Vec<_> = self
             .variables
@@ -153,25 +134,28 @@ mod tests {
     }
 
     #[test]
-    fn compilers_meet_no_surprises() {
+    fn compilers_get_little() {
         let ours = environment(&[
             ("HOME", "/h"),
+            ("LANG", "de_DE.UTF-8"),
+            ("LC_CTYPE", "C"),
             ("CPATH", "/x"),
+            ("LD_PRELOAD", "/x.so"),
+            ("SECRET", "s"),
             ("PATH", "/p"),
             ("DISTCCD_PATH", "/d"),
             ("TMPDIR", "/t"),
         ]);
         let theirs = environment(&[
-            ("HOME", "/h"),
-            ("DISTCCD_PATH", "/d"),
+            ("LANG", "de_DE.UTF-8"),
+            ("LC_CTYPE", "C"),
             ("PATH", "/d"),
             ("_DISTCC_SAFEGUARD", "1"),
         ]);
         assert_eq!(ours.for_compilers(&[]), theirs.variables);
-        assert!(
-            ours.for_compilers(&["CPATH".into()])
-                .contains(&("CPATH".into(), "/x".into()))
-        );
+        let passed = ours.for_compilers(&["CPATH".into(), "PATH".into()]);
+        assert!(passed.contains(&("CPATH".into(), "/x".into())));
+        assert!(passed.contains(&("PATH".into(), "/d".into())));
     }
 
     #[test]

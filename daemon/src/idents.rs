@@ -4,17 +4,20 @@
 //! A compiler that cannot be asked is not named.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use compiler::Family;
+use compiler::manner::preincluded;
 use protocol::hello;
 
 use crate::job::{self, Conditions, Plan};
 use crate::log;
 use crate::server::Server;
+use crate::work::Workplace;
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,6 +43,7 @@ struct Identity(u64, u64, u64, i64, i64);
 struct Facts {
     ident: Vec<u8>,
     triple: Vec<u8>,
+    preincluded: Option<Vec<u8>>,
 }
 
 impl Identity {
@@ -62,7 +66,8 @@ impl Idents {
 
     /// Every compiler that could be asked, by each of its names, and whether these are all that are run here.
     pub(crate) async fn all(&self, server: &Server) -> (Vec<hello::Compiler>, bool) {
-        let names = server.compilers.all();
+        let compilers = server.compilers.get();
+        let (names, runs_anything) = (compilers.all(), compilers.runs_anything());
         if tokio::time::timeout(ALL_PATIENCE, self.ask_missing(server, &names))
             .await
             .is_err()
@@ -74,14 +79,15 @@ impl Idents {
         let compilers: Vec<_> = names
             .iter()
             .filter_map(|(name, path)| {
-                facts(path).map(|Facts { ident, triple }| hello::Compiler {
+                facts(path).cloned().map(|facts| hello::Compiler {
                     name: name.clone(),
-                    ident: ident.clone(),
-                    triple: triple.clone(),
+                    ident: facts.ident,
+                    triple: facts.triple,
+                    preincluded: facts.preincluded,
                 })
             })
             .collect();
-        let complete = compilers.len() == names.len() && !server.compilers.runs_anything();
+        let complete = compilers.len() == names.len() && !runs_anything;
         (compilers, complete)
     }
 
@@ -97,8 +103,8 @@ impl Idents {
         if missing.is_empty() {
             return;
         }
-        let folder = match server.scratch.job() {
-            Ok(folder) => folder,
+        let place = match Workplace::new(server, Path::new("/tmp")).await {
+            Ok(place) => place,
             Err(error) => return log::warning!("could not ask the compilers: {error}"),
         };
         let conditions = conditions(&server.conditions);
@@ -106,7 +112,7 @@ impl Idents {
         let next = || missing.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let worker = async || {
             while let Some((path, program)) = next() {
-                let facts = ask(path, folder.path(), &conditions, server).await;
+                let facts = ask(path, &place, &conditions, server).await;
                 if facts.is_none() {
                     log::info!("{} does not say what it is", path.display());
                 }
@@ -120,6 +126,8 @@ impl Idents {
 /// As for jobs, but short.
 fn conditions(jobs: &Conditions) -> Conditions {
     Conditions {
+        sandbox: Arc::clone(&jobs.sandbox),
+        job_limits: jobs.job_limits,
         environment: jobs.environment.clone(),
         nice: jobs.nice,
         oom_score_adj: jobs.oom_score_adj,
@@ -131,25 +139,48 @@ fn conditions(jobs: &Conditions) -> Conditions {
 
 async fn ask(
     program: &Path,
-    folder: &Path,
+    place: &Workplace,
     conditions: &Conditions,
     server: &Server,
 ) -> Option<Facts> {
     let answer = async |question: &str| {
+        let words: Vec<OsString> = question.split(' ').map(OsString::from).collect();
         let plan = Plan {
             program,
-            args: &[OsString::from(question)],
-            folder,
-            product: &folder.join("none"),
-            locale: Some("C"),
+            args: &words,
+            place,
+            files: &[],
+            outputs: &[],
+            variables: &[],
+            locale: Some(OsStr::new("C")),
         };
         let finished = job::run(&plan, conditions, server.ending()).await.ok()?;
         finished.status.success().then_some(finished.stdout)
     };
     let version = answer("--version").await?;
     let first = version.split(|byte| *byte == b'\n').next()?;
-    let (_, ident) = compiler::version::read(first)?;
+    let (family, ident) = compiler::version::read(first)?;
     let triple = answer("-dumpmachine").await?.trim_ascii().to_vec();
     let fits = |value: &[u8]| !value.is_empty() && !value.iter().any(u8::is_ascii_control);
-    (fits(&ident) && fits(&triple)).then_some(Facts { ident, triple })
+    let preincluded = match family {
+        Family::Gcc => answer("-E -x c /dev/null").await,
+        Family::Clang => None,
+    };
+    let preincluded = preincluded.and_then(|text| read_preincluded(&text));
+    (fits(&ident) && fits(&triple)).then_some(Facts {
+        ident,
+        triple,
+        preincluded: preincluded.filter(|value| !value.iter().any(u8::is_ascii_control)),
+    })
+}
+
+/// What the preprocessor of nothing included.
+fn read_preincluded(text: &[u8]) -> Option<Vec<u8>> {
+    match preincluded::file(text)? {
+        None => Some(Vec::new()),
+        Some(name) => {
+            let content = std::fs::read(&*name).ok()?;
+            Some(preincluded::spelled(&name, &content))
+        }
+    }
 }

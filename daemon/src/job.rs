@@ -1,27 +1,28 @@
-//! Runs one compiler in its own folder and process group, and gathers what it leaves.
+//! Runs one compiler in the box, and gathers what it leaves.
 //!
 //! Knows nothing of sockets: whoever waits for the job gives a future that ends when nobody wants it any more.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use protocol::WaitStatus;
-use rustix::fs::MemfdFlags;
-use rustix::process::{Pid, PidfdFlags, Signal};
-use tokio::io::unix::AsyncFd;
+use rustix::time::{ClockId, clock_gettime};
+use sandbox::{Ended, Excess, Job, Limits, NotStarted, Running, Sandbox, Stage, Stray};
 
-use crate::{log, os, shortage};
+use crate::closure::LayoutError;
+use crate::work::Workplace;
+use crate::{os, shortage};
 
 /// What is the same for all jobs.
 #[derive(Debug)]
 pub(crate) struct Conditions {
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) job_limits: Limits,
     /// The whole environment of a compiler but TMPDIR and PWD.
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// Added to the daemon's own niceness.
@@ -32,19 +33,24 @@ pub(crate) struct Conditions {
     pub(crate) max_object: u64,
 }
 
-/// A compiler's command line, ready to run in `folder`.
+/// A compiler's command line, ready to run at `place`.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) program: &'a Path,
+    /// The words after the compiler's name.
     pub(crate) args: &'a [OsString],
-    pub(crate) folder: &'a Path,
-    /// Where the compiler leaves its product.
-    pub(crate) product: &'a Path,
+    pub(crate) place: &'a Workplace,
+    /// Written before it starts, by absolute names.
+    pub(crate) files: &'a [(PathBuf, &'a [u8])],
+    /// Where the compiler leaves its product, if it makes one, and after it a dependency file.
+    pub(crate) outputs: &'a [PathBuf],
     /// The locale of its messages; `None` leaves the daemon's.
-    pub(crate) locale: Option<&'static str>,
+    pub(crate) locale: Option<&'a OsStr>,
+    /// Further variables.
+    pub(crate) variables: &'a [(OsString, OsString)],
 }
 
-/// What a compiler left that ended by itself.
+/// What a compiler left that ended by itself, or because it used too much.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) status: WaitStatus,
@@ -52,6 +58,11 @@ pub(crate) struct Finished {
     pub(crate) stdout: Vec<u8>,
     /// Empty unless the status is success.
     pub(crate) product: Vec<u8>,
+    /// The same of the second output; empty where none was wanted.
+    pub(crate) depfile: Vec<u8>,
+    /// When the compiler was there, and when it had ended: the daemon's own clock (`metrics`).
+    pub(crate) started: Instant,
+    pub(crate) ended: Instant,
 }
 
 /// Why there is nothing of a compiler to give back.
@@ -64,6 +75,10 @@ pub(crate) enum JobError {
         what: &'static str,
         source: io::Error,
     },
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    #[error("the box failed")]
+    Box(#[from] Stray),
     #[error("the compile took longer than {0:?}, the limit of --job-lifetime")]
     OutOfTime(Duration),
     #[error("nobody wants the job any more")]
@@ -81,46 +96,46 @@ pub(crate) enum JobError {
     },
 }
 
-/// Runs the compiler to its end, or to that of `unwanted` or of the time it has. In every case all processes of its
-/// group are gone and reaped when this returns, also when the future is dropped.
+/// Runs the compiler to its end, or to that of `unwanted` or of the time it has. What is left of it then ends within moments, also
+/// when the future is dropped.
 pub(crate) async fn run(
     plan: &Plan<'_>,
     conditions: &Conditions,
     unwanted: impl Future<Output = ()>,
 ) -> Result<Finished, JobError> {
-    let start = |source| JobError::Start {
-        program: plan.program.display().to_string(),
-        source,
-    };
     tokio::pin!(unwanted);
-    let begin = || {
-        let (stdout, stderr) = (memory("stdout")?, memory("stderr")?);
-        let running = Running::start(plan, conditions, &stdout, &stderr)?;
-        Ok((running, stdout, stderr))
-    };
-    let (mut running, stdout, stderr) = tokio::select! {
-        begun = shortage::wait_out(begin) => begun.map_err(start)?,
-        () = &mut unwanted => return Err(JobError::Unwanted),
-    };
-    let status = tokio::select! {
-        status = running.wait() => status.map_err(|source| JobError::Read { what: "exit status", source })?,
-        () = &mut unwanted => return Err(JobError::Unwanted),
-        () = limit(conditions.lifetime) => {
-            return Err(JobError::OutOfTime(conditions.lifetime.unwrap_or_default()));
+    let over = limit(conditions.lifetime);
+    tokio::pin!(over);
+    loop {
+        let ended = async {
+            let (running, sent) = start(plan, conditions).await?;
+            let report = report(running).await;
+            Ok::<_, JobError>((report, sent))
+        };
+        let (report, sent) = tokio::select! {
+            ended = ended => ended?,
+            () = &mut unwanted => return Err(JobError::Unwanted),
+            () = &mut over => return Err(JobError::OutOfTime(conditions.lifetime.unwrap_or_default())),
+        };
+        match report {
+            Ok(ended) => return finish(ended, &sent, conditions),
+            Err(Stray::NotStarted(NotStarted {
+                stage: Stage::Wait,
+                source,
+            })) if shortage::is_shortage(&source) => {
+                // The box could start no process just now.
+                tokio::time::sleep(shortage::BACK_OFF).await;
+            }
+            Err(Stray::NotStarted(NotStarted {
+                stage: Stage::Exec,
+                source,
+            })) => {
+                let program = plan.program.display().to_string();
+                return Err(JobError::Start { program, source });
+            }
+            Err(stray) => return Err(stray.into()),
         }
-    };
-    let status = wait_status(status);
-    let product = if status.success() {
-        read_product(plan.product, conditions.max_object)?
-    } else {
-        Vec::new()
-    };
-    Ok(Finished {
-        status,
-        stderr: read_output(&stderr, "stderr", conditions.max_output)?,
-        stdout: read_output(&stdout, "stdout", conditions.max_output)?,
-        product,
-    })
+    }
 }
 
 async fn limit(lifetime: Option<Duration>) {
@@ -130,136 +145,129 @@ async fn limit(lifetime: Option<Duration>) {
     }
 }
 
-/// A file without a name, for what the compiler prints: cheaper than pipes, and a process that keeps it open holds
-/// nobody up.
-fn memory(name: &str) -> io::Result<File> {
-    Ok(File::from(rustix::fs::memfd_create(
-        name,
-        MemfdFlags::CLOEXEC,
-    )?))
+/// One moment by two clocks.
+struct Sent {
+    at: Instant,
+    /// As the box tells time.
+    monotonic: Duration,
 }
 
-/// A compiler at work. Dropping it ends its whole process group and reaps it.
-struct Running {
-    child: Child,
-    /// Becomes readable when the compiler ends, without reaping it.
-    ended: AsyncFd<OwnedFd>,
-    reaped: Option<ExitStatus>,
-}
-
-impl Running {
-    fn start(
-        plan: &Plan<'_>,
-        conditions: &Conditions,
-        stdout: &File,
-        stderr: &File,
-    ) -> io::Result<Self> {
-        // No pre_exec: it would copy the daemon by fork instead of starting the compiler in place (posix_spawn).
-        let mut command = Command::new(plan.program);
-        command
-            .args(plan.args)
-            .env_clear()
-            .envs(
-                conditions
-                    .environment
-                    .iter()
-                    .map(|(name, value)| (name, value)),
-            )
-            .env("TMPDIR", plan.folder)
-            // By this name, not by the one behind a link: prefix maps have it so.
-            .env("PWD", plan.folder)
-            .current_dir(plan.folder)
-            .stdin(Stdio::null())
-            .stdout(stdout.try_clone()?)
-            .stderr(stderr.try_clone()?)
-            .process_group(0);
-        if let Some(locale) = plan.locale {
-            command.env("LC_ALL", locale);
-            for name in ["LANGUAGE", "GCC_COLORS", "GCC_URLS", "TERM_URLS"] {
-                command.env_remove(name);
-            }
-        }
-        let mut child = command.spawn()?;
-        let watched = rustix::process::pidfd_open(pid(&child), PidfdFlags::NONBLOCK)
-            .map_err(io::Error::from)
-            .and_then(os::watch);
-        let ended = match watched {
-            Ok(ended) => ended,
-            Err(error) => {
-                end_group(&mut child);
-                return Err(error);
-            }
-        };
-        let running = Self {
-            child,
-            ended,
-            reaped: None,
-        };
-        running.lower_priority(conditions);
-        Ok(running)
-    }
-
-    /// From outside, since a new process can only be told so by a fork (see above). The compiler's own children
-    /// inherit it, and those that it has already are in its group.
-    fn lower_priority(&self, conditions: &Conditions) {
-        let pid = pid(&self.child);
-        if conditions.nice != 0 {
-            let own = rustix::process::getpriority_process(None).unwrap_or(0);
-            if let Err(error) = rustix::process::setpriority_pgrp(Some(pid), own + conditions.nice)
-            {
-                log::debug!("could not renice compiler {}: {error}", self.child.id());
-            }
-        }
-        if let Some(score) = conditions.oom_score_adj {
-            let path = format!("/proc/{}/oom_score_adj", self.child.id());
-            if let Err(error) = std::fs::write(path, score.to_string()) {
-                log::debug!(
-                    "could not set oom_score_adj of compiler {}: {error}",
-                    self.child.id()
-                );
-            }
+impl Sent {
+    fn now() -> Self {
+        let now = clock_gettime(ClockId::Monotonic);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        let nanos = u32::try_from(now.tv_nsec).unwrap_or(0);
+        Self {
+            at: Instant::now(),
+            monotonic: Duration::new(seconds, nanos),
         }
     }
 
-    /// Waits for the compiler; then ends what it may have left in its group, while the group's number is still taken.
-    async fn wait(&mut self) -> io::Result<ExitStatus> {
-        let _readable = self.ended.readable().await?;
-        let status = end_group(&mut self.child)
-            .ok_or_else(|| io::Error::other("it could not be waited for"))?;
-        self.reaped = Some(status);
-        Ok(status)
+    fn instant(&self, monotonic: Duration) -> Instant {
+        self.at + monotonic.saturating_sub(self.monotonic)
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.reaped.is_none() {
-            end_group(&mut self.child);
+async fn start(plan: &Plan<'_>, conditions: &Conditions) -> Result<(Running, Sent), JobError> {
+    let mut words = Vec::with_capacity(plan.args.len() + 1);
+    words.push(plan.program.into());
+    words.extend_from_slice(plan.args);
+    let environment = environment(plan, conditions);
+    let job = Job {
+        program: plan.program,
+        words: &words,
+        environment: &environment,
+        cwd: plan.place.path(),
+        place: plan.place.in_box(),
+        files: plan.files,
+        outputs: plan.outputs,
+        limits: conditions.job_limits,
+        nice: conditions.nice,
+        oom_score_adj: conditions.oom_score_adj,
+    };
+    let sent = Sent::now();
+    let running = shortage::wait_out(|| conditions.sandbox.run(&job)).await;
+    let what = "its order for the box";
+    let running = running.map_err(|source| JobError::Prepare { what, source })?;
+    Ok((running, sent))
+}
+
+fn environment(plan: &Plan<'_>, conditions: &Conditions) -> Vec<(OsString, OsString)> {
+    let mut variables = conditions.environment.clone();
+    variables.push(("TMPDIR".into(), plan.place.temporary().into()));
+    // By this name, not by the one behind a link: debug information has it so.
+    variables.push(("PWD".into(), plan.place.path().into()));
+    if let Some(locale) = plan.locale {
+        let others = ["LC_ALL", "LANGUAGE", "GCC_COLORS", "GCC_URLS", "TERM_URLS"];
+        variables.retain(|(name, _)| !others.iter().any(|other| name == other));
+        variables.push(("LC_ALL".into(), locale.into()));
+    }
+    for (name, value) in plan.variables {
+        variables.retain(|(other, _)| other != name);
+        variables.push((name.clone(), value.clone()));
+    }
+    variables
+}
+
+async fn report(running: Running) -> Result<Ended, Stray> {
+    let watched = os::watch(running).map_err(Stray::Channel)?;
+    loop {
+        let mut ready = watched.readable().await.map_err(Stray::Channel)?;
+        match watched.get_ref().take_report() {
+            Err(Stray::NotYet) => ready.clear_ready(),
+            report => return report,
         }
     }
 }
 
-fn pid(child: &Child) -> Pid {
-    Pid::from_child(child)
-}
-
-/// Kills the group of a child that was not reaped yet (so that no other process can have its number), and reaps it.
-fn end_group(child: &mut Child) -> Option<ExitStatus> {
-    if let Err(error) = rustix::process::kill_process_group(pid(child), Signal::KILL) {
-        log::debug!(
-            "could not end the process group of compiler {}: {error}",
-            child.id()
-        );
+fn finish(ended: Ended, sent: &Sent, conditions: &Conditions) -> Result<Finished, JobError> {
+    let Conditions {
+        max_output,
+        max_object,
+        ..
+    } = *conditions;
+    let mut stderr = read_output(&ended.stderr, "stderr", max_output)?;
+    if let Some(excess) = ended.excess {
+        stderr.extend_from_slice(sentence(excess, &conditions.job_limits).as_bytes());
     }
-    child
-        .wait()
-        .inspect_err(|error| log::warning!("could not reap compiler {}: {error}", child.id()))
-        .ok()
+    let status = WaitStatus(ended.status);
+    // None at all counts as empty, as with stock.
+    let output = |at: usize, what: &'static str, max: u64| match ended.outputs.get(at) {
+        Some(Some(file)) if status.success() => read_output(file, what, max),
+        _ => Ok(Vec::new()),
+    };
+    Ok(Finished {
+        status,
+        stdout: read_output(&ended.stdout, "stdout", max_output)?,
+        stderr,
+        product: output(0, "product", max_object)?,
+        depfile: output(1, "dependency file", max_output)?,
+        started: sent.instant(ended.started),
+        ended: sent.instant(ended.ended),
+    })
 }
 
-/// std keeps the status as the system gave it, which is what goes over the wire.
-fn wait_status(status: ExitStatus) -> WaitStatus {
-    WaitStatus(status.into_raw().cast_unsigned())
+/// What the client is told of a limit.
+fn sentence(excess: Excess, limits: &Limits) -> String {
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let (limit, option) = match excess {
+        Excess::Memory => (
+            format!("{} of memory", mib(limits.memory.unwrap_or(0))),
+            "memory",
+        ),
+        Excess::Processes => (
+            format!("{} processes", limits.processes.unwrap_or(0)),
+            "processes",
+        ),
+        Excess::Seconds => {
+            let seconds = limits.seconds.unwrap_or(0);
+            (format!("{seconds} s of processor time"), "cpu")
+        }
+        Excess::Disk => (format!("{} of files", mib(limits.disk)), "disk"),
+    };
+    format!(
+        "distcc-launchd: this job came to its limit of {limit} (--job-{option} of the daemon)\n"
+    )
 }
 
 fn read_output(file: &File, what: &'static str, max: u64) -> Result<Vec<u8>, JobError> {
@@ -269,35 +277,6 @@ fn read_output(file: &File, what: &'static str, max: u64) -> Result<Vec<u8>, Job
             Ok(bytes) => Ok(bytes),
             Err(len) => Err(JobError::TooLarge { what, len, max }),
         })
-}
-
-/// The compiler's product; none at all counts as empty, as with stock.
-fn read_product(path: &Path, max: u64) -> Result<Vec<u8>, JobError> {
-    let error = |source| JobError::Read {
-        what: "product",
-        source,
-    };
-    // A link or a device could stand there: the job's folder is the compiler's to write.
-    let flags = rustix::fs::OFlags::RDONLY
-        | rustix::fs::OFlags::CLOEXEC
-        | rustix::fs::OFlags::NOFOLLOW
-        | rustix::fs::OFlags::NONBLOCK;
-    let file = match rustix::fs::open(path, flags, rustix::fs::Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(rustix::io::Errno::NOENT) => return Ok(Vec::new()),
-        Err(source) => return Err(error(source.into())),
-    };
-    if !file.metadata().map_err(error)?.is_file() {
-        return Err(error(io::Error::other("it is not a regular file")));
-    }
-    match read(&file, max).map_err(error)? {
-        Ok(bytes) => Ok(bytes),
-        Err(len) => Err(JobError::TooLarge {
-            what: "product",
-            len,
-            max,
-        }),
-    }
 }
 
 /// A file's bytes, or its length when that is more than `max`.
@@ -314,129 +293,36 @@ fn read(file: &File, max: u64) -> io::Result<Result<Vec<u8>, u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
-    fn conditions() -> Conditions {
-        Conditions {
-            environment: std::env::vars_os().collect(),
-            nice: 1,
-            oom_score_adj: None,
-            lifetime: None,
-            max_output: 1 << 20,
-            max_object: 1 << 20,
-        }
-    }
-
-    async fn shell(script: &str, conditions: &Conditions) -> Result<Finished, JobError> {
-        let folder = tempfile::tempdir().unwrap();
-        let args = ["-c", script].map(OsString::from);
-        let product = folder.path().join("x.o");
-        let plan = Plan {
-            program: Path::new("/bin/sh"),
-            args: &args,
-            folder: folder.path(),
-            product: &product,
-            locale: None,
-        };
-        run(&plan, conditions, std::future::pending()).await
-    }
-
-    #[tokio::test]
-    async fn all_that_a_compiler_leaves_comes_back() {
-        // The priority is changed from outside, a moment after the start.
-        let script =
-            "echo out; echo err >&2; echo object > x.o; until [ $(nice) -ge 1 ]; do :; done";
-        let finished = shell(script, &conditions()).await.unwrap();
-        assert_eq!(finished.status, WaitStatus::SUCCESS);
-        assert_eq!(finished.stdout, b"out\n");
-        assert_eq!(finished.stderr, b"err\n");
-        assert_eq!(finished.product, b"object\n");
-    }
-
-    #[tokio::test]
-    async fn a_failure_leaves_no_product() {
-        let finished = shell("echo object > x.o; exit 3", &conditions())
-            .await
-            .unwrap();
-        assert_eq!(finished.status, WaitStatus::exited(3));
-        assert!(finished.product.is_empty());
-        let finished = shell("kill -SEGV $$", &conditions()).await.unwrap();
-        assert_eq!(finished.status.signal(), Some(11));
-    }
-
-    #[tokio::test]
-    async fn no_product_is_an_empty_one() {
+    #[test]
+    fn too_much_is_not_read() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"five\n").unwrap();
+        assert_eq!(read_output(&file, "stdout", 5).unwrap(), b"five\n");
+        let error = read_output(&file, "stdout", 4).unwrap_err();
         assert!(
-            shell("true", &conditions())
-                .await
-                .unwrap()
-                .product
-                .is_empty()
-        );
-    }
-
-    #[tokio::test]
-    async fn a_product_that_is_no_file_is_not_followed() {
-        for script in ["ln -s /etc/passwd x.o", "mkfifo x.o", "mkdir x.o"] {
-            let error = shell(script, &conditions()).await.unwrap_err();
-            assert!(
-                matches!(
-                    error,
-                    JobError::Read {
-                        what: "product",
-                        ..
-                    }
-                ),
-                "{script}: {error:?}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn too_much_is_not_sent() {
-        let few = Conditions {
-            max_output: 3,
-            ..conditions()
-        };
-        let error = shell("echo four", &few).await.unwrap_err();
-        assert!(
-            matches!(
-                error,
-                JobError::TooLarge {
-                    what: "stdout",
-                    len: 5,
-                    max: 3
-                }
-            ),
+            matches!(error, JobError::TooLarge { len: 5, max: 4, .. }),
             "{error:?}"
         );
     }
 
-    #[tokio::test]
-    async fn time_ends() {
-        let short = Conditions {
-            lifetime: Some(Duration::from_millis(1)),
-            ..conditions()
+    #[test]
+    fn a_limit_is_named_with_its_option() {
+        let limits = Limits {
+            memory: Some(64 << 20),
+            processes: Some(9),
+            seconds: Some(7),
+            disk: 3 << 20,
         };
-        assert!(matches!(
-            shell("sleep 60", &short).await,
-            Err(JobError::OutOfTime(_))
-        ));
-    }
-
-    #[tokio::test]
-    async fn a_missing_program_says_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("none");
-        let plan = Plan {
-            program: &program,
-            args: &[],
-            folder: folder.path(),
-            product: &program,
-            locale: None,
-        };
-        let error = run(&plan, &conditions(), std::future::pending())
-            .await
-            .unwrap_err();
-        assert!(matches!(error, JobError::Start { .. }), "{error:?}");
+        for (excess, words) in [
+            (Excess::Memory, "64 MiB of memory (--job-memory "),
+            (Excess::Processes, "9 processes (--job-processes "),
+            (Excess::Seconds, "7 s of processor time (--job-cpu "),
+            (Excess::Disk, "3 MiB of files (--job-disk "),
+        ] {
+            let said = sentence(excess, &limits);
+            assert!(said.contains(words) && said.ends_with('\n'), "{said}");
+        }
     }
 }

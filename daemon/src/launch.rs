@@ -1,7 +1,7 @@
 //! Launch jobs: the text is stored under the client's own name for it, and compiled as if in the client's directory.
 //!
-//! The client decides the words; what is the daemon's own is the folder, the product's name and the map by which the
-//! folder's name stays out of debug information.
+//! The client decides the words; what is the daemon's own is the product's name. With a view of its own the job is in the client's directory; else it
+//! is in a folder, and a map keeps that folder's name out of debug information.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -34,11 +34,12 @@ pub(crate) struct LaunchJob {
 /// Reads a command with the compiler's name first.
 ///
 /// # Errors
-/// As for other jobs; and when the source's name leads out of the job's folder, or this folder cannot be hidden.
+/// As for other jobs; and when the source's name leads out of the job's folder, or `place`, where folders are made when there
+/// are no views, cannot be hidden.
 pub(crate) fn check(
     compilers: &Compilers,
     sysroot: Option<&Path>,
-    place: &Path,
+    place: Option<&Path>,
     argv: Vec<OsString>,
     directory: Vec<u8>,
 ) -> Result<LaunchJob, Refused> {
@@ -57,7 +58,8 @@ pub(crate) fn check(
     }
     refuse_hidden_assembler(&job, source)?;
     // The map that hides the folder is divided at an equals sign.
-    if compiler.family == Family::Gcc && place.as_os_str().as_bytes().contains(&b'=') {
+    let divided = |place: &Path| place.as_os_str().as_bytes().contains(&b'=');
+    if compiler.family == Family::Gcc && place.is_some_and(divided) {
         return Err(Refused::Unmappable);
     }
     Ok(LaunchJob {
@@ -67,6 +69,14 @@ pub(crate) fn check(
         specs,
         directory,
     })
+}
+
+/// An absolute path of plain names, as a job in a view of its own can have for its directory.
+fn is_plain_directory(path: &[u8]) -> bool {
+    path == b"/"
+        || path
+            .strip_prefix(b"/")
+            .is_some_and(|rest| path.len() < PATH_MAX / 2 && stays_below(rest))
 }
 
 /// A relative path of plain names, which no link in an empty folder can lead astray.
@@ -85,6 +95,12 @@ impl LaunchJob {
             .map_or_else(PathBuf::new, PathBuf::from)
     }
 
+    /// The client's directory, where one can be made by that name.
+    pub(crate) fn true_directory(&self) -> Option<&Path> {
+        let usable = is_plain_directory(&self.directory);
+        usable.then(|| Path::new(OsStr::from_bytes(&self.directory)))
+    }
+
     /// Where the product shall be in the folder: not where the source or a folder above it is.
     pub(crate) fn product(&self) -> OsString {
         let source = self.source();
@@ -98,7 +114,7 @@ impl LaunchJob {
     pub(crate) fn args(&self, folder: &Path, product: &OsStr) -> Vec<OsString> {
         let mut words = self.specs.clone();
         words.extend(launch::args_for(&self.job, &self.args, product));
-        if self.compiler.family == Family::Gcc {
+        if self.compiler.family == Family::Gcc && folder.as_os_str().as_bytes() != self.directory {
             // Last, since the last map that fits is the one that counts.
             let map = [
                 b"-fdebug-prefix-map=",
@@ -115,6 +131,16 @@ impl LaunchJob {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directories_are_plain() {
+        for directory in ["/", "/w", "/home/ann/a b", "/a=b"] {
+            assert!(is_plain_directory(directory.as_bytes()), "{directory}");
+        }
+        for directory in ["", "w", "//w", "/w/", "/w/../x", "/w/.", "/w//x"] {
+            assert!(!is_plain_directory(directory.as_bytes()), "{directory}");
+        }
+    }
 
     #[test]
     fn a_source_stays_in_its_folder() {

@@ -4,44 +4,88 @@
 //! before the ordinary user, signals before anything that would be left behind.
 
 use std::io::IsTerminal;
-use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Limits;
+use rustix::process::DumpableBehavior;
+use sandbox::Sandbox;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch as told;
 
-use crate::access::AccessList;
+use crate::access::{self, AccessList};
+use crate::activation::{self, Notify};
+use crate::boxed;
 use crate::compilers::Compilers;
-use crate::connection::{self, Peer};
+use crate::connection::Peer;
 use crate::crowd::{self, Crowd};
 use crate::detach::{self, Announcement, Detached, Ready};
 use crate::environment::Environment;
 use crate::exit::Exit;
+use crate::gate::{self, Gate};
+use crate::headers::Headers;
 use crate::idents::Idents;
 use crate::job::Conditions;
 use crate::log::{self, Chain};
+use crate::metrics::Metrics;
 use crate::options::{LogTo, Options};
+use crate::queue::{Client, Queue};
+use crate::reload::Reload;
 use crate::scratch::{self, Scratch};
-use crate::server::{self, Server};
+use crate::server::{self, Exchanged, Phase, Server};
+use crate::signals::{Signals, Told};
+use crate::sockets::Sockets;
 use crate::stats::Stats;
-use crate::{DaemonError, cannot, inetd, listen, user};
+use crate::store::Store;
+use crate::watch::Whom;
+use crate::{DaemonError, cannot, inetd, user};
 
 /// What is settled before anything starts.
 struct Settled {
+    access: AccessList,
     compilers: Compilers,
     io_timeout: Duration,
+    reload: Reload,
 }
 
 impl Settled {
     fn new(options: &Options, environment: &Environment) -> Result<Self, DaemonError> {
+        let search = environment.search(options.any_program)?;
+        let compilers = Compilers::find(&search)?;
+        let reload = Reload::new(options, search).map_err(cannot("find --allow-file"))?;
+        // While somebody watches; they are wiped again, for what is started next is a copy of this process.
+        gate(options)?;
         Ok(Self {
+            access: reload.access()?,
+            compilers,
             io_timeout: environment.io_timeout()?,
-            compilers: Compilers::find(&environment.search(options.any_program)?)?,
+            reload,
         })
     }
+
+    /// The box for the compilers that are there, and what a job in it may use.
+    fn start_box(
+        &self,
+        options: &Options,
+        environment: &Environment,
+    ) -> Result<(Sandbox, sandbox::Limits), DaemonError> {
+        let search = environment.search(options.any_program)?;
+        let compilers = self.compilers.paths();
+        Ok(boxed::start(
+            options,
+            &search,
+            &compilers,
+            environment.tmpdir(),
+        )?)
+    }
+}
+
+/// The gate, if there is one. To be read while this may still be root, but not before the box is there, whose processes need to
+/// know no keys.
+fn gate(options: &Options) -> Result<Option<Gate>, DaemonError> {
+    let keys = options.keys.as_deref().map(keys::DaemonKeys::read);
+    Ok(keys.transpose()?.map(Gate::new))
 }
 
 /// The daemon that listens.
@@ -50,16 +94,12 @@ pub(crate) fn serve_port(
     environment: &Environment,
 ) -> Result<Exit, DaemonError> {
     let settled = Settled::new(options, environment)?;
-    let host = options.listen.as_deref();
-    let listener = listen::bind(host, options.port, environment.defers_accept())?;
-    // Statistics answer before anything is asked, so that connection may not wait for bytes.
-    let stats = options
-        .stats_port
-        .map(|port| listen::bind(host, port.get(), false));
-    let sockets = Sockets {
-        listener,
-        stats: stats.transpose()?,
-    };
+    let get = |name: &str| environment.get(name).map(ToOwned::to_owned);
+    let handed = activation::take(get)?;
+    if !options.may_be_open() {
+        access::listens_privately(options.listen.as_deref(), handed.jobs.as_ref())?;
+    }
+    let sockets = Sockets::open(options, environment, handed)?;
     let ready = if options.detach {
         match detach::detach().map_err(cannot("go to the background"))? {
             Detached::Parent(exit) => return Ok(exit),
@@ -95,19 +135,17 @@ fn lead_group() {
     }
 }
 
-struct Sockets {
-    listener: TcpListener,
-    stats: Option<TcpListener>,
-}
-
 /// A daemon that can be connected to. The order of the fields is that of their end.
-struct Started<Ending> {
+struct Started {
     runtime: Runtime,
-    ending: Ending,
+    signals: Signals,
     listener: tokio::net::TcpListener,
-    stats: Option<tokio::net::TcpListener>,
+    stats: Option<(tokio::net::TcpListener, Whom)>,
     server: Arc<Server>,
-    ends: watch::Sender<bool>,
+    phase: told::Sender<Phase>,
+    reload: Reload,
+    drain: Duration,
+    notify: Notify,
     /// Pid and port files.
     announcements: Vec<Announcement>,
 }
@@ -117,8 +155,10 @@ fn start(
     environment: &Environment,
     settled: Settled,
     sockets: Sockets,
-) -> Result<Started<impl Future<Output = ()>>, DaemonError> {
+) -> Result<Started, DaemonError> {
     user::give_up_gaining();
+    // Before there are threads; it gives up root for itself.
+    let boxed = settled.start_box(options, environment)?;
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -127,30 +167,48 @@ fn start(
     let watch_port = || cannot("watch the port");
     let address = sockets.listener.local_addr().map_err(watch_port())?;
     let listener = tokio::net::TcpListener::from_std(sockets.listener).map_err(watch_port())?;
-    let stats = sockets.stats.map(tokio::net::TcpListener::from_std);
-    let stats = stats.transpose().map_err(watch_port())?;
+    let stats = match sockets.stats {
+        Some((listener, whom)) => {
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(watch_port())?;
+            Some((listener, whom))
+        }
+        None => None,
+    };
     // Before the files that say we are here: who reads them may end us at once.
-    let ending = end_of_daemon(options.lifetime).map_err(cannot("wait for signals"))?;
-    let (ends, receiver) = watch::channel(false);
+    let signals = Signals::new(options.lifetime).map_err(cannot("wait for signals"))?;
+    let (phase, receiver) = told::channel(Phase::Serving);
     let announcements = announce(options, address.port())?;
-    let server = Arc::new(prepare(options, environment, settled, receiver)?);
-    if options.allow.is_empty() && !options.allow_private {
+    let (server, reload) = prepare(options, environment, settled, boxed, receiver)?;
+    let server = Arc::new(server);
+    if options.allow.is_empty() && !options.allow_private && options.allow_file.is_none() {
         log::info!("only private networks are served; --allow names others");
     }
     log::notice!("listening on {address}, {} jobs at once", options.jobs);
     log::info!(
         "jobs are compiled in {}; compilers: {}",
         server.scratch.place().display(),
-        server.compilers.names().join(" ")
+        server.compilers.get().names().join(" ")
     );
+    match (&stats, sockets.no_stats) {
+        (Some((listener, _)), _) => {
+            if let Ok(address) = listener.local_addr() {
+                log::info!("statistics on http://{address}/");
+            }
+        }
+        (None, Some(error)) => log::info!("no statistics: {}", Chain(&error)),
+        (None, None) => {}
+    }
     drop(entered);
     Ok(Started {
         runtime,
-        ending,
+        signals,
         listener,
         stats,
         server,
-        ends,
+        phase,
+        reload,
+        drain: options.drain,
+        notify: Notify::new(environment.get("NOTIFY_SOCKET").map(ToOwned::to_owned)),
         announcements,
     })
 }
@@ -174,9 +232,17 @@ fn prepare(
     options: &Options,
     environment: &Environment,
     settled: Settled,
-    ends: watch::Receiver<bool>,
-) -> Result<Server, DaemonError> {
+    (sandbox, job_limits): (Sandbox, sandbox::Limits),
+    phase: told::Receiver<Phase>,
+) -> Result<(Server, Reload), DaemonError> {
+    let gate = gate(options)?;
+    if gate.is_some() {
+        // Compilers run as this user.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(|error| cannot("keep others from reading the keys")(error.into()))?;
+    }
     user::discard_root(options.user.as_deref())?;
+    let disk = disk(environment);
     let place = scratch::place(environment.tmpdir());
     let error = cannot(format!("make a folder in {}", place.display()));
     let scratch = Scratch::new(place).map_err(error)?;
@@ -186,20 +252,32 @@ fn prepare(
         }
         other => other.clone(),
     };
-    log::open(&to, options.log_level);
+    log::open(&to, options.log_level, options.log_format);
     let sysroot = options.sysroot.as_ref().map(std::path::absolute);
     let sysroot = sysroot.transpose().map_err(cannot("find --sysroot"))?;
     std::env::set_current_dir(scratch.place()).map_err(cannot("enter the folder for jobs"))?;
     for note in &options.notes {
         log::warning!("{note}");
     }
+    boxed::tell(&sandbox, &options.sandbox);
     let limits = Limits::for_daemon();
-    Ok(Server {
-        access: AccessList::new(&options.allow, options.allow_private),
-        compilers: settled.compilers,
+    if let Some(gate) = &gate {
+        let clients = gate.clients();
+        log::notice!("only who has one of {clients} keys is served");
+    }
+    let shown = sandbox.trees().map(|trees| trees.toolchain().to_vec());
+    let headers = Headers::below(shown.unwrap_or_default());
+    let room = crowd::room(options.jobs).min(options.max_connections);
+    let server = Server {
+        gate,
+        access: Exchanged::new(settled.access),
+        compilers: Exchanged::new(settled.compilers),
         idents: Idents::default(),
+        headers: Arc::new(headers),
         sysroot,
         conditions: Conditions {
+            sandbox: Arc::new(sandbox),
+            job_limits,
             environment: environment.for_compilers(&options.pass_env),
             nice: options.nice,
             oom_score_adj: options.oom_score_adj,
@@ -208,32 +286,69 @@ fn prepare(
             max_object: u64::from(limits.max_object),
         },
         scratch,
-        slots: Semaphore::new(options.jobs),
+        queue: Queue::new(options.jobs),
         jobs: options.jobs,
-        crowd: Crowd::new(crowd::room(options.jobs)),
+        crowd: Crowd::new(room),
+        store: Store::new(disk),
         stats: Stats::default(),
+        metrics: Metrics::default(),
         io_timeout: settled.io_timeout,
-        ends,
-    })
+        phase,
+    };
+    Ok((server, settled.reload))
 }
 
-impl<Ending: Future<Output = ()>> Started<Ending> {
+/// Where requests wait for which memory is too dear.
+fn disk(environment: &Environment) -> PathBuf {
+    let named = environment.tmpdir().filter(|folder| !folder.is_empty());
+    match named {
+        Some(folder) => folder.into(),
+        None if Path::new("/var/tmp").is_dir() => "/var/tmp".into(),
+        None => "/tmp".into(),
+    }
+}
+
+impl Started {
     /// Serves until the end, and leaves nothing behind.
     fn serve(self) {
         let Self {
             runtime,
-            ending,
+            mut signals,
             listener,
             stats,
             server,
-            ends,
+            phase,
+            reload,
+            drain,
+            notify,
             announcements,
         } = self;
+        notify.ready();
         runtime.block_on(async {
-            let serving = tokio::spawn(server::run(Arc::clone(&server), listener, stats));
-            ending.await;
+            let mut serving = tokio::spawn(server::run(Arc::clone(&server), listener, stats));
+            loop {
+                match signals.next().await {
+                    Told::Reload => {
+                        log::notice!("SIGHUP: reading compilers and access list again");
+                        notify.reloading();
+                        reload.again(&server);
+                        notify.ready();
+                    }
+                    Told::End(why) => {
+                        log::notice!("ending: {why}");
+                        break;
+                    }
+                }
+            }
+            notify.stopping();
             // The receivers live in `server`, which is still here.
-            let _ = ends.send(true);
+            let _ = phase.send(Phase::Draining);
+            tokio::select! {
+                _ = &mut serving => return,
+                () = tokio::time::sleep(drain) => log::notice!("jobs end now: --drain is over"),
+                why = signals.end() => log::notice!("jobs end now: {why} again"),
+            }
+            let _ = phase.send(Phase::Ending);
             let _ = serving.await;
         });
         // Tasks that are still there are dropped here, and their compilers with them.
@@ -243,49 +358,25 @@ impl<Ending: Future<Output = ()>> Started<Ending> {
     }
 }
 
-/// Ends when a signal says so or the daemon's time is over. SIGHUP changes nothing; compilers do not inherit that.
-fn end_of_daemon(lifetime: Option<Duration>) -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
-        let over = async {
-            match lifetime {
-                Some(lifetime) => tokio::time::sleep(lifetime).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(over);
-        let why = loop {
-            tokio::select! {
-                _ = terminate.recv() => break "SIGTERM",
-                _ = interrupt.recv() => break "SIGINT",
-                () = &mut over => break "--lifetime is over",
-                _ = hangup.recv() => log::info!("SIGHUP: nothing to read again"),
-            }
-        };
-        log::notice!("ending: {why}");
-    })
-}
-
 /// One job on standard input and output.
 pub(crate) fn serve_stdin(
     options: &Options,
     environment: &Environment,
 ) -> Result<Exit, DaemonError> {
     let settled = Settled::new(options, environment)?;
-    let (ends, receiver) = watch::channel(false);
+    let (phase, receiver) = told::channel(Phase::Serving);
     let mut options = options.clone();
     if options.log_to == LogTo::Stderr && inetd::stderr_is_peer() {
         options.log_to = LogTo::Syslog;
     }
     user::give_up_gaining();
-    let server = prepare(&options, environment, settled, receiver)?;
+    let boxed = settled.start_box(&options, environment)?;
+    let (server, _) = prepare(&options, environment, settled, boxed, receiver)?;
     // Whoever started us chose who may connect; a list is obeyed all the same.
-    let listed = options.allow_private || !options.allow.is_empty();
+    let listed = options.allow_private || !options.allow.is_empty() || options.allow_file.is_some();
     if let Some(ip) = inetd::peer_ip()
         && listed
-        && !server.access.allows(ip)
+        && !server.access.get().allows(ip)
     {
         log::warning!("{ip} is not on the access list: closed");
         return Ok(Exit::Ok);
@@ -300,18 +391,21 @@ pub(crate) fn serve_stdin(
             writer,
             watched,
         } = inetd::ends().map_err(cannot("use standard input and output"))?;
-        let wait = end_of_daemon(options.lifetime).map_err(cannot("wait for signals"))?;
+        let mut signals = Signals::new(options.lifetime).map_err(cannot("wait for signals"))?;
+        let client = inetd::peer_ip().map_or_else(Client::nameless, Client::of);
         let peer = Peer {
             name: inetd::peer_name(),
-            place: server.crowd.enter(),
+            client,
+            place: server.crowd.enter(client),
             watched,
         };
-        let serving = connection::serve(&server, reader, writer, &peer);
+        let serving = gate::serve(&server, reader, writer, peer, inetd::peer_ip());
         tokio::pin!(serving);
         tokio::select! {
             _ = &mut serving => {}
-            () = wait => {
-                let _ = ends.send(true);
+            why = signals.end() => {
+                log::notice!("ending: {why}");
+                let _ = phase.send(Phase::Ending);
                 serving.await;
             }
         }

@@ -1,15 +1,16 @@
-//! Log lines in stock's shape (facts 7.6), to a file, standard error or syslog; control bytes are escaped, so that a
-//! client's words cannot forge lines or steer terminals.
+//! Log lines in stock's shape (facts 7.6) or as JSON, to a file, standard error or syslog; control bytes are escaped, so
+//! that a client's words cannot forge lines or steer terminals.
 //!
 //! One line a call, written in one piece. Never standard output: with `--inetd` that is the client.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::options::LogTo;
 
@@ -59,6 +60,19 @@ impl Level {
             .map(|(_, level)| *level)
     }
 
+    fn name(self) -> &'static str {
+        match self {
+            Self::Emergency => "emergency",
+            Self::Alert => "alert",
+            Self::Critical => "critical",
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+
     fn prefix(self) -> &'static str {
         match self {
             Self::Emergency => "EMERGENCY! ",
@@ -71,6 +85,33 @@ impl Level {
     }
 }
 
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Format {
+    /// As stock's.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+impl Format {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+/// A value of a JSON line beside its message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Value<'a> {
+    Text(&'a str),
+    Number(u64),
+}
+
 enum Sink {
     Stderr,
     File(File),
@@ -81,6 +122,7 @@ enum Sink {
 
 static SINK: OnceLock<Sink> = OnceLock::new();
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Notice as u8);
+static FORMAT: AtomicU8 = AtomicU8::new(Format::Text as u8);
 
 const SYSLOG: &str = "/dev/log";
 /// Facility "daemon" of syslog.
@@ -90,7 +132,7 @@ const DAEMON: u8 = 3 << 3;
 ///
 /// A file that cannot be opened is an error on standard error, and syslog is used instead: as with stock, a daemon
 /// without a log serves all the same.
-pub(crate) fn open(to: &LogTo, level: Level) {
+pub(crate) fn open(to: &LogTo, level: Level, format: Format) {
     let sink = match to {
         LogTo::Stderr => Sink::Stderr,
         LogTo::File(path) => match OpenOptions::new().append(true).create(true).open(path) {
@@ -106,6 +148,7 @@ pub(crate) fn open(to: &LogTo, level: Level) {
         LogTo::Syslog => syslog(Path::new(SYSLOG)),
     };
     LEVEL.store(level as u8, Ordering::Relaxed);
+    FORMAT.store(format as u8, Ordering::Relaxed);
     // A second call keeps the first sink; there is none in this program.
     let _ = SINK.set(sink);
 }
@@ -127,28 +170,87 @@ pub(crate) fn wants(level: Level) -> bool {
 
 /// Writes one line. The macros of this module call it.
 pub(crate) fn write(level: Level, message: fmt::Arguments<'_>) {
+    write_with(level, message, &[]);
+}
+
+/// Writes one line which has these values too where lines are JSON.
+pub(crate) fn write_with(level: Level, message: fmt::Arguments<'_>, values: &[(&str, Value<'_>)]) {
     if !wants(level) {
         return;
     }
-    let text = Escaped(&message.to_string()).to_string();
+    let message = message.to_string();
+    let sink = SINK.get().unwrap_or(&Sink::Stderr);
+    let written = if FORMAT.load(Ordering::Relaxed) == Format::Json as u8 {
+        sink.write(level, &json(level, &message, values))
+    } else {
+        let pid = std::process::id();
+        let escaped = Escaped(&message);
+        let prefix = level.prefix();
+        sink.write(level, &format!("distccd[{pid}] {prefix}{escaped}"))
+    };
     // A line that cannot be written has nowhere to be reported.
-    let _ = SINK.get().unwrap_or(&Sink::Stderr).write(level, &text);
+    drop(written);
+}
+
+/// Tells the log of a panic, which ends one connection and not the daemon. Look for `panicked at`.
+pub(crate) fn panics() {
+    std::panic::set_hook(Box::new(|info| error!("{info}")));
+}
+
+pub(crate) fn json(level: Level, message: &str, values: &[(&str, Value<'_>)]) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default();
+    let (seconds, millis) = (now.as_secs(), now.subsec_millis());
+    let (level, pid) = (level.name(), std::process::id());
+    let mut line = format!(
+        "{{\"time\":{seconds}.{millis:03},\"level\":\"{level}\",\"pid\":{pid},\"message\":{}",
+        Quoted(message)
+    );
+    for (name, value) in values {
+        // Writing to a string cannot fail.
+        let _ = match value {
+            Value::Text(text) => write!(line, ",\"{name}\":{}", Quoted(text)),
+            Value::Number(number) => write!(line, ",\"{name}\":{number}"),
+        };
+    }
+    line.push('}');
+    line
 }
 
 impl Sink {
-    fn write(&self, level: Level, text: &str) -> io::Result<()> {
-        let pid = std::process::id();
-        let line = || format!("distccd[{pid}] {}{text}\n", level.prefix());
+    fn write(&self, level: Level, line: &str) -> io::Result<()> {
         match self {
-            Self::File(file) => (&*file).write_all(line().as_bytes()),
-            Self::Stderr => io::stderr().write_all(line().as_bytes()),
+            Self::File(file) => (&*file).write_all(format!("{line}\n").as_bytes()),
+            Self::Stderr => io::stderr().write_all(format!("{line}\n").as_bytes()),
             Self::Nowhere => Ok(()),
             Self::Syslog(socket) => {
                 let rank = DAEMON | level as u8;
-                let datagram = format!("<{rank}>distccd[{pid}]: {}{text}", level.prefix());
+                // Where syslog has the number and the program, text lines have theirs already.
+                let own = format!("distccd[{}] ", std::process::id());
+                let text = line.strip_prefix(own.as_str()).unwrap_or(line);
+                let datagram = format!("<{rank}>{}: {text}", own.trim_end());
                 socket.send(datagram.as_bytes()).map(drop)
             }
         }
+    }
+}
+
+/// A JSON string. Everything that could steer a terminal is written as a number.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_char('"')?;
+        for c in self.0.chars() {
+            match c {
+                '"' => out.write_str("\\\"")?,
+                '\\' => out.write_str("\\\\")?,
+                '\n' => out.write_str("\\n")?,
+                c if c.is_control() => write!(out, "\\u{:04x}", u32::from(c))?,
+                c => out.write_char(c)?,
+            }
+        }
+        out.write_char('"')
     }
 }
 
@@ -212,11 +314,31 @@ mod tests {
         let path = folder.path().join("log");
         assert!(matches!(syslog(&path), Sink::Nowhere));
         let receiver = UnixDatagram::bind(&path).unwrap();
-        syslog(&path).write(Level::Warning, "too late").unwrap();
+        let line = format!("distccd[{}] Warning: too late", std::process::id());
+        syslog(&path).write(Level::Warning, &line).unwrap();
         let mut datagram = [0; 100];
         let len = receiver.recv(&mut datagram).unwrap();
         let expected = format!("<28>distccd[{}]: Warning: too late", std::process::id());
         assert_eq!(std::str::from_utf8(&datagram[..len]).unwrap(), expected);
+    }
+
+    #[test]
+    fn json_lines_are_json() {
+        let line = json(
+            Level::Notice,
+            "a\"b\\c\n\u{1b}[2J\u{85}ä",
+            &[("client", Value::Text("x\ty")), ("ms", Value::Number(7))],
+        );
+        let (time, rest) = line.split_once(',').unwrap();
+        assert!(time.starts_with("{\"time\":1"), "{line}");
+        let pid = std::process::id();
+        assert_eq!(
+            rest,
+            format!(
+                "\"level\":\"notice\",\"pid\":{pid},\
+                 \"message\":\"a\\\"b\\\\c\\n\\u001b[2J\\u0085ä\",\"client\":\"x\\u0009y\",\"ms\":7}}"
+            )
+        );
     }
 
     #[test]

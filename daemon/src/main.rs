@@ -5,44 +5,67 @@
 //! options, environment  compilers    listen        detach        user             server
 //!
 //! connection: receive ─▶ check ─▶ slot ─▶ compile ─▶ answer ─▶ noted
-//!             protocol   compiler server  job        protocol  log, stats
+//!             protocol   compiler queue   job        protocol  log, stats, metrics
 //! ```
 //!
 //! `docs/security.md` says what stops whom.
 
 mod access;
+mod activation;
+mod attempts;
+mod boxed;
 mod check;
+mod closure;
 mod compilers;
 mod connection;
 mod crowd;
+mod deadline;
 mod detach;
 mod environment;
 mod exit;
+#[cfg(test)]
+mod fuzz;
+mod gate;
+mod headers;
+mod heavy;
 mod hello;
 mod idents;
 mod inetd;
 mod job;
+mod keygen;
 mod launch;
 mod life;
 mod listen;
 mod log;
+mod metrics;
 mod options;
 mod os;
+mod queue;
 mod receive;
+mod reload;
 mod resolve;
 mod scratch;
+mod send;
 mod server;
 mod shortage;
+mod signals;
+mod sockets;
 mod stats;
+mod store;
 mod user;
+mod watch;
 mod work;
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use access::{FileError, OutsideError};
+use activation::ActivationError;
+use boxed::BoxError;
 use compilers::CompilersError;
 use environment::{Environment, EnvironmentError};
 use exit::Exit;
+use keys::KeyFileError;
 use listen::ListenError;
 use log::Chain;
 use options::{Instead, Mode};
@@ -54,11 +77,21 @@ enum DaemonError {
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
     #[error(transparent)]
+    Access(#[from] FileError),
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
+    #[error(transparent)]
     Compilers(#[from] CompilersError),
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error(transparent)]
     User(#[from] UserError),
+    #[error(transparent)]
+    Box(#[from] BoxError),
     #[error("could not {what}")]
     System {
         what: String,
@@ -69,10 +102,14 @@ enum DaemonError {
 impl DaemonError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Environment(_) => Exit::BadArguments,
+            Self::Environment(_) | Self::Access(_) | Self::Keys(_) | Self::Outside(_) => {
+                Exit::BadArguments
+            }
+            Self::Activation(_) => Exit::BindFailed,
             Self::Compilers(_) => Exit::CompilerMissing,
             Self::Listen(_) => Exit::BindFailed,
-            Self::User(_) => Exit::ChangeUser,
+            Self::User(_) | Self::Box(BoxError::User(_)) => Exit::ChangeUser,
+            Self::Box(_) => Exit::Failed,
             Self::System { .. } => Exit::Failed,
         }
     }
@@ -87,6 +124,9 @@ fn cannot(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> DaemonError
 }
 
 fn main() -> ExitCode {
+    if let Some(words) = keygen::asked(std::env::args_os()) {
+        return keygen::run(words);
+    }
     let options = match options::read(std::env::args_os()) {
         Ok(options) => options,
         Err(Instead::Print(text)) => {
@@ -102,6 +142,7 @@ fn main() -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
+    log::panics();
     os::close_inherited_on_exec();
     os::heed_children();
     let inetd =

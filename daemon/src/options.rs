@@ -4,192 +4,23 @@
 //! drop-in: `--opt VALUE` or `--opt=VALUE`, no abbreviations, words that are no options are ignored, the last of a
 //! repeated option wins. Knows nothing of sockets, users or files: it only reads words.
 
+mod boxed;
+mod words;
+
 use std::ffi::OsString;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::access::{self, Rule};
+use crate::boxed::Wanted;
 use crate::exit::Exit;
-use crate::log::Level;
+use crate::log::{Format, Level};
 
-const ABOUT: &str = "\
-Compiles what distcc clients send: distcc-launch and stock distcc, plain and ,lzo hosts.
-
-Takes the options of stock distccd. Compilers are found once at start in DISTCCD_PATH or PATH; a client names one of them and \
-cannot name anything else. Without --allow only private networks are served.";
-
-const EXAMPLES: &str = "\
-Examples:
-  distcc-launchd --daemon --allow 10.0.0.0/8      serve a network, in the background
-  distcc-launchd --no-detach --log-stderr -j 8    try it in a terminal
-  distcc-launchd --daemon --listen 127.0.0.1 --port 0 --port-file port
-                                                  for scripts: on any free port
-
-Environment:
-  DISTCCD_PATH             where compilers are looked for, and their PATH (default: PATH)
-  DISTCC_CMDLIST           file of allowed compilers, one absolute path per line
-  DISTCC_CMDLIST_NUMWORDS  how many trailing parts of a path must match (default: 1)
-  DISTCC_IO_TIMEOUT        seconds that a client may preprocess (default: 300)
-  DISTCC_TCP_DEFER_ACCEPT  0: also wake for connections that sent nothing yet
-  TMPDIR                   where to compile (default: /dev/shm if in memory, else /tmp)
-
-Exit codes: 101 bad options, 102 cannot listen, 110 no compiler found, 112 cannot change user, \
-100 anything else.";
-
-/// Words of the command line, as typed.
-#[derive(Debug, Parser)]
-#[command(
-    about = ABOUT,
-    after_help = EXAMPLES,
-    args_override_self = true,
-    disable_version_flag = true,
-    max_term_width = 110
-)]
-struct Words {
-    /// Listen for connections (the default unless standard input is a socket)
-    #[arg(long, help_heading = "How to run")]
-    daemon: bool,
-    /// Serve one job on standard input and output, as inetd and ssh start it
-    #[arg(long, help_heading = "How to run")]
-    inetd: bool,
-    /// Stay in the foreground
-    #[arg(long, help_heading = "How to run")]
-    no_detach: bool,
-    /// Serve one job at a time
-    #[arg(long, help_heading = "How to run")]
-    no_fork: bool,
-    /// Accepted for old scripts; does nothing
-    #[arg(long, hide = true)]
-    no_fifo: bool,
-    /// For debugging: --daemon --no-detach --no-fork --log-stderr --verbose
-    #[arg(long, short = 'W', help_heading = "How to run")]
-    wizard: bool,
-    /// End after this many seconds (0: never)
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 0,
-        help_heading = "How to run"
-    )]
-    lifetime: u64,
-    /// Write the process id here; removed at the end
-    #[arg(long, short = 'P', value_name = "FILE", help_heading = "How to run")]
-    pid_file: Option<PathBuf>,
-    /// Write the port here once it is bound; allows --port 0 (any free port)
-    #[arg(long, value_name = "FILE", help_heading = "How to run")]
-    port_file: Option<PathBuf>,
-    /// When started as root, become this user (default: distccd, distcc or nobody)
-    #[arg(long, value_name = "NAME", help_heading = "How to run")]
-    user: Option<String>,
-
-    /// Port to listen on
-    #[arg(long, short = 'p', value_name = "PORT", default_value_t = protocol_port(), help_heading = "Whom to serve")]
-    port: u16,
-    /// Address to listen on (default: all)
-    #[arg(long, value_name = "ADDRESS", help_heading = "Whom to serve")]
-    listen: Option<String>,
-    /// Serve clients of this address or network; may be repeated
-    #[arg(long, short = 'a', value_name = "IP[/BITS]", action = ArgAction::Append, help_heading = "Whom to serve")]
-    allow: Vec<String>,
-    /// Serve private networks (the default without --allow)
-    #[arg(long, help_heading = "Whom to serve")]
-    allow_private: bool,
-    /// Let clients run any program on PATH, not only compilers. For trusted networks
-    #[arg(long, alias = "make-me-a-botnet", help_heading = "Whom to serve")]
-    enable_tcp_insecure: bool,
-    /// Announce this daemon by multicast DNS (comes in a later version)
-    #[arg(long, help_heading = "Whom to serve")]
-    zeroconf: bool,
-
-    /// Compiles at once (default: processors + 2)
-    #[arg(long, short = 'j', value_name = "N", help_heading = "Compiling")]
-    jobs: Option<usize>,
-    /// End a compile after this many seconds (0: never)
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 0,
-        help_heading = "Compiling"
-    )]
-    job_lifetime: u64,
-    /// Run compilers at this much lower priority
-    #[arg(
-        long,
-        short = 'N',
-        value_name = "N",
-        default_value_t = 5,
-        allow_negative_numbers = true,
-        help_heading = "Compiling"
-    )]
-    nice: i32,
-    /// Let the kernel end compilers sooner (or later) when memory runs out
-    #[arg(
-        long,
-        value_name = "N",
-        allow_negative_numbers = true,
-        help_heading = "Compiling"
-    )]
-    oom_score_adj: Option<i32>,
-    /// Accept -specs=FILE when FILE is a regular file under this directory
-    #[arg(long, value_name = "DIR", help_heading = "Compiling")]
-    sysroot: Option<PathBuf>,
-    /// Leave this environment variable to compilers; may be repeated
-    #[arg(long, value_name = "NAME", action = ArgAction::Append, help_heading = "Compiling")]
-    pass_env: Vec<OsString>,
-
-    /// Log to this file (default: syslog)
-    #[arg(long, value_name = "FILE", help_heading = "Watching it")]
-    log_file: Option<PathBuf>,
-    /// Log to standard error
-    #[arg(long, help_heading = "Watching it")]
-    log_stderr: bool,
-    /// How much to log: emerg, alert, crit, error, warning, notice, info, debug
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        default_value = "notice",
-        help_heading = "Watching it"
-    )]
-    log_level: String,
-    /// Log everything
-    #[arg(long, help_heading = "Watching it")]
-    verbose: bool,
-    /// Serve statistics over HTTP
-    #[arg(long, help_heading = "Watching it")]
-    stats: bool,
-    /// Port of the statistics
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 3633,
-        help_heading = "Watching it"
-    )]
-    stats_port: u16,
-    /// Print the version
-    #[arg(long, help_heading = "Watching it")]
-    version: bool,
-
-    /// Needs GSSAPI, which this program leaves out
-    #[arg(long, hide = true)]
-    auth: bool,
-    #[arg(long, hide = true)]
-    blacklist: Option<OsString>,
-    #[arg(long, hide = true)]
-    whitelist: Option<OsString>,
-    #[arg(long, hide = true)]
-    show_principal: bool,
-
-    #[arg(hide = true)]
-    ignored: Vec<OsString>,
-}
-
-const fn protocol_port() -> u16 {
-    3632
-}
+use words::Words;
 
 /// How the daemon gets its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,6 +47,8 @@ pub(crate) struct Options {
     pub(crate) mode: Mode,
     pub(crate) detach: bool,
     pub(crate) lifetime: Option<Duration>,
+    /// How long jobs may go on after the end was asked for.
+    pub(crate) drain: Duration,
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) port_file: Option<PathBuf>,
     pub(crate) user: Option<String>,
@@ -225,6 +58,12 @@ pub(crate) struct Options {
     /// Oldest first, as typed. Empty: nothing was said.
     pub(crate) allow: Vec<Rule>,
     pub(crate) allow_private: bool,
+    /// Who may come in beyond private networks, and without keys.
+    pub(crate) insecure_network: bool,
+    /// Only who has a key of this file is served.
+    pub(crate) keys: Option<PathBuf>,
+    pub(crate) allow_file: Option<PathBuf>,
+    pub(crate) max_connections: usize,
     pub(crate) any_program: bool,
     pub(crate) jobs: usize,
     pub(crate) job_lifetime: Option<Duration>,
@@ -232,9 +71,14 @@ pub(crate) struct Options {
     pub(crate) oom_score_adj: Option<i32>,
     pub(crate) sysroot: Option<PathBuf>,
     pub(crate) pass_env: Vec<OsString>,
+    pub(crate) sandbox: Wanted,
     pub(crate) log_to: LogTo,
     pub(crate) log_level: Level,
+    pub(crate) log_format: Format,
+    /// `None`: no statistics.
     pub(crate) stats_port: Option<NonZeroU16>,
+    /// Whether the statistics are for others than this machine.
+    pub(crate) stats: bool,
     /// Things to tell once the log is open.
     pub(crate) notes: Vec<String>,
 }
@@ -305,6 +149,13 @@ fn version(name: &str) -> String {
     )
 }
 
+impl Options {
+    /// May somebody beyond private networks be served?
+    pub(crate) fn may_be_open(&self) -> bool {
+        self.keys.is_some() || self.insecure_network
+    }
+}
+
 impl Words {
     fn check(self) -> Result<Options, String> {
         if self.auth || self.blacklist.is_some() || self.whitelist.is_some() || self.show_principal
@@ -319,8 +170,12 @@ impl Words {
         if self.port == 0 && self.port_file.is_none() {
             return Err("--port must be 1 to 65535 (0, any free port, needs --port-file)".into());
         }
-        let stats_port =
-            NonZeroU16::new(self.stats_port).ok_or("--stats-port must be 1 to 65535")?;
+        if self.stats && self.stats_port == 0 {
+            return Err("--stats needs a --stats-port of 1 to 65535".into());
+        }
+        if self.max_connections == 0 {
+            return Err("--max-connections must be at least 1".into());
+        }
         let mut allow = Vec::new();
         for word in &self.allow {
             let rules = access::parse(word).map_err(|error| format!("--allow {word}: {error}"))?;
@@ -337,6 +192,8 @@ impl Words {
         }
         let level = Level::from_name(&self.log_level)
             .ok_or_else(|| format!("--log-level {}: no such level", self.log_level))?;
+        let format = Format::from_name(&self.log_format)
+            .ok_or_else(|| format!("--log-format {}: text or json", self.log_format))?;
         let mut notes = Vec::new();
         if self.zeroconf {
             notes.push(
@@ -351,6 +208,7 @@ impl Words {
             },
             detach: !(self.no_detach || self.wizard),
             lifetime: seconds(self.lifetime),
+            drain: Duration::from_secs(self.drain),
             pid_file: self.pid_file,
             port_file: self.port_file,
             user: self.user,
@@ -358,6 +216,10 @@ impl Words {
             listen: self.listen,
             allow,
             allow_private: self.allow_private,
+            insecure_network: self.insecure_network,
+            keys: self.keys,
+            allow_file: self.allow_file,
+            max_connections: self.max_connections,
             any_program: self.enable_tcp_insecure,
             jobs,
             job_lifetime: seconds(self.job_lifetime),
@@ -365,6 +227,7 @@ impl Words {
             oom_score_adj: self.oom_score_adj,
             sysroot: self.sysroot,
             pass_env: self.pass_env,
+            sandbox: self.sandbox.check()?,
             log_to: match self.log_file {
                 _ if self.log_stderr || self.wizard => LogTo::Stderr,
                 Some(file) => LogTo::File(file),
@@ -375,7 +238,9 @@ impl Words {
             } else {
                 level
             },
-            stats_port: self.stats.then_some(stats_port),
+            log_format: format,
+            stats_port: NonZeroU16::new(self.stats_port),
+            stats: self.stats,
             notes,
         })
     }
@@ -432,6 +297,9 @@ mod tests {
             "--allow 10.0.0.0/33",
             "--allow 300.1.1.1/8",
             "--log-level loud",
+            "--log-format xml",
+            "--stats --stats-port 0",
+            "--max-connections 0",
             "--dae",
             "--daemon --inetd",
             "--auth",
@@ -439,6 +307,17 @@ mod tests {
         ] {
             assert!(refused(line), "{line}");
         }
+    }
+
+    #[test]
+    fn keys_and_open_networks() {
+        let options = words("--keys /etc/k --insecure-network").unwrap();
+        assert_eq!(
+            options.keys.as_deref(),
+            Some(std::path::Path::new("/etc/k"))
+        );
+        assert!(options.insecure_network);
+        assert!(!words("").unwrap().insecure_network && words("").unwrap().keys.is_none());
     }
 
     #[test]

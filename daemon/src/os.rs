@@ -1,7 +1,7 @@
-//! The few things that need `unsafe`: a fork, a signal's disposition, a socket option that rustix lacks, watching a descriptor, and a word to
-//! the linker.
+//! The few things that need `unsafe`: a fork, a signal's disposition, a socket option that rustix lacks, and watching a
+//! descriptor.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -79,21 +79,49 @@ pub(crate) fn close_inherited_on_exec() {
     }
 }
 
+/// Takes over a descriptor that this process was started with. Once for each, before anything opens others.
+///
+/// # Errors
+/// No such descriptor is open.
+pub(crate) fn take_descriptor(fd: i32) -> std::io::Result<OwnedFd> {
+    #[expect(unsafe_code, reason = "a descriptor that came as a number")]
+    // Safety: the call reads the flags of a number, whatever that is.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    if flags == -1 {
+        return Err(std::io::Error::last_os_error());
+    }
+    #[expect(unsafe_code, reason = "a descriptor that came as a number")]
+    // Safety: it is open, and whoever started us left it to this call alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Leaves connections with the kernel until their first bytes are there (or it gives up waiting).
 ///
 /// # Errors
 /// The socket is not a TCP socket, or the system does not know the option.
 pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>) -> std::io::Result<()> {
-    let seconds: libc::c_int = 1;
-    let len = size_of_val(&seconds) as libc::socklen_t;
-    #[expect(unsafe_code, reason = "rustix does not have this option")]
-    // Safety: the pointer and the length are those of `seconds`, which outlives the call; the descriptor is open.
+    set_tcp_option(socket, libc::TCP_DEFER_ACCEPT, 1)
+}
+
+/// Lets the kernel take no more than so many bytes that it cannot send yet, so that it shows how fast the peer takes
+/// them. Connections inherit it from the socket that listens.
+///
+/// # Errors
+/// As [`set_defer_accept`].
+pub(crate) fn set_unsent_limit(socket: BorrowedFd<'_>, bytes: i32) -> std::io::Result<()> {
+    set_tcp_option(socket, libc::TCP_NOTSENT_LOWAT, bytes)
+}
+
+fn set_tcp_option(socket: BorrowedFd<'_>, option: i32, value: libc::c_int) -> std::io::Result<()> {
+    let len = size_of_val(&value) as libc::socklen_t;
+    #[expect(unsafe_code, reason = "rustix does not have these options")]
+    // Safety: the pointer and the length are those of `value`, which outlives the call; the descriptor is open.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            (&raw const seconds).cast(),
+            option,
+            (&raw const value).cast(),
             len,
         )
     };
@@ -104,44 +132,21 @@ pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>) -> std::io::Result<()> {
     }
 }
 
+/// What owns one open descriptor, the same for as long as it lives.
+pub(crate) trait Owned: AsRawFd {}
+impl Owned for OwnedFd {}
+impl Owned for sandbox::Running {}
+
 /// Waits for `fd` to become readable, in the runtime that this is called in.
 ///
 /// # Errors
 /// The kernel cannot watch such a descriptor.
-pub(crate) fn watch(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn watch<T: Owned>(fd: T) -> std::io::Result<AsyncFd<T>> {
     #[expect(
         unsafe_code,
         reason = "AsyncFd trusts its owner to keep the descriptor open"
     )]
-    // Safety: an `OwnedFd` is open and stays the same description until it is dropped, which `AsyncFd` does last.
+    // Safety: `Owned` says that it is open and stays the same description until it is dropped, which `AsyncFd` does last.
     let watched = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
     Ok(watched?)
-}
-
-#[expect(
-    unsafe_code,
-    reason = "declares a function of the C library, which is only named here, never called"
-)]
-unsafe extern "C" {
-    fn posix_spawn_file_actions_addchdir_np(
-        actions: *mut libc::posix_spawn_file_actions_t,
-        path: *const libc::c_char,
-    ) -> libc::c_int;
-}
-
-/// std starts a process in another directory by posix_spawn only if this function is linked in, which it asks by a
-/// weak symbol; a static C library leaves it out unless somebody names it. Without it each compile would copy the
-/// whole daemon (fork).
-#[used]
-static KEEP_ADDCHDIR: unsafe extern "C" fn(
-    *mut libc::posix_spawn_file_actions_t,
-    *const libc::c_char,
-) -> libc::c_int = posix_spawn_file_actions_addchdir_np;
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_function_that_spares_a_fork_is_linked() {
-        assert!(super::KEEP_ADDCHDIR as usize != 0);
-    }
 }

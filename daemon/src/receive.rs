@@ -1,23 +1,29 @@
 //! Reads one request under a deadline that moves with what comes: silence and drips end, slow lines do not.
 //!
 //! A stock client sends its head at once and the source when its preprocessor is done, so the pause between the two
-//! may be long; within either part a peer has to keep up a least rate.
+//! may be long; within either part a peer has to keep up a least rate, and the whole must come before a last moment.
+//! When requests need too much memory together, large ones go on in a file.
 
 use std::time::Duration;
 
 use protocol::{
-    Limits, Opening, OpeningDecoder, Progress, ProtocolError, Request, RequestHead, Token, Version,
+    Limits, Opening, OpeningDecoder, Progress, ProtocolError, Request, RequestHead, Token,
     hello::Question,
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
+use crate::deadline::Deadline;
+use crate::store::{self, Keep};
+
 /// How long a part of a request may take that brings nothing.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// The most patience that bytes can earn.
 const MAX_PATIENCE: Duration = Duration::from_secs(10);
-/// What earns a second.
-const LEAST_RATE: u64 = 16 << 10;
+/// The most that a whole request may take beside its client's preprocessing.
+const MAX_WHOLE: Duration = Duration::from_secs(600);
+/// A request of less is never what fills the memory.
+const SMALL: u64 = 1 << 20;
 
 /// What came of a connection.
 #[derive(Debug)]
@@ -34,31 +40,20 @@ pub(crate) enum Received {
 pub(crate) enum ReceiveError {
     #[error("the request breaks the protocol")]
     Protocol(#[from] ProtocolError),
-    #[error("pump mode is not served yet")]
-    Pump,
     #[error("the connection broke")]
     Io(#[from] std::io::Error),
     #[error("the request came too slowly")]
     TooSlow,
     #[error("there were too many connections, and this one was the longest incomplete")]
     TooMany,
+    #[error("no room for the request: it could not be kept in a file")]
+    NoRoom(#[source] std::io::Error),
+    #[error("no room for the request: others fill the memory")]
+    NoMemory,
 }
 
-/// A point in time that moves on with each byte.
-struct Deadline(Instant);
-
-impl Deadline {
-    fn start() -> Self {
-        Self(Instant::now() + PATIENCE)
-    }
-
-    fn earn(&mut self, bytes: u64) {
-        let earned = Duration::from_secs_f64(bytes as f64 / LEAST_RATE as f64);
-        self.0 = (self.0 + earned).min(Instant::now() + MAX_PATIENCE);
-    }
-}
-
-/// Reads a request to its end. `pause` is how long a client may preprocess.
+/// Reads a request to its end. `pause` is how long a client may preprocess. What of a preprocessed source is in `keep`'s
+/// file then is missing in the request.
 ///
 /// # Errors
 /// Everything that is not a whole request of a version that is served.
@@ -66,12 +61,14 @@ pub(crate) async fn receive(
     reader: &mut (impl AsyncRead + Unpin),
     limits: Limits,
     pause: Duration,
+    keep: &mut Keep,
 ) -> Result<Received, ReceiveError> {
     let mut decoder = OpeningDecoder::new(limits);
-    let mut deadline = Deadline::start();
+    let mut deadline = Deadline::new(PATIENCE, MAX_PATIENCE);
+    let last = Instant::now() + pause + MAX_WHOLE;
     let mut place = Place::Head;
     loop {
-        let read = tokio::time::timeout_at(deadline.0, reader.read(decoder.space()));
+        let read = tokio::time::timeout_at(deadline.at().min(last), reader.read(decoder.space()));
         let count = read.await.map_err(|_| ReceiveError::TooSlow)??;
         if count == 0 {
             return if decoder.started() {
@@ -80,31 +77,40 @@ pub(crate) async fn receive(
                 Ok(Received::Nothing)
             };
         }
-        if decoder.filled(count)? == Progress::Done {
-            // Asked here too: a request that came in one read never stopped after its head.
-            refuse_pump(decoder.head())?;
+        let progress = decoder.filled(count)?;
+        keep.holds(decoder.received() - keep.in_file());
+        if progress == Progress::Done {
             return Ok(match decoder.finish()? {
                 Opening::Job(request) => Received::Request(Box::new(request)),
                 Opening::Hello(question) => Received::Hello(question),
             });
         }
-        refuse_pump(decoder.head())?;
+        if keep.is_crowded() {
+            make_room(&mut decoder, keep)?;
+        }
         let now = place.after(&decoder);
         match (now == place, now) {
             (true, Place::Pause) => {}
             (true, _) => deadline.earn(count as u64),
-            (false, Place::Pause) => deadline = Deadline(Instant::now() + pause),
-            (false, _) => deadline = Deadline::start(),
+            (false, Place::Pause) => deadline = Deadline::new(pause, pause),
+            (false, _) => deadline = Deadline::new(PATIENCE, MAX_PATIENCE),
         }
         place = now;
     }
 }
 
-fn refuse_pump(head: Option<&RequestHead>) -> Result<(), ReceiveError> {
-    match head {
-        Some(head) if head.version == Version::Pump => Err(ReceiveError::Pump),
-        _ => Ok(()),
+/// Puts into a file what has come of a large source.
+fn make_room(decoder: &mut OpeningDecoder, keep: &mut Keep) -> Result<(), ReceiveError> {
+    if decoder.held() < store::WORTH_A_FILE {
+        return Ok(());
     }
+    if let Some(bytes) = decoder.spill() {
+        keep.put(&bytes).map_err(ReceiveError::NoRoom)?;
+        keep.holds(decoder.received() - keep.in_file());
+    } else if keep.is_overfull() && decoder.received() > SMALL {
+        return Err(ReceiveError::NoMemory);
+    }
+    Ok(())
 }
 
 /// Which part of a request is coming.
@@ -137,6 +143,7 @@ fn head_len(head: &RequestHead) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Store;
     use protocol::{Body, Source};
     use tokio::io::AsyncWriteExt;
 
@@ -144,15 +151,19 @@ mod tests {
 
     fn request() -> Request {
         Request {
-            version: Version::Plain,
+            version: protocol::Version::Plain,
             cwd: None,
             argv: vec![b"gcc".to_vec(), b"-c".to_vec(), b"a.c".to_vec()],
             source: Source::Preprocessed(Body::Plain(vec![b'x'; 1000])),
         }
     }
 
+    fn keep() -> Keep {
+        Keep::new(&Store::new("/tmp".into()))
+    }
+
     async fn receive_bytes(bytes: &[u8]) -> Result<Received, ReceiveError> {
-        receive(&mut &bytes[..], Limits::for_daemon(), PAUSE).await
+        receive(&mut &bytes[..], Limits::for_daemon(), PAUSE, &mut keep()).await
     }
 
     #[tokio::test]
@@ -179,17 +190,6 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn pump_requests_are_refused_before_their_files() {
-        let head =
-            protocol::request::encode_head(Version::Pump, Some(b"/w"), [&b"gcc"[..]].into_iter())
-                .unwrap();
-        assert!(matches!(
-            receive_bytes(&head).await,
-            Err(ReceiveError::Pump)
-        ));
-    }
-
     /// Sends `bytes` one by one, each after `gap`; tells how long the receiver bore it (in tokio's paused time).
     async fn drip(bytes: Vec<u8>, gap: Duration) -> (Result<Received, ReceiveError>, Duration) {
         let (mut ours, mut theirs) = tokio::io::duplex(64);
@@ -204,7 +204,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(3600)).await;
         });
         let start = Instant::now();
-        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE).await;
+        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE, &mut keep()).await;
         let took = start.elapsed();
         sender.abort();
         (result, took)
@@ -237,7 +237,7 @@ mod tests {
             ours.write_all(&bytes[head..]).await.unwrap();
             ours
         });
-        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE).await;
+        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE, &mut keep()).await;
         assert!(matches!(result, Ok(Received::Request(_))), "{result:?}");
         drop(sender.await.unwrap());
         let head = request().encode().unwrap()[..head].to_vec();
@@ -265,8 +265,59 @@ mod tests {
             }
             ours
         });
-        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE).await;
+        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE, &mut keep()).await;
         assert!(matches!(result, Ok(Received::Request(_))), "{result:?}");
         drop(sender.await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_takes_for_ever() {
+        let big = Request {
+            source: Source::Preprocessed(Body::Plain(vec![b'x'; 64 << 20])),
+            ..request()
+        };
+        let bytes = big.encode().unwrap();
+        let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
+        let sender = tokio::spawn(async move {
+            // Just above the least rate.
+            for chunk in bytes.chunks(20 << 10) {
+                if ours.write_all(chunk).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let start = Instant::now();
+        let result = receive(&mut theirs, Limits::for_daemon(), PAUSE, &mut keep()).await;
+        assert!(matches!(result, Err(ReceiveError::TooSlow)), "{result:?}");
+        assert_eq!(start.elapsed().as_secs(), (PAUSE + MAX_WHOLE).as_secs());
+        sender.abort();
+    }
+
+    #[tokio::test]
+    async fn a_large_source_goes_to_a_file_when_memory_is_short() {
+        let text: Vec<u8> = (0..3u32 << 20).map(|n| (n % 251) as u8).collect();
+        let big = Request {
+            source: Source::Preprocessed(Body::Plain(text.clone())),
+            ..request()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::with_room(folder.path().to_owned(), 1 << 20, 1 << 30);
+        let mut keep = Keep::new(&store);
+        let bytes = big.encode().unwrap();
+        let received = receive(&mut &bytes[..], Limits::for_daemon(), PAUSE, &mut keep).await;
+        let Ok(Received::Request(came)) = received else {
+            panic!("no request")
+        };
+        let (in_memory, in_file) = store.kept();
+        assert!(
+            in_file > 1 << 20 && in_memory < 2 << 20,
+            "{in_memory} {in_file}"
+        );
+        let Source::Preprocessed(Body::Plain(rest)) = came.source else {
+            panic!("another source")
+        };
+        assert!(keep.take_back(rest).unwrap() == text);
+        assert_eq!(store.kept(), (0, 0));
     }
 }

@@ -4,14 +4,21 @@
 //! (facts performance.md 4); under TMPDIR when the environment names one.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Free bytes that a file system in memory must have to be preferred.
 const ENOUGH: u64 = 512 << 20;
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 const SHM: &str = "/dev/shm";
+/// How names of job folders begin.
+const PREFIX: &str = "distccd_";
+/// Folders that may not be locked yet.
+const YOUNG: Duration = Duration::from_secs(1);
 
 /// Where job folders are made: `tmpdir` if set, else memory, else `/tmp`.
 pub(crate) fn place(tmpdir: Option<&OsStr>) -> PathBuf {
@@ -22,15 +29,19 @@ pub(crate) fn place(tmpdir: Option<&OsStr>) -> PathBuf {
     }
 }
 
+/// Bytes that are free in a folder's file system.
+pub(crate) fn free(folder: &Path) -> Option<u64> {
+    let about = rustix::fs::statfs(folder).ok()?;
+    let size = u64::try_from(about.f_bsize).unwrap_or(0);
+    Some(about.f_bavail.saturating_mul(size))
+}
+
 fn is_roomy_memory(folder: &Path) -> bool {
     let Ok(about) = rustix::fs::statfs(folder) else {
         return false;
     };
-    let free = about
-        .f_bavail
-        .saturating_mul(u64::try_from(about.f_bsize).unwrap_or(0));
     u64::try_from(about.f_type) == Ok(TMPFS_MAGIC)
-        && free >= ENOUGH
+        && free(folder).is_some_and(|free| free >= ENOUGH)
         && rustix::fs::access(
             folder,
             rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
@@ -52,7 +63,40 @@ impl Scratch {
     pub(crate) fn new(place: PathBuf) -> io::Result<Self> {
         let scratch = Self { place };
         scratch.job()?;
+        scratch.remove_leftovers();
         Ok(scratch)
+    }
+
+    /// Removes job folders that are provably of a daemon that was killed: this user's own, in our style, and not locked.
+    fn remove_leftovers(&self) {
+        let user = rustix::process::geteuid().as_raw();
+        let entries = std::fs::read_dir(&self.place)
+            .into_iter()
+            .flatten()
+            .flatten();
+        for entry in
+            entries.filter(|entry| entry.file_name().as_bytes().starts_with(PREFIX.as_bytes()))
+        {
+            let path = entry.path();
+            let ours = entry.metadata().is_ok_and(|about| {
+                let old = about
+                    .modified()
+                    .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > YOUNG));
+                about.is_dir() && about.uid() == user && about.mode() & 0o777 == 0o700 && old
+            });
+            let unlocked = || File::open(&path).is_ok_and(|folder| folder.try_lock().is_ok());
+            if ours && unlocked() {
+                match std::fs::remove_dir_all(&path) {
+                    Ok(()) => crate::log::info!(
+                        "removed {}, left by a daemon that was killed",
+                        path.display()
+                    ),
+                    Err(error) => {
+                        crate::log::warning!("could not remove {}: {error}", path.display())
+                    }
+                }
+            }
+        }
     }
 
     pub(crate) fn place(&self) -> &Path {
@@ -66,10 +110,13 @@ impl Scratch {
     pub(crate) fn job(&self) -> io::Result<JobFolder> {
         let private = std::fs::Permissions::from_mode(0o700);
         let mut builder = tempfile::Builder::new();
-        let folder = builder.prefix("distccd_").permissions(private);
+        let folder = builder.prefix(PREFIX).permissions(private);
+        let folder = folder.tempdir_in(&self.place)?;
+        let lock = File::open(folder.path())?;
+        lock.try_lock()?;
         // From here on it is ours to remove, and to say so when that fails.
-        let path = folder.tempdir_in(&self.place)?.keep();
-        Ok(JobFolder { path })
+        let path = folder.keep();
+        Ok(JobFolder { path, _lock: lock })
     }
 }
 
@@ -77,6 +124,8 @@ impl Scratch {
 #[derive(Debug)]
 pub(crate) struct JobFolder {
     path: PathBuf,
+    /// For as long as it is held, the folder is not a leftover.
+    _lock: File,
 }
 
 impl JobFolder {
@@ -150,6 +199,30 @@ mod tests {
         drop(two);
         assert_eq!(count(), 0);
         assert!(Scratch::new(place.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn only_what_is_provably_left_over_is_removed() {
+        let place = tempfile::tempdir().unwrap();
+        let running = Scratch::new(place.path().to_owned()).unwrap();
+        let held = running.job().unwrap();
+        let old = std::time::SystemTime::now() - Duration::from_secs(60);
+        let make = |name: &str, mode: u32| {
+            let path = place.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(path.join("file"), "").unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            File::open(&path).unwrap().set_modified(old).unwrap();
+            path
+        };
+        File::open(held.path()).unwrap().set_modified(old).unwrap();
+        let left = make("distccd_left", 0o700);
+        let others = [make("distccd_open", 0o755), make("other", 0o700)];
+        let young = place.path().join("distccd_young");
+        std::fs::create_dir(&young).unwrap();
+        let _next = Scratch::new(place.path().to_owned()).unwrap();
+        assert!(!left.exists() && held.path().exists() && young.exists());
+        assert!(others.iter().all(|path| path.exists()));
     }
 
     #[test]

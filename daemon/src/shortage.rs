@@ -23,7 +23,8 @@ pub(crate) async fn wait_out<T>(mut attempt: impl FnMut() -> io::Result<T>) -> i
     attempt()
 }
 
-fn is_shortage(error: &io::Error) -> bool {
+/// Whether an error may pass by itself.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
     const CODES: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM];
     error
         .raw_os_error()

@@ -1,4 +1,4 @@
-//! Counts what happens, and tells it over HTTP under stock's names in stock's order (facts 7.7).
+//! Counts what happens, and tells it under stock's names in stock's order (facts 7.7).
 //!
 //! The page says a little about the machine too; that is read when it is asked for.
 
@@ -7,19 +7,15 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-
-use crate::listen;
-use crate::server::Server;
 
 /// How a connection ended, by stock's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     BadRequest,
+    /// Too many at once: no room for this one.
+    Overload,
     Compiled,
     CompileError,
     TimedOut,
@@ -32,6 +28,7 @@ impl Ended {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::BadRequest => "REJ_BAD_REQ",
+            Self::Overload => "REJ_OVERLOAD",
             Self::Compiled => "COMPILE_OK",
             Self::CompileError => "COMPILE_ERROR",
             Self::TimedOut => "COMPILE_TIMEOUT",
@@ -96,6 +93,7 @@ impl Stats {
         let at = match event {
             Event::Accepted => 0,
             Event::Ended(Ended::BadRequest) => 1,
+            Event::Ended(Ended::Overload) => 2,
             Event::Ended(Ended::Compiled) => 3,
             Event::Ended(Ended::CompileError) => 4,
             Event::Ended(Ended::TimedOut) => 5,
@@ -103,6 +101,20 @@ impl Stats {
             Event::Ended(Ended::Other) => 7,
         };
         self.counters[at].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections so far.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.counters[0].load(Ordering::Relaxed)
+    }
+
+    /// How often each end was, by its name in lower case.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = (String, u64)> {
+        let names = NAMES.iter().zip(&self.counters).skip(1);
+        names.map(|(name, counter)| {
+            let name = name.trim_start_matches("dcc_");
+            (name.to_owned(), counter.load(Ordering::Relaxed))
+        })
     }
 
     /// Remembers a compile that has just ended.
@@ -130,7 +142,7 @@ impl Stats {
     }
 
     /// The page, heads of the answer included. `place` is where jobs are compiled.
-    fn page(&self, jobs: usize, place: &Path) -> String {
+    pub(crate) fn page(&self, jobs: usize, place: &Path) -> String {
         let mut page = String::from(
             "HTTP/1.0 200 OK\nContent-Type: text/plain\nConnection: close\n\nargv /distccd\n<distccstats>\n",
         );
@@ -305,42 +317,6 @@ fn free_mib(place: &Path) -> i64 {
         return -1;
     };
     i64::try_from(about.f_bavail.saturating_mul(about.f_frsize) >> 20).unwrap_or(i64::MAX)
-}
-
-/// How long a reader of the page may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of a request that are read before we stop listening to it.
-const MAX_REQUEST: u64 = 8 << 10;
-
-/// Gives everybody on the access list the page.
-pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener) {
-    loop {
-        let (stream, peer) = tokio::select! {
-            accepted = listen::accept(&listener) => accepted,
-            () = server.ending() => return,
-        };
-        if !server.access.allows(peer.ip()) {
-            crate::log::warning!("{peer} is not on the access list: no statistics");
-            continue;
-        }
-        let server = Arc::clone(&server);
-        tokio::spawn(async move {
-            let page = server.stats.page(server.jobs, server.scratch.place());
-            let answered = tokio::time::timeout(PATIENCE, answer(stream, page)).await;
-            if !matches!(answered, Ok(Ok(()))) {
-                crate::log::debug!("{peer}: did not take the statistics");
-            }
-        });
-    }
-}
-
-/// Answers before anything is asked, as stock does. What is asked is read all the same: closing with unread bytes
-/// would reset the connection and could take the page with it.
-async fn answer(mut stream: TcpStream, page: String) -> std::io::Result<()> {
-    stream.write_all(page.as_bytes()).await?;
-    stream.shutdown().await?;
-    tokio::io::copy(&mut stream.take(MAX_REQUEST), &mut tokio::io::sink()).await?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -31,6 +31,19 @@ pub(crate) fn give_up_gaining() {
     }
 }
 
+/// Uid and gid of whom root becomes: `wanted` or one of the usual users. `None` when this is not root.
+///
+/// # Errors
+/// The user does not exist or is root.
+pub(crate) fn to_become(wanted: Option<&str>) -> Result<Option<(u32, u32)>, UserError> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let (_, uid, gid) = choose(wanted, &passwd)?;
+    Ok(Some((uid, gid)))
+}
+
 /// Becomes `wanted` or one of the usual users if this is root, with all threads.
 ///
 /// # Errors

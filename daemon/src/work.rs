@@ -1,26 +1,86 @@
-//! The two kinds of jobs as one: what is run, and which files it wants.
+//! The kinds of jobs as one: what is run, where, and which files it wants.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protocol::{Body, Request, Source};
+use sandbox::{Layer, Place, Tree};
 
 use crate::check::{Checked, Refused, check};
+use crate::closure::{self, ClosureJob};
 use crate::compilers::Compiler;
+use crate::job::{self, Finished, JobError, Plan};
 use crate::launch::{self, LaunchJob};
+use crate::queue::Client;
+use crate::scratch::JobFolder;
 use crate::server::Server;
+use crate::shortage;
+
+/// Where jobs of clients are that do not tell their directory, in a view of their own.
+const NOWHERE: &str = "/job";
 
 /// What is to be run, in either way.
 pub(crate) enum Work {
     Preprocessed(Checked),
     Launch(LaunchJob),
+    /// Shared with the thread that lays out its files.
+    Closure(Arc<ClosureJob>),
 }
 
-/// A job's files, and the words that name them.
-pub(crate) struct Layout {
-    /// Below the job's folder.
-    pub(crate) source: PathBuf,
-    pub(crate) product: OsString,
-    pub(crate) args: Vec<OsString>,
+/// Where a compiler is run.
+#[derive(Debug)]
+pub(crate) enum Workplace {
+    /// In this directory of a view of its own.
+    View(PathBuf),
+    /// As a view, over a tree of files.
+    Tree(PathBuf, Tree),
+    /// In a folder of this machine, for want of views.
+    Folder(JobFolder),
+}
+
+impl Workplace {
+    /// `directory` if there are views, and else a fresh folder.
+    ///
+    /// # Errors
+    /// No folder can be made.
+    pub(crate) async fn new(server: &Server, directory: &Path) -> std::io::Result<Self> {
+        if server.conditions.sandbox.layers().has(Layer::Mount) {
+            return Ok(Self::View(directory.to_owned()));
+        }
+        let folder = shortage::wait_out(|| server.scratch.job()).await;
+        folder.map(Self::Folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::View(directory) | Self::Tree(directory, _) => directory,
+            Self::Folder(folder) => folder.path(),
+        }
+    }
+
+    pub(crate) fn temporary(&self) -> &Path {
+        match self {
+            Self::View(_) | Self::Tree(..) => Path::new("/tmp"),
+            Self::Folder(folder) => folder.path(),
+        }
+    }
+
+    pub(crate) fn in_box(&self) -> Place<'_> {
+        match self {
+            Self::View(_) => Place::View,
+            Self::Tree(_, tree) => Place::Tree(tree),
+            Self::Folder(folder) => Place::Folder(folder.path()),
+        }
+    }
+}
+
+/// A job's files below its directory, and the words that name them.
+struct Layout {
+    source: PathBuf,
+    product: OsString,
+    args: Vec<OsString>,
 }
 
 impl Work {
@@ -28,38 +88,91 @@ impl Work {
     ///
     /// # Errors
     /// This command is not run here.
-    pub(crate) fn of(
-        server: &Server,
-        argv: Vec<Vec<u8>>,
-        cwd: Option<Vec<u8>>,
-    ) -> Result<Self, Refused> {
-        let argv = argv.into_iter().map(OsString::from_vec).collect();
+    pub(crate) fn of(server: &Server, request: Request) -> Result<(Self, Body), Refused> {
+        let argv = request.argv.into_iter().map(OsString::from_vec).collect();
         let sysroot = server.sysroot.as_deref();
-        Ok(match cwd {
-            None => Self::Preprocessed(check(&server.compilers, sysroot, argv)?),
-            Some(cwd) => {
-                let place = server.scratch.place();
-                Self::Launch(launch::check(&server.compilers, sysroot, place, argv, cwd)?)
+        let compilers = server.compilers.get();
+        let (source, version) = (request.source, request.version);
+        let Source::Preprocessed(body) = source else {
+            if server.conditions.sandbox.trees().is_none() {
+                return Err(Refused::NoViews);
             }
-        })
+            let directory = OsString::from_vec(request.cwd.unwrap_or_default()).into();
+            let job = closure::check(&compilers, sysroot, version, directory, argv, source)?;
+            return Ok((Self::Closure(Arc::new(job)), Body::empty(version)));
+        };
+        let work = match request.cwd {
+            None => Self::Preprocessed(check(&compilers, sysroot, argv)?),
+            Some(cwd) => {
+                let views = server.conditions.sandbox.layers().has(Layer::Mount);
+                let place = Some(server.scratch.place()).filter(|_| !views);
+                Self::Launch(launch::check(&compilers, sysroot, place, argv, cwd)?)
+            }
+        };
+        Ok((work, body))
     }
 
-    pub(crate) fn compiler(&self) -> &Compiler {
+    /// Runs the compiler over `text`, or over the files that the job brought.
+    ///
+    /// # Errors
+    /// There is nothing of it to give back.
+    pub(crate) async fn run(
+        &self,
+        server: &Server,
+        text: Vec<u8>,
+        client: Client,
+        unwanted: impl Future<Output = ()>,
+    ) -> Result<Finished, JobError> {
+        if let Self::Closure(job) = self {
+            return run_closure(server, job, client, unwanted).await;
+        }
+        let place = Workplace::new(server, self.directory()).await;
+        let what = "its folder";
+        let place = place.map_err(|source| JobError::Prepare { what, source })?;
+        let Layout {
+            source,
+            product,
+            args,
+        } = self.layout(place.path());
+        let plan = Plan {
+            program: &self.compiler().path,
+            args: &args,
+            place: &place,
+            files: &[(place.path().join(source), &text)],
+            outputs: &[place.path().join(product)],
+            locale: self.locale().map(OsStr::new),
+            variables: &[],
+        };
+        job::run(&plan, &server.conditions, unwanted).await
+    }
+
+    fn compiler(&self) -> &Compiler {
         match self {
             Self::Preprocessed(checked) => &checked.compiler,
             Self::Launch(job) => &job.compiler,
+            Self::Closure(job) => &job.compiler,
         }
     }
 
     /// The locale of the compiler's messages: for launch jobs one that the launcher knows.
-    pub(crate) fn locale(&self) -> Option<&'static str> {
+    fn locale(&self) -> Option<&'static str> {
         match self {
-            Self::Preprocessed(_) => None,
+            Self::Preprocessed(_) | Self::Closure(_) => None,
             Self::Launch(_) => Some("C.UTF-8"),
         }
     }
 
-    pub(crate) fn layout(&self, folder: &Path) -> Layout {
+    /// The directory that the client says it is in.
+    fn directory(&self) -> &Path {
+        let said = match self {
+            Self::Preprocessed(_) => None,
+            Self::Launch(job) => job.true_directory(),
+            Self::Closure(job) => Some(job.directory.as_path()),
+        };
+        said.unwrap_or(Path::new(NOWHERE))
+    }
+
+    fn layout(&self, folder: &Path) -> Layout {
         match self {
             Self::Preprocessed(checked) => {
                 let source = checked.source_name();
@@ -78,15 +191,48 @@ impl Work {
                     product,
                 }
             }
+            // It has names of its own for everything.
+            Self::Closure(job) => Layout {
+                args: job.args.clone(),
+                source: PathBuf::new(),
+                product: job.object.clone().into(),
+            },
         }
     }
 }
 
-/// Writes a source into the job's folder, into the folders that its name asks for.
-pub(crate) fn write_source(folder: &Path, source: &Path, text: &[u8]) -> std::io::Result<()> {
-    let path = folder.join(source);
-    if let Some(above) = path.parent().filter(|above| *above != folder) {
-        std::fs::create_dir_all(above)?;
-    }
-    std::fs::write(path, text)
+/// Lays out the files of `job`, and runs its compiler over them.
+async fn run_closure(
+    server: &Server,
+    job: &Arc<ClosureJob>,
+    client: Client,
+    unwanted: impl Future<Output = ()>,
+) -> Result<Finished, JobError> {
+    let gone = || JobError::Prepare {
+        what: "its files",
+        source: std::io::ErrorKind::NotFound.into(),
+    };
+    let trees = server.conditions.sandbox.trees().ok_or_else(gone)?.clone();
+    let (laid, headers) = (Arc::clone(job), Arc::clone(&server.headers));
+    let layout =
+        tokio::task::spawn_blocking(move || laid.lay_out(&trees, &headers, &client.name()));
+    let tree = layout.await.map_err(|error| JobError::Prepare {
+        what: "its files",
+        source: error.into(),
+    })??;
+    let outputs: Vec<PathBuf> = std::iter::once(&job.object)
+        .chain(&job.depfile)
+        .cloned()
+        .collect();
+    let locale = job.locale();
+    let plan = Plan {
+        program: &job.compiler.path,
+        args: &job.args,
+        place: &Workplace::Tree(job.directory.clone(), tree),
+        files: &[],
+        outputs: &outputs,
+        locale: locale.as_deref(),
+        variables: &job.variables,
+    };
+    job::run(&plan, &server.conditions, unwanted).await
 }

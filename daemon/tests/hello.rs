@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 
-use common::{Daemon, folder, request, script, wait_for};
+use common::{Daemon, NO_BOX, folder, request, script, wait_for};
 use protocol::hello::{Compiler, Hello, HelloDecoder, Question};
 use protocol::{Limits, Version};
 
@@ -77,7 +77,7 @@ fn compilers_are_asked_once_and_again_when_they_change() {
     symlink("gcc", bin.path().join("cc")).unwrap();
     script(&bin.path().join("clang"), "exit 1\n");
     let path = format!("{}:/no/bin", bin.path().display());
-    let daemon = Daemon::with(&[], &[("DISTCCD_PATH", OsStr::new(&path))]);
+    let daemon = Daemon::with(&[NO_BOX], &[("DISTCCD_PATH", OsStr::new(&path))]);
     let asked = || fs::read_to_string(&log).unwrap().lines().count();
     assert_eq!(asked(), 0, "nobody wanted to know");
 
@@ -122,7 +122,7 @@ fn a_compiler_that_hangs_holds_up_nobody_for_long() {
 
 #[test]
 fn strangers_and_garbled_questions_get_nothing() {
-    let daemon = Daemon::with(&["--allow", "192.0.2.1"], &[]);
+    let daemon = Daemon::with(&["--allow", "10.254.0.1"], &[]);
     assert!(daemon.talk(&question()).is_empty());
     assert!(daemon.log().contains("is not on the access list"));
     daemon.end();

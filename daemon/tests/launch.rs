@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Daemon, bytes, folder, is_running, script, text, wait_for};
+use common::{Daemon, NO_BOX, bytes, folder, is_running, script, text, wait_for};
 use protocol::{Body, Outcome, Request, Source, Version};
 
 fn launch(cwd: &str, words: &[&str], source: &str) -> Request {
@@ -99,17 +99,6 @@ fn the_words_are_the_clients_but_for_the_output() {
         &bin.path().join("gcc"),
         "for word; do echo \"$word\"; done; echo \"$PWD\" >&2; /bin/pwd >&2; /bin/cat dir/x.cc >&2; echo object > out.o\n",
     );
-    // The folder's name is the one that TMPDIR has, also where that is a link.
-    let link = daemon_files.path().join("link");
-    let target = folder();
-    std::os::unix::fs::symlink(target.path(), &link).unwrap();
-    let daemon = Daemon::with(
-        &[],
-        &[
-            ("DISTCCD_PATH", bin.path().as_os_str()),
-            ("TMPDIR", link.as_os_str()),
-        ],
-    );
     let sent = [
         "gcc",
         "-DX",
@@ -120,6 +109,32 @@ fn the_words_are_the_clients_but_for_the_output() {
         "-ofar/away.o",
         "-O2",
     ];
+    // In the box the client's directory is there.
+    let daemon = Daemon::with(&[], &[("DISTCCD_PATH", bin.path().as_os_str())]);
+    let outcome = compile(&daemon, "/home/ann/build", &sent, "text\n");
+    let (out, err) = (text(outcome.stdout), text(outcome.stderr));
+    assert_eq!(err, "/home/ann/build\n/home/ann/build\ntext\n");
+    let expected = ["-DX", "-x", "c++", "-c", "dir/x.cc", "-oout.o", "-O2"];
+    assert_eq!(out.lines().collect::<Vec<_>>(), expected);
+    // A name that cannot be a directory's is told to the compiler.
+    let outcome = compile(&daemon, "/home/../ann", &sent, "text\n");
+    let out = text(outcome.stdout);
+    assert!(
+        out.ends_with("\n-fdebug-prefix-map=/job=/home/../ann\n"),
+        "{out}"
+    );
+    daemon.end();
+    // The folder's name is the one that TMPDIR has, also where that is a link.
+    let link = daemon_files.path().join("link");
+    let target = folder();
+    std::os::unix::fs::symlink(target.path(), &link).unwrap();
+    let daemon = Daemon::with(
+        &[NO_BOX],
+        &[
+            ("DISTCCD_PATH", bin.path().as_os_str()),
+            ("TMPDIR", link.as_os_str()),
+        ],
+    );
     let outcome = compile(&daemon, "/home/ann/build", &sent, "text\n");
     let (out, err) = (text(outcome.stdout), text(outcome.stderr));
     let pwd = err.lines().next().unwrap().to_owned();
@@ -236,7 +251,7 @@ fn a_client_that_goes_takes_its_job_with_it() {
         &bin.path().join("gcc"),
         &format!("echo $$ > {}\nexec /bin/sleep 1000\n", pid.display()),
     );
-    let daemon = Daemon::with(&[], &[("DISTCCD_PATH", bin.path().as_os_str())]);
+    let daemon = Daemon::with(&[NO_BOX], &[("DISTCCD_PATH", bin.path().as_os_str())]);
     let mut stream = daemon.connect();
     let job = launch("/w", &["gcc", "-c", "_d/a.c"], "int x;\n");
     stream.write_all(&job.encode().unwrap()).unwrap();

@@ -13,7 +13,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{
-    Daemon, PROGRAM, decode, folder, is_running, read_to_end, request, script, text, wait_for,
+    Daemon, NO_BOX, PROGRAM, decode, folder, is_running, read_to_end, request, script, text,
+    wait_for,
 };
 use protocol::Version;
 use rustix::process::Signal;
@@ -85,7 +86,7 @@ fn zombies_of(parent: u32) -> usize {
 #[test]
 fn a_client_that_goes_takes_its_compiler_along() {
     let compiler = Hanging::new();
-    let daemon = Daemon::with(&["-j", "1"], &[("DISTCCD_PATH", &compiler.path())]);
+    let daemon = Daemon::with(&["-j", "1", NO_BOX], &[("DISTCCD_PATH", &compiler.path())]);
     let reset = |stream: &std::net::TcpStream| {
         rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).unwrap();
     };
@@ -128,7 +129,7 @@ fn a_client_that_goes_takes_its_compiler_along() {
 #[test]
 fn a_waiting_job_goes_with_its_client() {
     let compiler = Hanging::new();
-    let daemon = Daemon::with(&["-j", "1"], &[("DISTCCD_PATH", &compiler.path())]);
+    let daemon = Daemon::with(&["-j", "1", NO_BOX], &[("DISTCCD_PATH", &compiler.path())]);
     let mut first = daemon.connect();
     first.write_all(&hanging_job()).unwrap();
     let pids = compiler.pids();
@@ -148,7 +149,7 @@ fn a_waiting_job_goes_with_its_client() {
 fn signals_leave_no_process_and_no_file() {
     let compiler = Hanging::new();
     for signal in [Signal::TERM, Signal::INT] {
-        let mut daemon = Daemon::with(&[], &[("DISTCCD_PATH", &compiler.path())]);
+        let mut daemon = Daemon::with(&[NO_BOX], &[("DISTCCD_PATH", &compiler.path())]);
         let mut stream = daemon.connect();
         stream.write_all(&hanging_job()).unwrap();
         let pids = compiler.pids();
@@ -160,13 +161,131 @@ fn signals_leave_no_process_and_no_file() {
     }
 }
 
+/// The slot is a job's until it ends by itself; nobody new comes in.
 #[test]
-fn a_hangup_changes_nothing() {
-    let daemon = Daemon::start();
-    daemon.signal(Signal::HUP);
-    wait_for("the log", || daemon.log().contains("SIGHUP").then_some(()));
+fn a_drain_lets_jobs_finish() {
+    let folder = folder();
+    let open = folder.path().join("open");
+    let gcc = format!(
+        "for word; do out=$word; done\necho > {0}/begun\nuntil [ -e {0}/open ]; do sleep 0.01; done\necho object > \"$out\"\n",
+        folder.path().display()
+    );
+    script(&folder.path().join("gcc"), &gcc);
+    let mut path = folder.path().as_os_str().to_owned();
+    path.push(":/usr/bin:/bin");
+    let stats = common::free_port();
+    let port = stats.to_string();
+    let words = ["-j", "1", "--drain", "60", "--stats-port", &port, NO_BOX];
+    let mut daemon = Daemon::with(&words, &[("DISTCCD_PATH", &path)]);
+    // With a byte at least, since the kernel keeps those who sent none.
+    let mut silent = daemon.connect();
+    silent.write_all(b"DIST").unwrap();
+    let mut streams: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = daemon.connect();
+            stream.write_all(&hanging_job()).unwrap();
+            stream
+        })
+        .collect();
+    wait_for("the compiler", || {
+        folder.path().join("begun").exists().then_some(())
+    });
+    wait_for("the request that waits", || {
+        (common::slots(stats) == "slots 1 free 0 queue 1\n").then_some(())
+    });
+    daemon.signal(Signal::TERM);
+    assert!(read_to_end(&mut silent).is_empty());
+    wait_for("the port's end", || {
+        std::net::TcpStream::connect(("127.0.0.1", daemon.port))
+            .is_err()
+            .then_some(())
+    });
+    assert_eq!(daemon.child.try_wait().unwrap(), None);
+    fs::write(open, "").unwrap();
+    for stream in &mut streams {
+        let outcome = decode(Version::Plain, &read_to_end(stream));
+        assert!(outcome.status.success());
+    }
+    assert_eq!(daemon.wait().code(), Some(0));
+    daemon.assert_nothing_left();
+}
+
+#[test]
+fn a_second_signal_and_the_drains_end_end_jobs() {
+    let compiler = Hanging::new();
+    for (drain, signals) in [("60", 2), ("1", 1)] {
+        let words = ["--drain", drain, NO_BOX];
+        let mut daemon = Daemon::with(&words, &[("DISTCCD_PATH", &compiler.path())]);
+        let mut stream = daemon.connect();
+        stream.write_all(&hanging_job()).unwrap();
+        let pids = compiler.pids();
+        daemon.signal(Signal::TERM);
+        wait_for("the log", || {
+            daemon.log().contains("ending: ").then_some(())
+        });
+        if signals == 2 {
+            assert!(pids.iter().all(|pid| is_running(pid)));
+            daemon.signal(Signal::TERM);
+        }
+        assert_eq!(daemon.wait().code(), Some(0));
+        assert_gone_within_a_second(&pids);
+        assert!(read_to_end(&mut stream).is_empty());
+        daemon.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_hangup_reads_compilers_and_the_access_list_again() {
+    let folder = folder();
+    let (list, bin) = (folder.path().join("allow"), folder.path().join("bin"));
+    fs::create_dir(&bin).unwrap();
+    fs::write(&list, "127.0.0.0/8\n").unwrap();
+    let mut path = bin.as_os_str().to_owned();
+    path.push(":/usr/bin:/bin");
+    let words = ["--allow-file", list.to_str().unwrap()];
+    let daemon = Daemon::with(&words, &[("DISTCCD_PATH", &path)]);
     daemon.assert_serves();
+    let odd = request(
+        Version::Plain,
+        &["odd-target-gcc", "-c", "a.c", "-o", "a.o"],
+        "int x;\n",
+    );
+    assert_eq!(daemon.compile(&odd).status.exit_code(), Some(110));
+    let hang_up = |times: usize| {
+        daemon.signal(Signal::HUP);
+        wait_for("the log", || {
+            (daemon.log().matches("compilers: ").count() == times + 1).then_some(())
+        });
+    };
+    std::os::unix::fs::symlink("/usr/bin/gcc", bin.join("odd-target-gcc")).unwrap();
+    hang_up(1);
+    assert!(daemon.compile(&odd).status.success());
+    // A mistake changes nothing; a list without us closes us out.
+    fs::write(&list, "127.0.0.0/8\nnonsense nowhere\n").unwrap();
+    hang_up(2);
+    wait_for("the log", || {
+        daemon.log().contains("the access list stays").then_some(())
+    });
+    daemon.assert_serves();
+    fs::write(&list, "# nobody\n").unwrap();
+    hang_up(3);
+    wait_for("the door", || daemon.talk(b"").is_empty().then_some(()));
+    wait_for("the log", || {
+        let _ = daemon.talk(&hanging_job());
+        daemon
+            .log()
+            .contains("is not on the access list")
+            .then_some(())
+    });
     daemon.end();
+}
+
+#[test]
+fn an_access_list_that_cannot_be_read_is_101() {
+    let words = ["--no-detach", "--allow-file", "/nonexistent/list"];
+    let output = run(&words, &[]);
+    assert_eq!(output.status.code(), Some(101));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nonexistent/list"));
 }
 
 #[test]
@@ -175,7 +294,10 @@ fn lifetimes_end() {
     assert_eq!(daemon.wait().code(), Some(0));
     daemon.assert_nothing_left();
     let compiler = Hanging::new();
-    let daemon = Daemon::with(&["--job-lifetime=1"], &[("DISTCCD_PATH", &compiler.path())]);
+    let daemon = Daemon::with(
+        &["--job-lifetime=1", NO_BOX],
+        &[("DISTCCD_PATH", &compiler.path())],
+    );
     let outcome = decode(Version::Plain, &daemon.talk(&hanging_job()));
     assert_eq!(outcome.status.exit_code(), Some(118));
     assert!(text(outcome.stderr).contains("--job-lifetime"));
@@ -204,20 +326,11 @@ fn silent_peers_do_not_stop_a_job() {
         .collect();
     let start = Instant::now();
     daemon.assert_serves();
-    assert!(
-        start.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < common::PATIENCE, "{:?}", start.elapsed());
     // Each of them is closed without a byte before long.
     for mut stream in peers {
         assert!(read_to_end(&mut stream).is_empty());
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        start.elapsed()
-    );
     daemon.end();
 }
 

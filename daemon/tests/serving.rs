@@ -21,7 +21,7 @@ const OBJECT: [&str; 5] = ["gcc", "-c", "a.c", "-o", "a.o"];
 
 #[test]
 fn strangers_are_closed_without_a_byte() {
-    let daemon = Daemon::with(&["--allow", "192.0.2.0/24"], &[]);
+    let daemon = Daemon::with(&["--allow", "10.254.0.0/16"], &[]);
     let raw = request(Version::Plain, &OBJECT, "int x;\n")
         .encode()
         .unwrap();
@@ -30,10 +30,10 @@ fn strangers_are_closed_without_a_byte() {
         daemon.log().contains("access list").then_some(())
     });
     daemon.end();
-    let daemon = Daemon::with(&["--allow=192.0.2.0/24", "-a", "127.0.0.0/8"], &[]);
+    let daemon = Daemon::with(&["--allow=10.254.0.0/16", "-a", "127.0.0.0/8"], &[]);
     daemon.assert_serves();
     daemon.end();
-    let daemon = Daemon::with(&["--allow=192.0.2.0/24", "--allow-private"], &[]);
+    let daemon = Daemon::with(&["--allow=10.254.0.0/16", "--allow-private"], &[]);
     daemon.assert_serves();
     daemon.end();
 }
@@ -131,13 +131,19 @@ fn compilers_get_only_what_they_need() {
     let nice: i32 = String::from_utf8(nice).unwrap().trim().parse().unwrap();
     let niceness = (nice + 3).min(19).to_string();
     let daemon = Daemon::with(
-        &["--nice", "3", "--pass-env", "LIBRARY_PATH"],
+        &[
+            "--nice=3",
+            "--pass-env=LIBRARY_PATH",
+            "--pass-env=SOME_NICENESS",
+            common::NO_BOX,
+        ],
         &[
             ("SOME_NICENESS", OsStr::new(&niceness)),
             ("DISTCCD_PATH", &path),
             ("DEPENDENCIES_OUTPUT", OsStr::new("/nowhere/deps")),
             ("LIBRARY_PATH", OsStr::new("/passed")),
-            ("SOME_VARIABLE", OsStr::new("kept")),
+            ("SOME_VARIABLE", OsStr::new("not passed")),
+            ("LC_TIME", OsStr::new("C")),
         ],
     );
     let outcome = daemon.compile(&request(Version::Plain, &OBJECT, ""));
@@ -149,7 +155,7 @@ fn compilers_get_only_what_they_need() {
     );
     for line in [
         "_DISTCC_SAFEGUARD=1",
-        "SOME_VARIABLE=kept",
+        "LC_TIME=C",
         "LIBRARY_PATH=/passed",
         &format!("TMPDIR={folder}"),
     ] {
@@ -159,7 +165,7 @@ fn compilers_get_only_what_they_need() {
         );
     }
     assert!(stdout.contains(&format!("\nPATH={}\n", path.to_str().unwrap())));
-    assert!(!stdout.contains("DEPENDENCIES_OUTPUT"));
+    assert!(!stdout.contains("DEPENDENCIES_OUTPUT") && !stdout.contains("SOME_VARIABLE"));
     // Standard input is empty, and beside the three descriptors there is only the one by which ls reads the folder.
     let open: Vec<&str> = stdout
         .lines()

@@ -54,6 +54,8 @@ struct Blob {
     bytes: Vec<u8>,
     got: usize,
     len: usize,
+    /// Bytes that came before these and were taken out.
+    spilled: usize,
 }
 
 impl Blob {
@@ -154,6 +156,7 @@ impl<S: Script> Intake<S> {
                     bytes: Vec::new(),
                     got: 0,
                     len: len as usize,
+                    spilled: 0,
                 });
             }
         }
@@ -210,8 +213,8 @@ impl<S: Script> Intake<S> {
         let during = match (&self.blob, self.script.expected()) {
             (Some(blob), _) => During::Body {
                 tag: blob.tag,
-                got: blob.got,
-                len: blob.len,
+                got: blob.spilled + blob.got,
+                len: blob.spilled + blob.len,
             },
             (None, Some(expected)) => During::Head {
                 expected: expected.name,
@@ -255,6 +258,17 @@ impl<S: Script> Intake<S> {
                 return self.finish();
             }
         }
+    }
+
+    /// Takes out what has come of the body of `tag`, if one is coming. It goes on as if it began with its next byte.
+    pub(crate) fn spill(&mut self, tag: [u8; 4]) -> Option<Vec<u8>> {
+        let blob = self.blob.as_mut().filter(|blob| blob.tag == tag)?;
+        let mut bytes = std::mem::take(&mut blob.bytes);
+        bytes.truncate(blob.got);
+        blob.spilled += blob.got;
+        blob.len -= blob.got;
+        blob.got = 0;
+        Some(bytes)
     }
 
     /// Bytes of memory held for the body that is coming.

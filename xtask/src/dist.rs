@@ -11,6 +11,17 @@ use std::process::Command;
 
 const BINARIES: &[&str] = &["distcc-launch", "distcc-launchd"];
 
+/// Where in the clone a file lies, and where below PREFIX it goes.
+const SHARED: &[(&str, &str)] = &[
+    (
+        "daemon/systemd/distcc-launchd.service",
+        "share/distcc-launch/systemd/distcc-launchd.service",
+    ),
+    (
+        "daemon/systemd/distcc-launchd.socket",
+        "share/distcc-launch/systemd/distcc-launchd.socket",
+    ),
+];
 /// Where the files of the CMake module lie below PREFIX: there `find_package` looks.
 const MODULE_FOLDER: &str = "share/cmake/DistccLaunch";
 
@@ -21,6 +32,7 @@ const PAGES: &[&str] = &[
     "LICENSE-MIT",
     "LICENSE-APACHE",
     "docs/build-systems.md",
+    "docs/daemon.md",
     "docs/hosts.md",
     "docs/options.md",
     "docs/protocol.md",
@@ -120,6 +132,9 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
     for (name, _) in integration_cmake::FILES {
         place(&modules.join(name), &prefix.join(MODULE_FOLDER).join(name))?;
     }
+    for (from, to) in SHARED {
+        place(&workspace::root().join(from), &prefix.join(to))?;
+    }
     let pages = prefix.join(PAGES_FOLDER);
     for page in PAGES {
         place(&workspace::root().join(page), &pages.join(page))?;
@@ -176,7 +191,7 @@ mod tests {
 
     #[test]
     fn everything_to_install_exists() {
-        for file in PAGES {
+        for file in PAGES.iter().chain(SHARED.iter().map(|(from, _)| from)) {
             assert!(workspace::root().join(file).is_file(), "{file}");
         }
     }

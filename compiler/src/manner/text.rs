@@ -18,6 +18,7 @@ pub fn prepare<'t>(job: &Job<'_>, manner: Manner, text: &'t [u8]) -> Result<Cow<
     }
     let prepared = match manner {
         Manner::Expanded | Manner::Rewritten => Cow::Borrowed(text),
+        Manner::Directives if job.is_taken_for_preprocessed(manner) => Cow::Owned(blank(text)),
         Manner::Directives => Cow::Owned(blank(&without_head(job, text)?)),
         Manner::Whole => Cow::Owned(blank(&without_whole_head(job, text)?)),
     };
@@ -130,7 +131,7 @@ pub fn files(text: &[u8]) -> Vec<Cow<'_, OsStr>> {
     names.into_iter().map(unquoted).collect()
 }
 
-fn unquoted(name: &[u8]) -> Cow<'_, OsStr> {
+pub(super) fn unquoted(name: &[u8]) -> Cow<'_, OsStr> {
     if memchr(b'\\', name).is_none() {
         return Cow::Borrowed(OsStr::from_bytes(name));
     }

@@ -13,8 +13,14 @@ use std::time::{Duration, Instant};
 
 use protocol::{Body, Limits, Outcome, OutcomeDecoder, Request, Source, Version};
 
+/// For stand-ins that tell of themselves in files outside: a compiler in the box cannot write there.
+pub(crate) const NO_BOX: &str = "--sandbox=off";
+
 /// Longer than anything takes, even on a loaded machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the daemon bears a silent peer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_distcc-launchd");
 
@@ -79,6 +85,8 @@ impl Daemon {
             .args(["--port", "0", "--port-file"])
             .arg(files.path().join("port"))
             .args(["--log-stderr", "--log-level", "debug"])
+            // Tests that are about either say so.
+            .args(["--drain", "0", "--stats-port", "0"])
             .args(words)
             .env("TMPDIR", tmp.path())
             .envs(variables.iter().copied())
@@ -221,4 +229,24 @@ pub(crate) fn text(body: Body) -> String {
 
 pub(crate) fn bytes(body: Body) -> Vec<u8> {
     body.unpack(1 << 28).unwrap()
+}
+
+pub(crate) fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
+/// What the statistics port answers to these bytes.
+pub(crate) fn get(port: u16, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let _ = stream.write_all(bytes);
+    String::from_utf8(read_to_end(&mut stream)).unwrap()
+}
+
+pub(crate) fn slots(port: u16) -> String {
+    let answer = get(port, b"GET /slots HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+    body.to_owned()
 }

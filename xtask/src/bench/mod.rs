@@ -3,12 +3,14 @@
 //! The measuring itself is done by the scripts in `benches/` (network namespaces, cgroups, a stand-in compiler); here they are run
 //! for stock and for us, one after the other, and their figures put side by side.
 
+mod load;
 mod memory;
 mod read;
 
 use crate::{clean_up, dist, packages, workspace};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
+use load::Load;
 use read::{Launch, Real, Schedule, Speed};
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -33,6 +35,8 @@ enum Part {
     Real,
     /// Makespan against the ideal on three hosts
     Scheduling,
+    /// Jobs per second, CPU, memory and slow peers of the daemon, and its own clock over 20 000 jobs
+    Daemon,
     /// LZO1X beside liblzo2
     Lzo,
     /// Peak memory of the launcher
@@ -59,11 +63,13 @@ struct Row {
 
 const DAEMON_OPTIONS: &str = "--no-detach --daemon --allow {allow} --listen {ip} -p {port} -j {jobs} --log-file {log} --log-level notice";
 /// Ours empties the compiler's environment, in which the stand-in compiler looks for its orders.
-const PASSED_ON: &str = "--pass-env FAKE_CC_MS --pass-env FAKE_CC_SIZE";
+const PASSED_ON: &str = "--pass-env FAKE_CC_MS --pass-env FAKE_CC_SIZE --stats";
+/// What only our daemon's words have.
+const WATCHED: &str = "--stats";
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let wants = |part| options.parts.is_empty() || options.parts.contains(&part);
-    let as_root = [Part::Launcher, Part::Real, Part::Scheduling]
+    let as_root = [Part::Launcher, Part::Real, Part::Scheduling, Part::Daemon]
         .into_iter()
         .any(wants);
     if as_root && !rustix::process::geteuid().is_root() {
@@ -93,6 +99,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if wants(Part::Scheduling) {
         let measure = |side: &Side| scheduling(&folder, side);
         rows.extend(Schedule::rows(&measure(&sides[0])?, &measure(&sides[1])?));
+    }
+    if wants(Part::Daemon) {
+        let measure = |side: &Side| daemon(&folder, side);
+        rows.extend(Load::rows(&measure(&sides[0])?, &measure(&sides[1])?));
     }
     if wants(Part::Lzo) {
         rows.extend(lzo(&target)?.rows());
@@ -194,6 +204,23 @@ fn scheduling(folder: &Path, side: &Side) -> Result<Schedule> {
     ]);
     let text = run_script(&mut script, "three hosts of sleeping compilers", side)?;
     Schedule::read(&text).context("scheduling.py printed something unexpected")
+}
+
+fn daemon(folder: &Path, side: &Side) -> Result<Load> {
+    let out = result_file(folder, "daemon", side)?;
+    // Stock tells no clock.
+    let sections = if side.template.contains(WATCHED) {
+        "load,slow,clock"
+    } else {
+        "load,slow"
+    };
+    let mut script = script(folder, "daemon.py", side);
+    script
+        .args(["--sections", sections, "--jobs", "8", "--conc", "8,64"])
+        .arg("--out")
+        .arg(&out);
+    run_script(&mut script, "the daemon under load", side)?;
+    Load::read(&fs::read(&out)?).with_context(|| format!("{} has an unknown form", out.display()))
 }
 
 /// Ours and liblzo2 on the preprocessed text of a C++ source of about 2 MB.

@@ -1,0 +1,414 @@
+//! Who compiles next. Complete requests wait for one of the slots, and of those that wait the client with the fewest
+//! compiles at work is served first, so that nobody can keep the others waiting by asking much.
+//!
+//! So many wait as are worth waiting for: four for each slot. More are borne for a moment, because a burst of small
+//! jobs is over sooner than a client has found another host; after that, who has most in line loses what came last.
+//! Knows nothing of requests.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+/// Requests that may wait for each slot.
+pub(crate) const DEPTH: usize = 4;
+/// How long one more than that is borne.
+const GRACE: Duration = Duration::from_secs(2);
+/// Between two looks whether one is still too many.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Whom a share belongs to: an address, or a network of IPv6, whose hosts have as many addresses as they like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Client(Option<IpAddr>);
+
+impl Client {
+    pub(crate) fn of(address: IpAddr) -> Self {
+        Self(Some(match address.to_canonical() {
+            IpAddr::V6(v6) => {
+                let network = v6.to_bits() >> 64 << 64;
+                Ipv6Addr::from_bits(if v6.is_loopback() { 1 } else { network }).into()
+            }
+            v4 => v4,
+        }))
+    }
+
+    /// Another for each client.
+    pub(crate) fn name(&self) -> Vec<u8> {
+        self.0
+            .map_or_else(Vec::new, |ip| ip.to_string().into_bytes())
+    }
+
+    /// Who came by no network.
+    pub(crate) fn nameless() -> Self {
+        Self(None)
+    }
+}
+
+/// All slots and who waits for them.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    limit: usize,
+    line: Mutex<Line>,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    free: usize,
+    waiting: usize,
+    tickets: u64,
+    /// Slots given so far, by which turns are taken.
+    given: u64,
+    /// Those who have something at work or in line.
+    clients: HashMap<Client, Share>,
+}
+
+#[derive(Debug, Default)]
+struct Share {
+    running: usize,
+    /// The value of `given` when it was last its turn.
+    turn: u64,
+    waiting: VecDeque<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    ticket: u64,
+    call: oneshot::Sender<Slot>,
+}
+
+/// The right to run one compile; free for the next when dropped.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// Nothing once it was given on.
+    queue: Option<Arc<Queue>>,
+    client: Client,
+}
+
+/// Too many were waiting for longer than is worth it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{waiting} requests waited already, {limit} are let in")]
+pub(crate) struct Full {
+    waiting: usize,
+    limit: usize,
+}
+
+impl Queue {
+    pub(crate) fn new(slots: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit: DEPTH.saturating_mul(slots),
+            line: Mutex::new(Line {
+                free: slots,
+                ..Line::default()
+            }),
+        })
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Slots that nobody has, and requests that wait.
+    pub(crate) fn free_and_waiting(&self) -> (usize, usize) {
+        let line = self.line();
+        (line.free, line.waiting)
+    }
+
+    /// A slot, if one is free and nobody waits for it.
+    pub(crate) fn try_take(self: &Arc<Self>, client: Client) -> Option<Slot> {
+        let mut line = self.line();
+        if line.free == 0 {
+            return None;
+        }
+        line.free -= 1;
+        line.begin(client);
+        Some(Slot::new(self, client))
+    }
+
+    /// Waits for a slot. May be dropped at any time.
+    ///
+    /// # Errors
+    /// Too many wait, and this client has its share in line.
+    pub(crate) async fn take(self: &Arc<Self>, client: Client) -> Result<Slot, Full> {
+        if let Some(slot) = self.try_take(client) {
+            return Ok(slot);
+        }
+        let (place, mut call) = self.stand_in_line(client);
+        let mut patience = GRACE;
+        loop {
+            match tokio::time::timeout(patience, &mut call).await {
+                Ok(Ok(slot)) => return Ok(slot),
+                // Nobody drops a waiter who did not leave; were it so, it would be out of the line.
+                Ok(Err(_)) => return Err(self.full()),
+                Err(_) if place.is_too_many() => return Err(self.full()),
+                Err(_) => patience = AGAIN,
+            }
+        }
+    }
+
+    fn full(&self) -> Full {
+        Full {
+            waiting: self.line().waiting,
+            limit: self.limit,
+        }
+    }
+
+    fn stand_in_line(self: &Arc<Self>, client: Client) -> (Standing<'_>, oneshot::Receiver<Slot>) {
+        let (call, called) = oneshot::channel();
+        let mut line = self.line();
+        let ticket = line.tickets;
+        line.tickets += 1;
+        line.waiting += 1;
+        let share = line.clients.entry(client).or_default();
+        share.waiting.push_back(Waiter { ticket, call });
+        let standing = Standing {
+            queue: self,
+            client,
+            ticket,
+        };
+        (standing, called)
+    }
+
+    /// Gives a free slot to the next in line.
+    fn next(self: &Arc<Self>) {
+        let mut line = self.line();
+        line.free += 1;
+        while let Some(client) = line.whose_turn() {
+            let Some(waiter) = line.leave(client, 0) else {
+                return;
+            };
+            match waiter.call.send(Slot::new(self, client)) {
+                Ok(()) => {
+                    line.free -= 1;
+                    line.begin(client);
+                    return;
+                }
+                // It went away just now.
+                Err(mut slot) => slot.queue = None,
+            }
+            line.forget_idle(client);
+        }
+    }
+}
+
+impl Line {
+    fn begin(&mut self, client: Client) {
+        self.given += 1;
+        let share = self.clients.entry(client).or_default();
+        share.running += 1;
+        share.turn = self.given;
+    }
+
+    /// Fewest at work first, then who had a turn longest ago.
+    fn whose_turn(&self) -> Option<Client> {
+        let waiting = self
+            .clients
+            .iter()
+            .filter(|(_, share)| !share.waiting.is_empty());
+        waiting
+            .min_by_key(|(_, share)| (share.running, share.turn))
+            .map(|(client, _)| *client)
+    }
+
+    fn leave(&mut self, client: Client, at: usize) -> Option<Waiter> {
+        let waiter = self.clients.get_mut(&client)?.waiting.remove(at)?;
+        self.waiting -= 1;
+        Some(waiter)
+    }
+
+    fn forget_idle(&mut self, client: Client) {
+        let idle = |share: &Share| share.running == 0 && share.waiting.is_empty();
+        if self.clients.get(&client).is_some_and(idle) {
+            self.clients.remove(&client);
+        }
+    }
+
+    /// How many of this client's may wait: an equal share, or what the others leave.
+    fn allowed(&self, client: Client, limit: usize) -> usize {
+        let lines = |share: &&Share| !share.waiting.is_empty();
+        let in_line = self.clients.values().filter(lines).count().max(1);
+        let own = self
+            .clients
+            .get(&client)
+            .map_or(0, |share| share.waiting.len());
+        let others = self.waiting - own;
+        limit.div_ceil(in_line).max(limit.saturating_sub(others))
+    }
+}
+
+/// One request's place in the line, left when dropped.
+struct Standing<'a> {
+    queue: &'a Arc<Queue>,
+    client: Client,
+    ticket: u64,
+}
+
+impl Standing<'_> {
+    fn position(&self, line: &Line) -> Option<usize> {
+        let share = line.clients.get(&self.client)?;
+        share
+            .waiting
+            .iter()
+            .position(|waiter| waiter.ticket == self.ticket)
+    }
+
+    fn is_too_many(&self) -> bool {
+        let line = self.queue.line();
+        line.waiting > self.queue.limit
+            && self
+                .position(&line)
+                .is_some_and(|at| at >= line.allowed(self.client, self.queue.limit))
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        let mut line = self.queue.line();
+        if let Some(at) = self.position(&line) {
+            line.leave(self.client, at);
+            line.forget_idle(self.client);
+        }
+    }
+}
+
+impl Slot {
+    fn new(queue: &Arc<Queue>, client: Client) -> Self {
+        Self {
+            queue: Some(Arc::clone(queue)),
+            client,
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let Some(queue) = self.queue.take() else {
+            return;
+        };
+        {
+            let mut line = queue.line();
+            if let Some(share) = line.clients.get_mut(&self.client) {
+                share.running -= 1;
+            }
+            line.forget_idle(self.client);
+        }
+        queue.next();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn client(n: u8) -> Client {
+        Client::of(Ipv4Addr::new(10, 0, 0, n).into())
+    }
+
+    fn waits(queue: &Arc<Queue>, client: Client) -> tokio::task::JoinHandle<Result<Slot, Full>> {
+        let queue = Arc::clone(queue);
+        tokio::spawn(async move { queue.take(client).await })
+    }
+
+    async fn in_line(queue: &Queue, many: usize) {
+        while queue.free_and_waiting().1 != many {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_least_is_next() {
+        let queue = Queue::new(2);
+        let one = queue.take(client(1)).await.unwrap();
+        let two = queue.take(client(1)).await.unwrap();
+        let greedy: Vec<_> = (0..4).map(|_| waits(&queue, client(1))).collect();
+        in_line(&queue, 4).await;
+        let modest = waits(&queue, client(2));
+        in_line(&queue, 5).await;
+        drop(one);
+        let modest = modest.await.unwrap().unwrap();
+        in_line(&queue, 4).await;
+        assert!(greedy.iter().all(|waiting| !waiting.is_finished()));
+        drop((two, modest));
+        for waiting in greedy {
+            drop(waiting.await.unwrap().unwrap());
+        }
+        assert_eq!(queue.free_and_waiting(), (2, 0));
+        assert!(queue.line().clients.is_empty());
+    }
+
+    #[tokio::test]
+    async fn equals_take_turns() {
+        let queue = Queue::new(1);
+        let mut slot = queue.take(client(9)).await.unwrap();
+        let (done, mut order) = tokio::sync::mpsc::unbounded_channel();
+        for (at, n) in [1, 1, 1, 2, 2, 3].into_iter().enumerate() {
+            let (queue, done) = (Arc::clone(&queue), done.clone());
+            let waiting = at + 1;
+            let line = Arc::clone(&queue);
+            tokio::spawn(async move {
+                let slot = queue.take(client(n)).await;
+                done.send((n, slot)).unwrap();
+            });
+            in_line(&line, waiting).await;
+        }
+        let mut came = Vec::new();
+        for _ in 0..6 {
+            drop(slot);
+            let (n, next) = order.recv().await.unwrap();
+            came.push(n);
+            slot = next.unwrap();
+        }
+        // Which of those who never had a turn is first is open; nobody is served twice before all were once.
+        let mut first = came[..3].to_vec();
+        first.sort_unstable();
+        assert_eq!(first, [1, 2, 3]);
+        assert_eq!(came[5], 1);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_is_passed_over() {
+        let queue = Queue::new(1);
+        let slot = queue.take(client(1)).await.unwrap();
+        let (gone, stays) = (waits(&queue, client(2)), waits(&queue, client(3)));
+        in_line(&queue, 2).await;
+        gone.abort();
+        in_line(&queue, 1).await;
+        drop(slot);
+        drop(stays.await.unwrap().unwrap());
+        assert_eq!(queue.free_and_waiting(), (1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn too_many_leave_after_a_moment_and_none_of_the_modest() {
+        let queue = Queue::new(1);
+        let slot = queue.take(client(1)).await.unwrap();
+        let greedy: Vec<_> = (0..10).map(|_| waits(&queue, client(1))).collect();
+        in_line(&queue, 10).await;
+        let modest = waits(&queue, client(2));
+        in_line(&queue, 11).await;
+        tokio::time::sleep(GRACE + AGAIN).await;
+        assert_eq!(queue.free_and_waiting(), (0, DEPTH));
+        assert!(!modest.is_finished());
+        let turned_away = greedy.iter().filter(|waiting| waiting.is_finished());
+        assert_eq!(turned_away.count(), 10 + 1 - DEPTH);
+        drop(slot);
+        drop(modest.await.unwrap().unwrap());
+        let mut served = 0;
+        for waiting in greedy {
+            served += usize::from(waiting.await.unwrap().is_ok());
+        }
+        assert_eq!(served, DEPTH - 1);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        let of = |address: &str| Client::of(address.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+        assert_ne!(of("::1"), Client::nameless());
+    }
+}

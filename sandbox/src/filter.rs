@@ -1,0 +1,214 @@
+//! The seccomp filter: what no compiler asks for, and what would lead out of the box.
+//!
+//! A deny list, since what compilers, assemblers and their shells use is wide and changes. Refused calls fail as on a
+//! kernel that does not allow them to anybody (EPERM); `clone3`, whose flags a filter cannot see, as on one that does
+//! not have it (ENOSYS), after which every C library uses `clone`.
+
+use std::io;
+
+use libc::{SYS_clone, SYS_clone3, SYS_socket, c_long, sock_filter};
+
+use crate::os;
+
+#[rustfmt::skip]
+const DENIED: &[c_long] = &[
+    // Other processes.
+    libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_process_madvise,
+    libc::SYS_kcmp, libc::SYS_pidfd_getfd, libc::SYS_pidfd_open, libc::SYS_pidfd_send_signal, libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
+    // Namespaces and mounts.
+    libc::SYS_unshare, libc::SYS_setns, libc::SYS_mount, libc::SYS_umount2, libc::SYS_pivot_root, libc::SYS_chroot,
+    libc::SYS_move_mount, libc::SYS_open_tree, libc::SYS_fsopen, libc::SYS_fsconfig, libc::SYS_fsmount,
+    libc::SYS_fspick, libc::SYS_mount_setattr, libc::SYS_name_to_handle_at, libc::SYS_open_by_handle_at,
+    libc::SYS_quotactl, libc::SYS_quotactl_fd, libc::SYS_fanotify_init,
+    // What of the kernel has been broken most.
+    libc::SYS_bpf, libc::SYS_perf_event_open, libc::SYS_userfaultfd, libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter, libc::SYS_io_uring_register, libc::SYS_keyctl, libc::SYS_add_key,
+    libc::SYS_request_key, libc::SYS_memfd_secret,
+    // The machine.
+    libc::SYS_reboot, libc::SYS_swapon, libc::SYS_swapoff, libc::SYS_kexec_load, libc::SYS_kexec_file_load,
+    libc::SYS_init_module, libc::SYS_finit_module, libc::SYS_delete_module, libc::SYS_acct, libc::SYS_syslog,
+    libc::SYS_vhangup, libc::SYS_settimeofday, libc::SYS_clock_settime, libc::SYS_clock_adjtime, libc::SYS_adjtimex,
+    libc::SYS_sethostname, libc::SYS_setdomainname, libc::SYS_lookup_dcookie, libc::SYS_nfsservctl,
+    // What jobs would share with each other.
+    libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmctl, libc::SYS_semget, libc::SYS_semop, libc::SYS_semctl,
+    libc::SYS_semtimedop, libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv, libc::SYS_msgctl, libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
+];
+#[cfg(target_arch = "x86_64")]
+const DENIED_HERE: &[c_long] = &[
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_modify_ldt,
+    libc::SYS_uselib,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const DENIED_HERE: &[c_long] = &[];
+
+/// Flags of `clone` that make namespaces.
+const NAMESPACES: u32 = 0x7e02_0080;
+
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: Option<u32> = Some(0xc000_003e);
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: Option<u32> = Some(0xc000_00b7);
+#[cfg(target_arch = "riscv64")]
+const ARCHITECTURE: Option<u32> = Some(0xc000_00f3);
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+)))]
+const ARCHITECTURE: Option<u32> = None;
+
+// Of linux/bpf_common.h and linux/seccomp.h.
+const LOAD: u16 = 0x20;
+const EQUAL: u16 = 0x15;
+const ANY_BIT: u16 = 0x45;
+const AT_LEAST: u16 = 0x35;
+const RETURN: u16 = 0x06;
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+/// The lower half of the first argument.
+const FIRST: u32 = 16;
+const ALLOW: u32 = 0x7fff_0000;
+const ERRNO: u32 = 0x0005_0000;
+
+/// Calls of the x32 way of calling have this bit.
+const X32: u32 = 0x4000_0000;
+
+#[derive(Debug)]
+pub(crate) struct Filter(Vec<sock_filter>);
+
+fn step(code: u16, k: u32, yes: u8, no: u8) -> sock_filter {
+    sock_filter {
+        code,
+        jt: yes,
+        jf: no,
+        k,
+    }
+}
+
+fn fail(code: i32) -> sock_filter {
+    step(RETURN, ERRNO | code.cast_unsigned(), 0, 0)
+}
+
+impl Filter {
+    /// The program for this machine.
+    ///
+    /// # Errors
+    /// A machine whose numbers are not known here.
+    pub(crate) fn new() -> io::Result<Self> {
+        let architecture =
+            ARCHITECTURE.ok_or_else(|| io::Error::other("no filter for this processor"))?;
+        let mut program = vec![
+            step(LOAD, ARCH, 0, 0),
+            step(EQUAL, architecture, 1, 0),
+            // Another way of calling, such as 32-bit programs use: its numbers mean something else.
+            fail(libc::ENOSYS),
+            step(LOAD, NUMBER, 0, 0),
+        ];
+        if cfg!(target_arch = "x86_64") {
+            program.extend([step(AT_LEAST, X32, 0, 1), fail(libc::ENOSYS)]);
+        }
+        let number = |call: c_long| u32::try_from(call).unwrap_or(u32::MAX);
+        program.extend([
+            step(EQUAL, number(SYS_clone3), 0, 1),
+            fail(libc::ENOSYS),
+            step(EQUAL, number(SYS_socket), 0, 1),
+            fail(libc::EAFNOSUPPORT),
+            step(EQUAL, number(SYS_clone), 0, 4),
+            step(LOAD, FIRST, 0, 0),
+            step(ANY_BIT, NAMESPACES, 0, 1),
+            fail(libc::EPERM),
+            step(RETURN, ALLOW, 0, 0),
+        ]);
+        for call in DENIED.iter().chain(DENIED_HERE) {
+            program.extend([step(EQUAL, number(*call), 0, 1), fail(libc::EPERM)]);
+        }
+        program.push(step(RETURN, ALLOW, 0, 0));
+        Ok(Self(program))
+    }
+
+    /// Holds this process and its children to the filter for good.
+    pub(crate) fn install(&self) -> io::Result<()> {
+        os::install_filter(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel would make of a call, by the few instructions that are used here.
+    fn verdict(filter: &Filter, call: u32, architecture: u32, first: u32) -> u32 {
+        let (mut at, mut value) = (0, 0);
+        loop {
+            let step = filter.0[at];
+            let jump = |holds: bool| usize::from(if holds { step.jt } else { step.jf });
+            at += 1 + match step.code {
+                LOAD => {
+                    value = match step.k {
+                        NUMBER => call,
+                        ARCH => architecture,
+                        _ => first,
+                    };
+                    0
+                }
+                EQUAL => jump(value == step.k),
+                ANY_BIT => jump(value & step.k != 0),
+                AT_LEAST => jump(value >= step.k),
+                _ => return step.k,
+            };
+        }
+    }
+
+    #[test]
+    fn calls_are_judged() {
+        let filter = Filter::new().unwrap();
+        let own = ARCHITECTURE.unwrap();
+        let judge =
+            |call: c_long, first: u32| verdict(&filter, u32::try_from(call).unwrap(), own, first);
+        let refused = |code: i32| ERRNO | code.cast_unsigned();
+        for call in [
+            libc::SYS_read,
+            libc::SYS_openat,
+            libc::SYS_execve,
+            libc::SYS_wait4,
+            libc::SYS_socketpair,
+        ] {
+            assert_eq!(judge(call, u32::MAX), ALLOW);
+        }
+        for call in DENIED.iter().chain(DENIED_HERE) {
+            assert_eq!(judge(*call, 0), refused(libc::EPERM), "{call}");
+        }
+        assert_eq!(judge(SYS_clone3, 0), refused(libc::ENOSYS));
+        assert_eq!(judge(SYS_socket, 1), refused(libc::EAFNOSUPPORT));
+        assert_eq!(judge(SYS_clone, libc::SIGCHLD.cast_unsigned()), ALLOW);
+        assert_eq!(judge(SYS_clone, 0x3d_0f00), ALLOW, "a thread");
+        for flag in [
+            libc::CLONE_NEWUSER,
+            libc::CLONE_NEWNS,
+            libc::CLONE_NEWPID,
+            libc::CLONE_NEWNET,
+            libc::CLONE_NEWCGROUP,
+            libc::CLONE_NEWIPC,
+            libc::CLONE_NEWUTS,
+            0x80,
+        ] {
+            assert_eq!(
+                judge(SYS_clone, flag.cast_unsigned()),
+                refused(libc::EPERM),
+                "{flag:x}"
+            );
+        }
+        assert_eq!(
+            verdict(&filter, 0, 0x4000_0003, 0),
+            refused(libc::ENOSYS),
+            "32 bits"
+        );
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!(judge(c_long::from(X32), 0), refused(libc::ENOSYS), "x32");
+        }
+    }
+}
