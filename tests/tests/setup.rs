@@ -153,6 +153,14 @@ fn cmake_throttles_custom_commands_when_asked() {
         commands.contains("distcc-launch\" local -- /usr/bin/cmake -E touch made.txt"),
         "{commands}"
     );
+    succeeds(
+        example
+            .command("cmake")
+            .arg("--build")
+            .arg(example.build())
+            .args(["--target", "made"]),
+    );
+    assert!(example.build().join("made.txt").exists());
 }
 
 #[test]

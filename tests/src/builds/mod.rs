@@ -304,7 +304,11 @@ impl Project {
                 continue;
             }
             let bytes = fs::read(&path).expect("a listed file can be read");
-            if !is_product(&bytes) {
+            // CMake's own question, asked in a folder of a random name.
+            let is_question = name
+                .to_string_lossy()
+                .contains("CMakeDetermineCompilerABI_");
+            if is_question || !is_product(&bytes) {
                 continue;
             }
             match fs::read(ours.join(name)) {
