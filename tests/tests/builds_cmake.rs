@@ -24,8 +24,6 @@ const ZSTD: &[&str] = &["-DZSTD_BUILD_PROGRAMS=OFF", "-DZSTD_BUILD_TESTS=OFF"];
 
 const DEBUG: &str = "-DCMAKE_BUILD_TYPE=Debug";
 
-const GENERATORS: [&str; 3] = ["Ninja", "Ninja Multi-Config", "Unix Makefiles"];
-
 /// Configures what lies in `source` and builds it.
 fn cmake(site: &Site<'_>, source: &str, generator: &str, settings: &[&str]) {
     let mut configure = site.command("cmake");
@@ -72,35 +70,53 @@ fn libgit2_with_ninja() {
     assert!(found.assert_good().distributable > 150, "{found}");
 }
 
-#[test]
-fn libgit2_with_every_generator_old_and_new() {
+/// Builds with the system's tools and with the newest ones.
+fn old_and_new(name: &str, generator: &str, build: fn(&Project, &str) -> Comparison) {
     if !long() {
         return;
     }
-    for generator in GENERATORS {
-        // Optimized once, which takes long.
-        let old = match generator {
-            "Ninja" => "-DCMAKE_BUILD_TYPE=Release",
-            _ => DEBUG,
-        };
-        let project = Project::new(format!("libgit2, {generator}, system's tools"));
-        libgit2(&project, generator, &[old]).assert_good();
-        let project = Project::new(format!("libgit2, {generator}, newest tools"));
-        libgit2(&project.newest_tools(), generator, &[DEBUG]).assert_good();
-    }
+    let project = Project::new(format!("{name}, {generator}, system's tools"));
+    build(&project, generator).assert_good();
+    let project = Project::new(format!("{name}, {generator}, newest tools"));
+    build(&project.newest_tools(), generator).assert_good();
+}
+
+fn libgit2_debug(project: &Project, generator: &str) -> Comparison {
+    libgit2(project, generator, &[DEBUG])
 }
 
 #[test]
-fn zstd_with_every_generator_old_and_new() {
+fn libgit2_optimized() {
     if !long() {
         return;
     }
-    for generator in GENERATORS {
-        let project = Project::new(format!("zstd, {generator}, system's tools"));
-        zstd(&project, generator).assert_good();
-        let project = Project::new(format!("zstd, {generator}, newest tools"));
-        zstd(&project.newest_tools(), generator).assert_good();
-    }
+    let project = Project::new("libgit2, Ninja, Release").newest_tools();
+    libgit2(&project, "Ninja", &["-DCMAKE_BUILD_TYPE=Release"]).assert_good();
+}
+
+#[test]
+fn libgit2_with_multi_config() {
+    old_and_new("libgit2", "Ninja Multi-Config", libgit2_debug);
+}
+
+#[test]
+fn libgit2_with_makefiles() {
+    old_and_new("libgit2", "Unix Makefiles", libgit2_debug);
+}
+
+#[test]
+fn zstd_with_ninja() {
+    old_and_new("zstd", "Ninja", zstd);
+}
+
+#[test]
+fn zstd_with_multi_config() {
+    old_and_new("zstd", "Ninja Multi-Config", zstd);
+}
+
+#[test]
+fn zstd_with_makefiles() {
+    old_and_new("zstd", "Unix Makefiles", zstd);
 }
 
 #[test]
