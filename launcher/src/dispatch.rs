@@ -381,7 +381,7 @@ fn keep_directives<'t>(
     for name in manner::files(text) {
         // What is no file of this machine is a name that the source made up.
         if let Ok(bytes) = std::fs::read(&*name)
-            && let Some(trap) = manner::trap_in_file(job, manner, text, &bytes)
+            && let Some(trap) = manner::trap_in_file(job, manner, text, &name, &bytes)
         {
             return Err(trap);
         }
