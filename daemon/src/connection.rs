@@ -4,10 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::{Body, Limits, Outcome, Request, Source, Version, WaitStatus};
+use protocol::{Body, Limits, Outcome, Request, Version, WaitStatus};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::check::Refused;
+use crate::closure::LayoutError;
 use crate::crowd::Place;
 use crate::exit::Exit;
 use crate::heavy::heavy;
@@ -169,10 +170,7 @@ async fn compile(
     mut waiting: Waiting,
     unwanted: impl Future<Output = ()>,
 ) -> Answer {
-    let Source::Preprocessed(mut body) = request.source else {
-        return Answer::Refused(Refused::Pump);
-    };
-    let work = match Work::of(server, request.argv, request.cwd) {
+    let (work, mut body) = match Work::of(server, request) {
         Ok(work) => work,
         Err(refused) => return Answer::Refused(refused),
     };
@@ -196,7 +194,7 @@ async fn compile(
         Ok(text) => text,
         Err(error) => return Answer::Broken(error),
     };
-    match work.run(server, text, unwanted).await {
+    match work.run(server, text, waiting.client, unwanted).await {
         Ok(finished) => {
             let started = finished.started.duration_since(waiting.ready);
             server.metrics.started(started);
@@ -253,8 +251,7 @@ impl Answer {
             outcome(
                 version,
                 WaitStatus::exited(exit.code()),
-                text.into_bytes(),
-                Vec::new(),
+                [text.into_bytes(), Vec::new(), Vec::new()],
                 Vec::new(),
             )
         };
@@ -264,8 +261,9 @@ impl Answer {
                 stderr,
                 stdout,
                 product,
+                depfile,
                 ..
-            }) => outcome(version, status, stderr, stdout, product),
+            }) => outcome(version, status, [stderr, stdout, product], depfile),
             Self::Refused(refused) => own(refused.exit(), format!("refused: {refused}")),
             Self::Failed(error) => own(error.exit(), Chain(&error).to_string()),
             Self::Unwanted | Self::TurnedAway(_) | Self::Lost(_) | Self::Broken(_) => return None,
@@ -325,19 +323,18 @@ impl Answer {
 fn outcome(
     version: Version,
     status: WaitStatus,
-    stderr: Vec<u8>,
-    stdout: Vec<u8>,
-    object: Vec<u8>,
+    streams: [Vec<u8>; 3],
+    depfile: Vec<u8>,
 ) -> Outcome {
-    let [stderr, stdout, object] =
-        [stderr, stdout, object].map(|content| Body::pack(version, content));
+    let [stderr, stdout, object] = streams.map(|content| Body::pack(version, content));
+    let has_depfile = version.has_closure() && status.success();
     Outcome {
         version,
         status,
         stderr,
         stdout,
         object,
-        depfile: None,
+        depfile: has_depfile.then(|| Body::pack(version, depfile)),
     }
 }
 
@@ -358,9 +355,12 @@ impl JobError {
             Self::Start { .. } => Exit::CompilerMissing,
             Self::OutOfTime(_) => Exit::Timeout,
             Self::Unwanted => Exit::Io,
-            Self::Prepare { .. } | Self::Box(_) | Self::Read { .. } | Self::TooLarge { .. } => {
-                Exit::Failed
-            }
+            Self::Layout(LayoutError::Headers(_)) => Exit::Headers,
+            Self::Prepare { .. }
+            | Self::Layout(_)
+            | Self::Box(_)
+            | Self::Read { .. }
+            | Self::TooLarge { .. } => Exit::Failed,
         }
     }
 }
@@ -391,7 +391,7 @@ impl Label {
 
 fn report_broken(server: &Server, peer: &str, error: &ReceiveError, start: Instant) {
     let (ended, exit) = match error {
-        ReceiveError::Protocol(_) | ReceiveError::Pump => (Ended::BadRequest, Exit::Protocol),
+        ReceiveError::Protocol(_) => (Ended::BadRequest, Exit::Protocol),
         ReceiveError::Io(_) | ReceiveError::TooSlow => (Ended::Disconnected, Exit::Io),
         ReceiveError::TooMany | ReceiveError::NoRoom(_) | ReceiveError::NoMemory => {
             (Ended::Overload, Exit::Io)

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Limits;
+use rustix::process::DumpableBehavior;
 use sandbox::Sandbox;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch as told;
@@ -23,6 +24,7 @@ use crate::detach::{self, Announcement, Detached, Ready};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::gate::{self, Gate};
+use crate::headers::Headers;
 use crate::idents::Idents;
 use crate::job::Conditions;
 use crate::log::{self, Chain};
@@ -43,8 +45,6 @@ use crate::{DaemonError, cannot, inetd, user};
 struct Settled {
     access: AccessList,
     compilers: Compilers,
-    /// Read while this may still be root.
-    gate: Option<Gate>,
     io_timeout: Duration,
     reload: Reload,
 }
@@ -54,11 +54,11 @@ impl Settled {
         let search = environment.search(options.any_program)?;
         let compilers = Compilers::find(&search)?;
         let reload = Reload::new(options, search).map_err(cannot("find --allow-file"))?;
-        let keys = options.keys.as_deref().map(keys::DaemonKeys::read);
+        // While somebody watches; they are wiped again, for what is started next is a copy of this process.
+        gate(options)?;
         Ok(Self {
             access: reload.access()?,
             compilers,
-            gate: keys.transpose()?.map(Gate::new),
             io_timeout: environment.io_timeout()?,
             reload,
         })
@@ -79,6 +79,13 @@ impl Settled {
             environment.tmpdir(),
         )?)
     }
+}
+
+/// The gate, if there is one. To be read while this may still be root, but not before the box is there, whose processes need to
+/// know no keys.
+fn gate(options: &Options) -> Result<Option<Gate>, DaemonError> {
+    let keys = options.keys.as_deref().map(keys::DaemonKeys::read);
+    Ok(keys.transpose()?.map(Gate::new))
 }
 
 /// The daemon that listens.
@@ -228,6 +235,12 @@ fn prepare(
     (sandbox, job_limits): (Sandbox, sandbox::Limits),
     phase: told::Receiver<Phase>,
 ) -> Result<(Server, Reload), DaemonError> {
+    let gate = gate(options)?;
+    if gate.is_some() {
+        // Compilers run as this user.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(|error| cannot("keep others from reading the keys")(error.into()))?;
+    }
     user::discard_root(options.user.as_deref())?;
     let disk = disk(environment);
     let place = scratch::place(environment.tmpdir());
@@ -248,16 +261,19 @@ fn prepare(
     }
     boxed::tell(&sandbox, &options.sandbox);
     let limits = Limits::for_daemon();
-    if let Some(gate) = &settled.gate {
+    if let Some(gate) = &gate {
         let clients = gate.clients();
         log::notice!("only who has one of {clients} keys is served");
     }
+    let shown = sandbox.trees().map(|trees| trees.toolchain().to_vec());
+    let headers = Headers::below(shown.unwrap_or_default());
     let room = crowd::room(options.jobs).min(options.max_connections);
     let server = Server {
-        gate: settled.gate,
+        gate,
         access: Exchanged::new(settled.access),
         compilers: Exchanged::new(settled.compilers),
         idents: Idents::default(),
+        headers: Arc::new(headers),
         sysroot,
         conditions: Conditions {
             sandbox: Arc::new(sandbox),

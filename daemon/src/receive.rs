@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use protocol::{
-    Limits, Opening, OpeningDecoder, Progress, ProtocolError, Request, RequestHead, Token, Version,
+    Limits, Opening, OpeningDecoder, Progress, ProtocolError, Request, RequestHead, Token,
     hello::Question,
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -40,8 +40,6 @@ pub(crate) enum Received {
 pub(crate) enum ReceiveError {
     #[error("the request breaks the protocol")]
     Protocol(#[from] ProtocolError),
-    #[error("pump mode is not served yet")]
-    Pump,
     #[error("the connection broke")]
     Io(#[from] std::io::Error),
     #[error("the request came too slowly")]
@@ -82,14 +80,11 @@ pub(crate) async fn receive(
         let progress = decoder.filled(count)?;
         keep.holds(decoder.received() - keep.in_file());
         if progress == Progress::Done {
-            // Asked here too: a request that came in one read never stopped after its head.
-            refuse_pump(decoder.head())?;
             return Ok(match decoder.finish()? {
                 Opening::Job(request) => Received::Request(Box::new(request)),
                 Opening::Hello(question) => Received::Hello(question),
             });
         }
-        refuse_pump(decoder.head())?;
         if keep.is_crowded() {
             make_room(&mut decoder, keep)?;
         }
@@ -116,13 +111,6 @@ fn make_room(decoder: &mut OpeningDecoder, keep: &mut Keep) -> Result<(), Receiv
         return Err(ReceiveError::NoMemory);
     }
     Ok(())
-}
-
-fn refuse_pump(head: Option<&RequestHead>) -> Result<(), ReceiveError> {
-    match head {
-        Some(head) if head.version == Version::Pump => Err(ReceiveError::Pump),
-        _ => Ok(()),
-    }
 }
 
 /// Which part of a request is coming.
@@ -163,7 +151,7 @@ mod tests {
 
     fn request() -> Request {
         Request {
-            version: Version::Plain,
+            version: protocol::Version::Plain,
             cwd: None,
             argv: vec![b"gcc".to_vec(), b"-c".to_vec(), b"a.c".to_vec()],
             source: Source::Preprocessed(Body::Plain(vec![b'x'; 1000])),
@@ -200,17 +188,6 @@ mod tests {
                 "{len}"
             );
         }
-    }
-
-    #[tokio::test]
-    async fn pump_requests_are_refused_before_their_files() {
-        let head =
-            protocol::request::encode_head(Version::Pump, Some(b"/w"), [&b"gcc"[..]].into_iter())
-                .unwrap();
-        assert!(matches!(
-            receive_bytes(&head).await,
-            Err(ReceiveError::Pump)
-        ));
     }
 
     /// Sends `bytes` one by one, each after `gap`; tells how long the receiver bore it (in tokio's paused time).

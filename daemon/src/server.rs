@@ -13,6 +13,7 @@ use crate::compilers::Compilers;
 use crate::connection::{Close, Peer};
 use crate::crowd::{Crowd, Place};
 use crate::gate::{self, Gate};
+use crate::headers::Headers;
 use crate::idents::Idents;
 use crate::job::Conditions;
 use crate::listen;
@@ -63,6 +64,7 @@ pub(crate) struct Server {
     pub(crate) gate: Option<Gate>,
     pub(crate) compilers: Exchanged<Compilers>,
     pub(crate) idents: Idents,
+    pub(crate) headers: Arc<Headers>,
     /// Where specs files that clients may name are.
     pub(crate) sysroot: Option<PathBuf>,
     pub(crate) conditions: Conditions,

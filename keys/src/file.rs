@@ -119,7 +119,7 @@ impl ClientKey {
             match words[..] {
                 ["daemon", _] if daemon.is_some() => return Err(Problem::Twice(line)),
                 ["client", _, _] if client.is_some() => return Err(Problem::Twice(line)),
-                ["daemon", key] => daemon = Some(PublicKey(*hex(key, line)?)),
+                ["daemon", key] => daemon = Some(PublicKey(**hex(key, line)?)),
                 ["client", label, key] => client = Some(client_line(label, key, line)?),
                 _ => return Err(Problem::Line(line)),
             }
@@ -188,7 +188,7 @@ impl DaemonKeys {
         let mut text = Zeroizing::new(String::with_capacity(512));
         text.push_str(DAEMON_HEAD);
         text.push_str("\n# Keep this secret: chmod 600.  Clients are added by distcc-launchd keygen, removed by taking out their line.\nprivate ");
-        push_hex(&mut text, &*self.private.0);
+        push_hex(&mut text, &self.private.0[..]);
         text.push('\n');
         for client in &self.clients {
             text.push_str(client_line_of(&client.label, &client.secret).trim_start());
@@ -244,7 +244,7 @@ fn client_line_of(label: &Label, secret: &Secret) -> Zeroizing<String> {
 fn push_client(text: &mut String, label: &Label, secret: &Secret) {
     // Writing to a string does not fail.
     let _ = write!(text, "\nclient {label} ");
-    push_hex(text, &*secret.0);
+    push_hex(text, &secret.0[..]);
     text.push('\n');
 }
 
@@ -254,8 +254,8 @@ fn push_hex(text: &mut String, bytes: &[u8]) {
     }
 }
 
-fn hex(word: &str, line: usize) -> Result<Zeroizing<[u8; KEY_LEN]>, Problem> {
-    let mut bytes = Zeroizing::new([0; KEY_LEN]);
+fn hex(word: &str, line: usize) -> Result<Box<Zeroizing<[u8; KEY_LEN]>>, Problem> {
+    let mut bytes = Box::new(Zeroizing::new([0; KEY_LEN]));
     if word.len() != 2 * KEY_LEN {
         return Err(Problem::Key(line));
     }

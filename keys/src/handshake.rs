@@ -100,7 +100,7 @@ impl DaemonKeys {
             return Err(Refused::Plain);
         };
         let mut state = builder()
-            .local_private_key(&*self.private.0)
+            .local_private_key(&self.private.0[..])
             .and_then(Builder::build_responder)
             .map_err(|_| Refused::NoChance)?;
         let mut id = [0; ID_LEN + 16];
@@ -112,7 +112,7 @@ impl DaemonKeys {
             .ok_or(Refused::UnknownKey)?;
         let mut answer = [0; ANSWER_LEN];
         state
-            .set_psk(PSK_PLACE, &*client.secret.0)
+            .set_psk(PSK_PLACE, &client.secret.0[..])
             .and_then(|()| state.write_message(&[], &mut answer))
             .map_err(|_| Refused::NoChance)?;
         let session = Session::new(state).ok_or(Refused::NoChance)?;

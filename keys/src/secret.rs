@@ -17,20 +17,20 @@ pub(crate) const ID_LEN: usize = 16;
 /// The longest label.
 pub(crate) const MAX_LABEL: usize = 64;
 
-/// 32 bytes that nobody else may know.
+/// 32 bytes that nobody else may know.  They stay at one place, since what moves leaves copies.
 #[derive(Clone)]
-pub(crate) struct Secret(pub(crate) Zeroizing<[u8; KEY_LEN]>);
+pub(crate) struct Secret(pub(crate) Box<Zeroizing<[u8; KEY_LEN]>>);
 
 impl Secret {
     #[cfg(test)]
     pub(crate) fn new(bytes: [u8; KEY_LEN]) -> Secret {
-        Secret(Zeroizing::new(bytes))
+        Secret(Box::new(Zeroizing::new(bytes)))
     }
 
     /// From the system's source of chance.
     pub(crate) fn generate() -> Result<Secret, Refused> {
-        let mut bytes = Zeroizing::new([0; KEY_LEN]);
-        getrandom::fill(&mut *bytes).map_err(|_| Refused::NoChance)?;
+        let mut bytes = Box::new(Zeroizing::new([0; KEY_LEN]));
+        getrandom::fill(&mut bytes[..]).map_err(|_| Refused::NoChance)?;
         Ok(Secret(bytes))
     }
 
@@ -38,14 +38,14 @@ impl Secret {
     pub(crate) fn id(&self) -> [u8; ID_LEN] {
         let mut hash = Blake2s256::new();
         hash.update(b"distcc-launch key id 1");
-        hash.update(*self.0);
+        hash.update(&self.0[..]);
         let mut id = [0; ID_LEN];
         id.copy_from_slice(&hash.finalize()[..ID_LEN]);
         id
     }
 
     fn same(&self, other: &Secret) -> bool {
-        self.0.ct_eq(&*other.0).into()
+        self.0[..].ct_eq(&other.0[..]).into()
     }
 }
 
@@ -129,7 +129,7 @@ impl DaemonKeys {
         let mut curve = DefaultResolver
             .resolve_dh(&DHChoice::Curve25519)
             .expect("snow is built with Curve25519");
-        curve.set(&*self.private.0);
+        curve.set(&self.private.0[..]);
         let mut public = [0; KEY_LEN];
         public.copy_from_slice(curve.pubkey());
         PublicKey(public)

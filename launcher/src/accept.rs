@@ -61,11 +61,14 @@ pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Pr
     let object = unpacked(outcome.object)?;
     check::fits(dispatch.job, dispatch.about, &object)?;
     let settings = dispatch.command.settings;
+    // Which of the two comes first on one stream is the compiler's own habit.
+    let prints_depfile = dispatch.job.depfile().is_some_and(|it| it.is_printed());
+    let mixed = |said: &[u8]| prints_depfile && !said.is_empty();
     match as_local(dispatch, &here, &printed) {
-        Some(said) => printed.stderr = said,
+        Some(said) if !mixed(&said) => printed.stderr = said,
         // Where it must not be compiled here, this is the best there is.
-        None if !settings.fallback => printed.stderr = [here, printed.stderr].concat(),
-        None => return Err(Rejection::Printed),
+        _ if !settings.fallback => printed.stderr = [here, printed.stderr].concat(),
+        _ => return Err(Rejection::Printed),
     }
     let depfile = match (dispatch.pumped, dispatch.source.as_mut()) {
         (Some(_), _) => {
@@ -75,7 +78,8 @@ pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Pr
         (None, Some(source)) => source.depfile().map_err(Rejection::Place)?,
         (None, None) => None,
     };
-    place_all(dispatch.job, depfile, &object).map_err(Rejection::Place)?;
+    let listed = place_all(dispatch.job, depfile, &object).map_err(Rejection::Place)?;
+    printed.stdout.extend(listed.unwrap_or_default());
     Ok(printed)
 }
 
@@ -127,20 +131,28 @@ fn as_local(dispatch: &Dispatch<'_>, here: &[u8], there: &Printed) -> Option<Vec
     }
 }
 
-fn place_all(job: &Job<'_>, depfile: Option<Vec<u8>>, object: &[u8]) -> io::Result<()> {
+/// Places the files of a job; gives a dependency file that is to be printed.
+fn place_all(
+    job: &Job<'_>,
+    depfile: Option<Vec<u8>>,
+    object: &[u8],
+) -> io::Result<Option<Vec<u8>>> {
     let habit = match (job.family(), job.product()) {
         (Family::Clang, _) => Habit::Rename,
         (Family::Gcc, Product::Object) => Habit::Unlink,
         (Family::Gcc, Product::Assembly) => Habit::Truncate,
     };
     let depfile = job.depfile().zip(depfile);
-    if let Some((wanted, bytes)) = depfile.as_ref().filter(|(wanted, _)| !wanted.appended) {
+    let in_its_place = |wanted: &compiler::Depfile| !wanted.appended && !wanted.is_printed();
+    if let Some((wanted, bytes)) = depfile.as_ref().filter(|(wanted, _)| in_its_place(wanted)) {
         place::place(&wanted.path, bytes, Habit::Truncate)?;
     }
     place::place(job.output(), object, habit)?;
-    // Last, since a compile that starts over would append again.
-    match depfile.filter(|(wanted, _)| wanted.appended) {
-        Some((wanted, bytes)) => place::append(&wanted.path, &bytes),
-        None => Ok(()),
+    // Last, since a compile that starts over would append or print again.
+    match depfile {
+        Some((wanted, bytes)) if wanted.is_printed() => return Ok(Some(bytes)),
+        Some((wanted, bytes)) if wanted.appended => place::append(&wanted.path, &bytes)?,
+        _ => {}
     }
+    Ok(None)
 }

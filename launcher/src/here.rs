@@ -46,6 +46,8 @@ pub(crate) enum Why {
     Unreadable,
     /// Compiled here too, to be compared.
     Sample,
+    /// With `-g3` macros of the host's C library would go into the object.
+    OtherPreincluded,
 }
 
 impl Why {
@@ -69,6 +71,7 @@ impl Why {
             Why::CannotPlace => "cannot-place",
             Why::Unreadable => "unreadable",
             Why::Sample => "verified-here",
+            Why::OtherPreincluded => "other-predefined-macros",
         }
     }
 
@@ -96,6 +99,9 @@ impl Why {
             Why::Sample => {
                 "DISTCC_LAUNCH_VERIFY chose it: it was compiled there and here, and compared"
             }
+            Why::OtherPreincluded => {
+                "no host has a C library whose own macros are this machine's, and -g3 would keep them"
+            }
         }
     }
 
@@ -116,6 +122,7 @@ impl Why {
             Why::CannotPlace,
             Why::Unreadable,
             Why::Sample,
+            Why::OtherPreincluded,
         ];
         own.into_iter().chain(Misfit::CODES.map(Why::Misfit))
     }
@@ -130,6 +137,7 @@ impl Why {
                 | Why::Trapped(_)
                 | Why::Printed
                 | Why::Sample
+                | Why::OtherPreincluded
         )
     }
 
@@ -145,6 +153,7 @@ impl Why {
             | Why::KilledThere
             | Why::Printed
             | Why::Misfit(_)
+            | Why::OtherPreincluded
             | Why::CannotPlace => true,
             Why::NoFile
             | Why::PreprocessorFailed
@@ -167,6 +176,7 @@ impl Why {
                 | Why::LocalhostListed
                 | Why::Text(_)
                 | Why::Trapped(_)
+                | Why::OtherPreincluded
         )
     }
 }

@@ -135,8 +135,19 @@ extern "C" fn end(signal: libc::c_int) {
 /// From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT end what we started before they end us the way they always do.  A signal that
 /// our parent chose to ignore (`nohup`) stays ignored.
 pub(crate) fn undo_on_signals() {
-    for signal in FATAL {
-        // Safety: `action` and `before` are whole structures; the handler does only what a handler may.
+    // Unmasked when it runs, so that `raise` ends us at once.
+    on_signals(&FATAL, end, libc::SA_NODEFER);
+}
+
+/// Lets `handler`, which does only what a handler may, take these signals from now on. One that our parent chose to ignore
+/// (`nohup`) stays ignored.
+pub(crate) fn on_signals(
+    signals: &[libc::c_int],
+    handler: extern "C" fn(libc::c_int),
+    flags: libc::c_int,
+) {
+    for &signal in signals {
+        // Safety: `action` and `before` are whole structures.
         unsafe {
             let mut before: libc::sigaction = std::mem::zeroed();
             libc::sigaction(signal, std::ptr::null(), &mut before);
@@ -144,9 +155,8 @@ pub(crate) fn undo_on_signals() {
                 continue;
             }
             let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = end as extern "C" fn(libc::c_int) as libc::sighandler_t;
-            // Unmasked when it runs, so that `raise` ends us at once.
-            action.sa_flags = libc::SA_NODEFER;
+            action.sa_sigaction = handler as libc::sighandler_t;
+            action.sa_flags = flags;
             libc::sigaction(signal, &action, std::ptr::null_mut());
         }
     }

@@ -263,7 +263,6 @@ impl Trip<'_> {
                 Arrival::Done(self.cpp_code())
             }
             Err(Stop::Here(why)) => Arrival::Here(why, None),
-            Err(Stop::Trap(trap)) => Arrival::Here(Why::Trapped(trap), None),
             Err(Stop::Unfit) => {
                 self.unfit(host);
                 self.note_error("other-compiler-there");

@@ -54,6 +54,9 @@ pub struct Compiler {
     pub ident: Vec<u8>,
     /// The target that it compiles for by itself: `x86_64-linux-gnu`.
     pub triple: Vec<u8>,
+    /// What it includes before every source by itself: nothing, or 16 hex digits, a blank and the file's name (section 13 of
+    /// docs/protocol.md). `None` when that is not known.
+    pub preincluded: Option<Vec<u8>>,
 }
 
 impl Question {
@@ -109,9 +112,12 @@ impl Hello {
             name,
             ident,
             triple,
+            preincluded,
         } in &self.compilers
         {
-            push_line(&mut text, "compiler", &[name, ident, triple])?;
+            let mut fields = vec![&name[..], ident, triple];
+            fields.extend(preincluded.as_deref());
+            push_line(&mut text, "compiler", &fields)?;
         }
         if self.all_compilers {
             push_line(&mut text, "compilers", &[b"all"])?;
@@ -142,7 +148,7 @@ impl Hello {
 }
 
 impl Compiler {
-    /// Reads `NAME TAB IDENT TAB TRIPLE`; further fields may follow one day.
+    /// Reads `NAME TAB IDENT TAB TRIPLE`, perhaps with `TAB PREINCLUDED`; further fields may follow one day.
     fn read(value: &[u8]) -> Option<Compiler> {
         let mut fields = value.split(|byte| *byte == b'\t').map(<[u8]>::to_vec);
         let [name, ident, triple] = [fields.next()?, fields.next()?, fields.next()?];
@@ -150,6 +156,7 @@ impl Compiler {
             name,
             ident,
             triple,
+            preincluded: fields.next(),
         })
     }
 }

@@ -135,6 +135,15 @@ pub(super) fn in_text(job: &Job<'_>, manner: Manner, text: &[u8]) -> Option<Trap
                 .any(|at| names_dependency(&text[at + b"ragma".len()..]))
                 .then_some(Trap::Pragma)
         }
+        // What these say of preprocessed text was not measured.
+        Manner::Directives
+            if job.is_taken_for_preprocessed(manner)
+                && [&b"__BASE_FILE__"[..], b"__INCLUDE_LEVEL__"]
+                    .iter()
+                    .any(|name| memmem::find(text, name).is_some()) =>
+        {
+            Some(Trap::Form)
+        }
         Manner::Directives | Manner::Whole => {
             includes_in_arguments(text).then_some(Trap::Arguments)
         }

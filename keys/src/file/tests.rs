@@ -17,7 +17,7 @@ fn both_files_read_back() {
         let key = ClientKey::generate(label(name), &keys).unwrap();
         let read = ClientKey::parse(key.to_text().as_bytes()).unwrap();
         assert_eq!((&read.label, read.daemon), (&key.label, keys.public()));
-        assert_eq!(*read.secret.0, *key.secret.0);
+        assert_eq!(read.secret.0[..], key.secret.0[..]);
         text.push_str(&DaemonKeys::line_for(&key));
         assert!(keys.add(key.label, key.secret));
     }
@@ -26,7 +26,7 @@ fn both_files_read_back() {
         assert_eq!(read.public(), keys.public());
         let secrets = |keys: &DaemonKeys| -> Vec<_> {
             let each = keys.clients.iter();
-            each.map(|client| (client.label.clone(), *client.secret.0))
+            each.map(|client| (client.label.clone(), client.secret.0.to_vec()))
                 .collect()
         };
         assert_eq!(secrets(&read), secrets(&keys));
