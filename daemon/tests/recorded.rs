@@ -135,11 +135,7 @@ fn pump_requests_are_answered_as_stock_answers_them() {
             let stock = fs::read(captures().join(format!("{name}.response.bin"))).unwrap();
             let stock = decode(request.version, &stock);
             assert_eq!(answer.status, stock.status, "{name} {words:?}");
-            assert_eq!(
-                text(answer.stderr),
-                text(stock.stderr),
-                "{name} {words:?}"
-            );
+            assert_eq!(text(answer.stderr), text(stock.stderr), "{name} {words:?}");
             assert_eq!(
                 answer.object.wire().is_empty(),
                 stock.object.wire().is_empty(),
