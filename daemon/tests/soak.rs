@@ -127,7 +127,7 @@ fn run(daemon: &Daemon, jobs: usize) {
                     if n >= jobs {
                         return;
                     }
-                    if n % 10 == 0 {
+                    if n.is_multiple_of(10) {
                         be_hostile(daemon, n / 10);
                         continue;
                     }
