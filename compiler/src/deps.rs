@@ -9,10 +9,17 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// The dependency file of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Depfile {
-    /// Where the local compiler leaves it, relative to the command's folder unless absolute.
+    /// Where the local compiler leaves it, relative to the command's folder unless absolute; `-` is standard output.
     pub path: OsString,
     /// Appended to what the file holds (`DEPENDENCIES_OUTPUT`): a second run of the compiler must not have that variable.
     pub appended: bool,
+}
+
+impl Depfile {
+    /// Does it go to standard output, once the compile has gone well?
+    pub fn is_printed(&self) -> bool {
+        self.path == "-"
+    }
 }
 
 /// The dependency file that a compile leaves, if it leaves one. `output` is the one that was written in the command.
@@ -49,7 +56,6 @@ pub(crate) fn depfile(
         (None, false, _) => return from_environment(family, about),
     };
     match path.as_slice() {
-        b"-" => Err(Reason::DepsToStdout),
         b"" => Err(Reason::Malformed),
         _ => Ok(Some(Depfile {
             path: OsString::from_vec(path),
@@ -75,7 +81,7 @@ fn from_environment(family: Family, about: &Surroundings<'_>) -> Result<Option<D
     });
     match file {
         None => Ok(None),
-        Some(b"" | b"-") => Err(Reason::DepsToStdout),
+        Some(b"") => Err(Reason::Malformed),
         Some(file) => Ok(Some(Depfile {
             path: OsStr::from_bytes(file).to_owned(),
             appended: true,

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 
 mod columns;
 mod locale;
+mod remarks;
 
 pub use locale::Charset;
 
@@ -39,12 +40,20 @@ pub fn as_local(
         Manner::Directives | Manner::Whole => without_pedantry(there),
         Manner::Expanded | Manner::Rewritten => there.to_vec(),
     };
+    if job.draft.json {
+        return match (here, &there[..]) {
+            (b"", b"[]\n") => Said::Text(there),
+            _ => Said::CompileHere,
+        };
+    }
     if there.is_empty() {
         return Said::Text(here.to_vec());
     }
-    // clang's remarks on optimization lose their columns without debug information of the source itself.
-    if memmem::find(&there, b"could not determine the original source location").is_some() {
-        return Said::CompileHere;
+    // clang's remarks on optimization look for their places in the file itself.
+    if memmem::find(&there, remarks::LOST).is_some() {
+        let told = (manner == Manner::Rewritten && here.is_empty())
+            .then(|| remarks::placed(job, &there, read));
+        return told.flatten().map_or(Said::CompileHere, Said::Text);
     }
     if job.draft.lto && manner != Manner::Expanded {
         return Said::CompileHere;

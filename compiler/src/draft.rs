@@ -39,6 +39,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) aux: bool,
     pub(crate) records: bool,
     pub(crate) preprocessed: bool,
+    /// gcc's messages are one list in JSON.
+    pub(crate) json: bool,
 }
 
 /// What the words say of the dependency file.
@@ -71,7 +73,7 @@ impl<'a> Draft<'a> {
                 Meaning::Lacks => draft.stay(Reason::Malformed, index),
                 Meaning::Option(opt) => match opt.effect {
                     Effect::Language => {
-                        language = Chosen::by_name(word.value);
+                        language = Chosen::by_name(family, word.value);
                         // Once told a language, even `none`, g++ takes `.c` for C.
                         cxx &= family == Family::Clang;
                     }
@@ -124,6 +126,7 @@ impl<'a> Draft<'a> {
             Effect::Format if writes_format(family, word.value) => {
                 self.stay(Reason::WritesReport, index)
             }
+            Effect::Format => self.json = is_json(word.value),
             Effect::Sections if word.value.starts_with(b"list=") => {
                 self.stay(Reason::ReadsFile, index)
             }
@@ -195,10 +198,15 @@ fn is_emit_llvm(word: &Word<'_>) -> bool {
     matches!(word.meaning, Meaning::Option(opt) if opt.name == "-emit-llvm")
 }
 
-/// Do messages in this format go to a file, or come in one piece from each run of a compiler?
+/// Are messages in this format one list on standard error, which is empty when there is nothing to say?
+fn is_json(format: &[u8]) -> bool {
+    matches!(format, b"json" | b"json-stderr")
+}
+
+/// Do messages in this format go to a file, or come in a piece that is not retold?
 fn writes_format(family: Family, format: &[u8]) -> bool {
     match family {
-        Family::Gcc => format != b"text",
+        Family::Gcc => format != b"text" && !is_json(format),
         Family::Clang => format.starts_with(b"sarif"),
     }
 }
@@ -247,11 +255,12 @@ enum Chosen {
 }
 
 impl Chosen {
-    fn by_name(name: &[u8]) -> Chosen {
+    fn by_name(family: Family, name: &[u8]) -> Chosen {
         if name == b"none" {
             return Chosen::BySuffix;
         }
         match Language::from_x(name) {
+            Some(Language::CxxModule) if family == Family::Gcc => Chosen::Stays(Reason::Modules),
             Some(language) => Chosen::Is(language),
             None if name.ends_with(b"-header") || name.ends_with(b"-header-unit") => {
                 Chosen::Stays(Reason::HeaderUnit)
@@ -297,6 +306,7 @@ impl Kind {
             b"asm" if !gcc => Kind::Source(Assembler),
             b"h" | b"hh" | b"H" | b"hxx" | b"hpp" => Kind::Stays(Reason::HeaderUnit),
             b"hp" | b"HPP" | b"h++" | b"tcc" if gcc => Kind::Stays(Reason::HeaderUnit),
+            b"cppm" | b"c++m" | b"ccm" | b"cxxm" if !gcc => Kind::Source(CxxModule),
             b"cppm" | b"c++m" | b"ccm" | b"cxxm" | b"ixx" | b"pcm" | b"iim" => {
                 Kind::Stays(Reason::Modules)
             }

@@ -134,7 +134,9 @@ impl<'a> Job<'a> {
             if word.meaning.has(Effect::End) {
                 args.append(&mut added);
             }
-            if goes_to_preprocessor(word) {
+            // A list here and a list there would be two.
+            let listed = self.draft.json && word.meaning.has(Effect::Format);
+            if goes_to_preprocessor(word) && !listed {
                 args.extend_from_slice(&self.args[word.at..word.at + word.span]);
             }
         }

@@ -7,6 +7,8 @@ pub enum Language {
     Cxx,
     ObjC,
     ObjCxx,
+    /// `.cppm`, for clang: the interface of a C++ module.
+    CxxModule,
     /// `.i`: C that is preprocessed already.
     PreprocessedC,
     PreprocessedCxx,
@@ -21,11 +23,12 @@ pub enum Language {
 use Language::*;
 
 impl Language {
-    pub const ALL: [Language; 10] = [
+    pub const ALL: [Language; 11] = [
         C,
         Cxx,
         ObjC,
         ObjCxx,
+        CxxModule,
         PreprocessedC,
         PreprocessedCxx,
         PreprocessedObjC,
@@ -41,6 +44,7 @@ impl Language {
             Cxx => "c++",
             ObjC => "objective-c",
             ObjCxx => "objective-c++",
+            CxxModule => "c++-module",
             PreprocessedC => "cpp-output",
             PreprocessedCxx => "c++-cpp-output",
             PreprocessedObjC => "objective-c-cpp-output",
@@ -62,7 +66,7 @@ impl Language {
     pub fn preprocessed(self) -> Language {
         match self {
             C => PreprocessedC,
-            Cxx => PreprocessedCxx,
+            Cxx | CxxModule => PreprocessedCxx,
             ObjC => PreprocessedObjC,
             ObjCxx => PreprocessedObjCxx,
             AssemblerWithCpp => Assembler,

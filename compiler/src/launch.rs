@@ -9,13 +9,13 @@ use crate::words::{self, Meaning, Word};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// As [`remote::check`], which drops what a preprocessed text no longer needs; here it would be run, so what looks for headers,
+/// As [`remote::check()`], which drops what a preprocessed text no longer needs; here it would be run, so what looks for headers,
 /// reads files or writes them is refused. Macros may come along, and that standard headers are not looked for.
 ///
 /// # Errors
 /// [`Refusal`] names the word.
 pub fn check(family: Family, cxx: bool, args: &[OsString]) -> Result<DaemonJob, Refusal> {
-    let job = remote::check(family, cxx, args)?;
+    let job = remote::check_words(family, cxx, args)?;
     match words::read(family, args).iter().find(|word| !may_run(word)) {
         Some(word) => Err(Refusal::Forbidden {
             word: args[word.at].clone(),

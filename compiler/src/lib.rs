@@ -12,6 +12,7 @@ pub mod compdb;
 pub mod deps;
 pub mod diagnostics;
 mod draft;
+pub mod inclusion;
 pub mod job;
 pub mod language;
 pub mod launch;

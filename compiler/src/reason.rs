@@ -54,7 +54,6 @@ reasons! {
     CompilerScript      "compiler-script"      Compile    "the compiler is a script, which may add options of its own";
     ConfigFile          "config-file"          Compile    "the compiler reads a configuration file of this machine";
     Coverage            "coverage"             Compile    "coverage notes are written beside the object";
-    DepsToStdout        "deps-to-stdout"       Compile    "the dependencies go to standard output";
     DeviceCode          "device-code"          Compile    "code for another device is compiled along";
     DriverMode          "driver-mode"          Compile    "the compiler is told to act as another one";
     Dumps               "dumps"                Compile    "the compiler dumps its inner state";

@@ -222,6 +222,22 @@ pub enum Refusal {
 /// # Errors
 /// [`Refusal`] names the word.
 pub fn check(family: Family, cxx: bool, args: &[OsString]) -> Result<DaemonJob, Refusal> {
+    let job = check_words(family, cxx, args)?;
+    match job.unprocessed {
+        // Its preprocessed form is no module any more.
+        Language::CxxModule => Err(Refusal::Language {
+            word: args[job.source].clone(),
+        }),
+        _ => Ok(job),
+    }
+}
+
+/// As [`check`], for every kind of job.
+pub(crate) fn check_words(
+    family: Family,
+    cxx: bool,
+    args: &[OsString],
+) -> Result<DaemonJob, Refusal> {
     if args.iter().any(|arg| arg.as_bytes().contains(&0)) {
         return Err(Refusal::Nul);
     }

@@ -1,5 +1,6 @@
 //! What preprocessed text says that the command does not: bytes in, facts out.
 
+use crate::words::{Meaning, Word};
 use crate::{Family, Job, Language, Reason};
 use memchr::memmem;
 use std::os::unix::ffi::OsStrExt;
@@ -35,10 +36,12 @@ pub fn names_precompiled_header(text: &[u8]) -> bool {
     memmem::find(&text[..text.len().min(BEFORE_CODE)], PRECOMPILED).is_some()
 }
 
-/// The reason to compile here that `text` holds for this job: [`ties_here`], and clang's Objective-C, whose objects name the file that
-/// was compiled and not the one that line markers name.
+/// The reason to compile here that `text` holds for this job: [`ties_here`]; code for an offloading device, which clang names by the
+/// source's inode and gcc keeps as for the linker, with lines and columns; and clang's Objective-C, whose objects name the file that was
+/// compiled and not the one that line markers name.
 pub fn ties_job_here(job: &Job<'_>, text: &[u8]) -> Option<Reason> {
-    ties_here(text).or_else(|| {
+    let tied = ties_here(text).or_else(|| offloads(job, text).then_some(Reason::DeviceCode));
+    tied.or_else(|| {
         let objc = matches!(
             job.language().preprocessed(),
             Language::PreprocessedObjC | Language::PreprocessedObjCxx
@@ -46,6 +49,28 @@ pub fn ties_job_here(job: &Job<'_>, text: &[u8]) -> Option<Reason> {
         let named = objc && job.family() == Family::Clang && makes_objects(text);
         named.then_some(Reason::NamesSource)
     })
+}
+
+/// May the object name the source by its inode, as clang names what OpenMP moves to a device? Only the text tells.
+pub fn may_name_inode(job: &Job<'_>) -> bool {
+    let moves = |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name.starts_with("-fopenmp"));
+    job.family() == Family::Clang && job.words().iter().any(moves)
+}
+
+/// Is something of the text compiled for a device? A false alarm costs one local compile.
+fn offloads(job: &Job<'_>, text: &[u8]) -> bool {
+    const LINE: usize = 200;
+    let asks = |start: &str| {
+        let asks = |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name.starts_with(start));
+        job.words().iter().any(asks)
+    };
+    let targets = |at: usize| {
+        let rest = &text[at..text.len().min(at + LINE)];
+        memmem::find(rest, b"target").is_some()
+    };
+    let pragma = |at: usize| matches!(text[..at].last(), Some(b' ' | b'\t' | b'"'));
+    asks("-fopenmp") && memmem::find_iter(text, b"omp").any(|at| pragma(at) && targets(at))
+        || asks("-fopenacc") && memmem::find_iter(text, b"acc").any(pragma)
 }
 
 /// Has Objective-C text a class, a string, a selector or a message to an object? A false alarm costs one local compile.
@@ -142,6 +167,27 @@ mod tests {
         assert!(!makes_objects(
             b"@interface A { int a[4]; }\n@end\nint b [2] = {(a)[0]};"
         ));
+    }
+
+    #[test]
+    fn code_for_devices_is_found() {
+        let ties = |line: &str, text: &str| {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let about = Surroundings::new(OsStr::new("/"));
+            let Verdict::Distribute(job) = classify(Family::Gcc, false, &args, &about) else {
+                panic!("{line} can be sent");
+            };
+            ties_job_here(&job, text.as_bytes())
+        };
+        let device = Some(Reason::DeviceCode);
+        assert_eq!(ties("-fopenmp -c a.c", "#pragma omp target\n"), device);
+        assert_eq!(
+            ties("-fopenmp -c a.c", "_Pragma(\"omp begin declare target\")\n"),
+            device
+        );
+        assert_eq!(ties("-fopenacc -c a.c", "#pragma acc parallel\n"), device);
+        assert_eq!(ties("-fopenmp -c a.c", "#pragma omp parallel\n"), None);
+        assert_eq!(ties("-c a.c", "#pragma omp target\n"), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! are the default. Knows nothing of sockets: it compares addresses.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -57,6 +57,8 @@ pub(crate) enum FileError {
         line: usize,
         source: RuleError,
     },
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
 }
 
 /// The rules of a file: one a line, `#` begins a comment.
@@ -92,6 +94,12 @@ fn parse_address(host: &str) -> Option<IpAddr> {
     IpAddr::from_str(bare).ok()
 }
 
+impl std::fmt::Display for Rule {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}/{}", self.address, self.bits)
+    }
+}
+
 impl Rule {
     fn new(address: IpAddr, bits: Option<&str>) -> Result<Self, RuleError> {
         let most = if address.is_ipv4() { 32 } else { 128 };
@@ -117,6 +125,28 @@ impl Rule {
             address: IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, last)),
             bits,
         }
+    }
+
+    fn single(address: IpAddr) -> Self {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        Self { address, bits }
+    }
+
+    /// Is all of it in networks that no router on the Internet carries?
+    fn is_private(&self) -> bool {
+        let canonical = match (self.address, self.address.to_canonical()) {
+            (IpAddr::V6(_), IpAddr::V4(v4)) if self.bits >= 96 => Self {
+                address: IpAddr::V4(v4),
+                bits: self.bits - 96,
+            },
+            _ => *self,
+        };
+        let inside = |private: &Rule| {
+            canonical.address.is_ipv4() == private.address.is_ipv4()
+                && canonical.bits >= private.bits
+                && private.holds(canonical.address)
+        };
+        PRIVATE.iter().chain([&LINK_LOCAL]).any(inside)
     }
 
     fn holds(&self, peer: IpAddr) -> bool {
@@ -146,6 +176,63 @@ const PRIVATE: &[Rule] = &[
     Rule::v6(0xfc00, 0, 7),
     Rule::v6(0, 1, 128),
 ];
+
+/// IPv4's own (RFC 3927). Stock's list of private networks has it not.
+const LINK_LOCAL: Rule = Rule::v4(169, 254, 16);
+
+/// Why a daemon without keys does not listen.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OutsideError {
+    #[error(
+        "{rule}, which is allowed, reaches beyond private networks, where anyone can read and change what is sent; give clients keys \
+         (--keys FILE, made by distcc-launchd keygen), or say --insecure-network"
+    )]
+    Allow { rule: Rule },
+    #[error(
+        "--listen {address} is not in a private network, and anyone can read and change what is sent to it; give clients keys \
+         (--keys FILE, made by distcc-launchd keygen), or say --insecure-network"
+    )]
+    Listen { address: IpAddr },
+}
+
+/// Looks whether all of `rules` stays in private networks: RFC 1918, RFC 4193, loopback, link-local. (Not 100.64.0.0/10: a
+/// provider's other customers are there.)
+///
+/// # Errors
+/// The first rule that reaches further.
+pub(crate) fn stay_private(rules: &[Rule]) -> Result<(), OutsideError> {
+    let outside = rules.iter().find(|rule| !rule.is_private());
+    outside.map_or(Ok(()), |rule| Err(OutsideError::Allow { rule: *rule }))
+}
+
+/// Is `address` in a private network?
+pub(crate) fn is_private(address: IpAddr) -> bool {
+    Rule::single(address).is_private()
+}
+
+/// Looks whether the address to listen on, or of the socket that was `handed` over, is a private one. All addresses of the
+/// machine together are fine, since the access list says who is served there.
+///
+/// # Errors
+/// The address that is not.
+pub(crate) fn listens_privately(
+    listen: Option<&str>,
+    handed: Option<&TcpListener>,
+) -> Result<(), OutsideError> {
+    let addresses = match (handed, listen) {
+        (Some(socket), _) => socket.local_addr().map(|at| at.ip()).into_iter().collect(),
+        (None, None) => Vec::new(),
+        (None, Some(host)) => match parse_address(host) {
+            Some(address) => vec![address],
+            // What has no address is an error of another kind.
+            None => crate::resolve::addresses(host).unwrap_or_default(),
+        },
+    };
+    let outside = addresses
+        .into_iter()
+        .find(|address| !address.is_unspecified() && !Rule::single(*address).is_private());
+    outside.map_or(Ok(()), |address| Err(OutsideError::Listen { address }))
+}
 
 /// Everyone who is served.
 #[derive(Debug, Clone)]
@@ -251,6 +338,70 @@ mod tests {
         assert!(allows(&list(&["[2001:db8::]/33"]), "2001:db8:7fff::1"));
         assert!(!allows(&list(&["2001:db8::/33"]), "2001:db8:8000::1"));
         assert!(allows(&list(&["128.0.0.0/1"]), "255.1.1.1"));
+    }
+
+    #[test]
+    fn what_reaches_beyond_private_networks_is_told() {
+        let check = |listen: Option<&str>, allow: &[&str]| {
+            let rules: Vec<Rule> = allow.iter().flat_map(|word| parse(word).unwrap()).collect();
+            listens_privately(listen, None).and_then(|()| stay_private(&rules))
+        };
+        for allow in [
+            "10.0.0.0/8",
+            "10.1.2.3",
+            "192.168.0.0/16",
+            "192.168.4.0/22",
+            "172.16.0.0/12",
+            "127.0.0.1",
+            "169.254.0.0/16",
+            "::1",
+            "fe80::/10",
+            "fd00::/8",
+            "fc00::/7",
+            "::ffff:10.0.0.1",
+            "::ffff:192.168.0.0/112",
+        ] {
+            assert_eq!(check(None, &[allow]), Ok(()), "{allow}");
+        }
+        for allow in [
+            "0.0.0.0/0",
+            "::/0",
+            "10.0.0.0/7",
+            "192.168.0.0/15",
+            "172.16.0.0/11",
+            "127.0.0.0/7",
+            "8.8.8.8",
+            "100.64.0.1",
+            "192.0.2.0/24",
+            "::/127",
+            "fc00::/6",
+            "2001:db8::/32",
+            "::ffff:8.8.8.8",
+            "::ffff:0.0.0.0/96",
+            "::ffff:0.0.0.0/90",
+        ] {
+            let error = check(None, &["10.0.0.1", allow]).unwrap_err().to_string();
+            assert!(
+                error.contains(", which is allowed, ") && error.contains("--insecure-network"),
+                "{error}"
+            );
+            assert!(error.contains("keygen"), "{error}");
+        }
+        for listen in [
+            None,
+            Some("127.0.0.1"),
+            Some("10.0.0.7"),
+            Some("0.0.0.0"),
+            Some("::"),
+            Some("fe80::1"),
+            Some("no such host"),
+        ] {
+            assert_eq!(check(listen, &[]), Ok(()), "{listen:?}");
+        }
+        for listen in ["8.8.8.8", "2001:db8::1", "172.32.0.1"] {
+            let error = check(Some(listen), &[]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("--listen {listen} ")), "{error}");
+        }
     }
 
     #[test]

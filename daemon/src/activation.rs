@@ -5,12 +5,14 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use rustix::net::{SocketType, sockopt};
 
+use crate::listen;
 use crate::log;
 use crate::os;
 
@@ -85,6 +87,7 @@ fn listener(fd: i32) -> io::Result<TcpListener> {
     // Fails for a socket of another family.
     listener.local_addr()?;
     listener.set_nonblocking(true)?;
+    listen::for_connections(listener.as_fd());
     Ok(listener)
 }
 

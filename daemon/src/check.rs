@@ -24,14 +24,22 @@ pub(crate) enum Refused {
     Words(#[from] Refusal),
     #[error("{} is to be read as assembler", word.display())]
     HiddenAssembler { word: OsString },
-    #[error("the source's name does not stay in a folder: {}", word.display())]
+    #[error("not a name that a job may have: {}", word.display())]
     Name { word: OsString },
     #[error(
         "this daemon's folder for jobs has an equals sign in its name, which no prefix map takes"
     )]
     Unmappable,
-    #[error("pump mode is not served yet")]
-    Pump,
+    #[error("not a compile that can be run elsewhere: {why}")]
+    NotAJob { why: &'static str },
+    #[error("a link that leads out of the job: {}", word.display())]
+    Link { word: OsString },
+    #[error("the list of system headers cannot be read")]
+    SystemFiles(#[source] protocol::ProtocolError),
+    #[error(
+        "jobs that bring their files need a box with views of its own, which this daemon has not"
+    )]
+    NoViews,
 }
 
 /// A command that is run here.

@@ -4,26 +4,25 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::{Body, Limits, Outcome, Request, Source, Version, WaitStatus};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use protocol::{Body, Limits, Outcome, Request, Version, WaitStatus};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::check::Refused;
+use crate::closure::LayoutError;
 use crate::crowd::Place;
 use crate::exit::Exit;
+use crate::heavy::heavy;
 use crate::hello;
 use crate::job::{Finished, JobError};
 use crate::log::{self, Chain, Level, Value};
 use crate::queue::{Client, Full, Slot};
 use crate::receive::{self, ReceiveError, Received};
+use crate::send::send;
 use crate::server::Server;
 use crate::stats::{Ended, Event};
 use crate::store::{self, Keep};
 use crate::work::Work;
 
-/// How long a peer may take nothing of its answer.
-const PATIENCE: Duration = Duration::from_millis(4500);
-/// Bytes of an answer that are handed over in one piece.
-const CHUNK: usize = 256 << 10;
 /// Bytes after a request that are thrown away before a peer counts as broken.
 const MAX_TRAILING: u64 = 1 << 20;
 
@@ -103,7 +102,7 @@ where
     let end = answer.end(peer);
     // Before the answer: who has one also finds it in the log and the counters.
     summary(server, peer, &end, start.elapsed(), Some(&label));
-    if let Some(reply) = answer.reply(version)
+    if let Some(reply) = heavy(answer.size(), || answer.reply(version))
         && let Err(error) = send(&mut writer, &reply).await
     {
         log::info!("{peer}: could not hand over the answer: {error}");
@@ -171,10 +170,7 @@ async fn compile(
     mut waiting: Waiting,
     unwanted: impl Future<Output = ()>,
 ) -> Answer {
-    let Source::Preprocessed(mut body) = request.source else {
-        return Answer::Refused(Refused::Pump);
-    };
-    let work = match Work::of(server, request.argv, request.cwd) {
+    let (work, mut body) = match Work::of(server, request) {
         Ok(work) => work,
         Err(refused) => return Answer::Refused(refused),
     };
@@ -188,16 +184,17 @@ async fn compile(
         Err(answer) => return answer,
     };
     let (coding, Body::Plain(rest) | Body::Lzo(rest)) = (body.coding(), body);
-    let body = match waiting.keep.take_back(rest) {
+    let kept = rest.len() + usize::try_from(waiting.keep.in_file()).unwrap_or(usize::MAX);
+    let body = match heavy(kept, || waiting.keep.take_back(rest)) {
         Ok(whole) => Body::received(coding, whole),
         Err(error) => return Answer::Lost(error),
     };
     let max = Limits::for_daemon().unpacked(body.wire().len());
-    let text = match body.unpack(max) {
+    let text = match heavy(4 * body.wire().len(), || body.unpack(max)) {
         Ok(text) => text,
         Err(error) => return Answer::Broken(error),
     };
-    match work.run(server, text, unwanted).await {
+    match work.run(server, text, waiting.client, unwanted).await {
         Ok(finished) => {
             let started = finished.started.duration_since(waiting.ready);
             server.metrics.started(started);
@@ -230,45 +227,20 @@ async fn gone(reader: &mut (impl AsyncRead + Unpin), watch: bool) {
     }
 }
 
-async fn send(writer: &mut (impl AsyncWrite + Unpin), reply: &Outcome) -> std::io::Result<()> {
-    let parts = reply.parts().map_err(std::io::Error::other)?;
-    // Heads and small bodies go out as one packet; a large body is not copied for it.
-    let mut pending = Vec::new();
-    for part in parts {
-        if part.len() >= CHUNK {
-            send_bytes(writer, &std::mem::take(&mut pending)).await?;
-            send_bytes(writer, &part).await?;
-        } else {
-            pending.extend_from_slice(&part);
-        }
-    }
-    send_bytes(writer, &pending).await?;
-    finish(writer).await
-}
-
-/// Sees to it that all that was sent is on its way.
-pub(crate) async fn finish(writer: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
-    // A file's writer hands bytes to a thread, and its shutdown does not wait for them.
-    tokio::time::timeout(PATIENCE, writer.flush()).await??;
-    tokio::time::timeout(PATIENCE, writer.shutdown()).await?
-}
-
-pub(crate) async fn send_bytes(
-    writer: &mut (impl AsyncWrite + Unpin),
-    bytes: &[u8],
-) -> std::io::Result<()> {
-    for chunk in bytes.chunks(CHUNK) {
-        tokio::time::timeout(PATIENCE, writer.write_all(chunk)).await??;
-    }
-    Ok(())
-}
-
 impl Answer {
     /// When the compiler ended, if it did by itself.
     fn compiled(&self) -> Option<Instant> {
         match self {
             Self::Finished(finished) => Some(finished.ended),
             _ => None,
+        }
+    }
+
+    /// Bytes of what a compiler left.
+    fn size(&self) -> usize {
+        match self {
+            Self::Finished(finished) => finished.product.len() + finished.stderr.len(),
+            _ => 0,
         }
     }
 
@@ -279,8 +251,7 @@ impl Answer {
             outcome(
                 version,
                 WaitStatus::exited(exit.code()),
-                text.into_bytes(),
-                Vec::new(),
+                [text.into_bytes(), Vec::new(), Vec::new()],
                 Vec::new(),
             )
         };
@@ -290,8 +261,9 @@ impl Answer {
                 stderr,
                 stdout,
                 product,
+                depfile,
                 ..
-            }) => outcome(version, status, stderr, stdout, product),
+            }) => outcome(version, status, [stderr, stdout, product], depfile),
             Self::Refused(refused) => own(refused.exit(), format!("refused: {refused}")),
             Self::Failed(error) => own(error.exit(), Chain(&error).to_string()),
             Self::Unwanted | Self::TurnedAway(_) | Self::Lost(_) | Self::Broken(_) => return None,
@@ -351,19 +323,18 @@ impl Answer {
 fn outcome(
     version: Version,
     status: WaitStatus,
-    stderr: Vec<u8>,
-    stdout: Vec<u8>,
-    object: Vec<u8>,
+    streams: [Vec<u8>; 3],
+    depfile: Vec<u8>,
 ) -> Outcome {
-    let [stderr, stdout, object] =
-        [stderr, stdout, object].map(|content| Body::pack(version, content));
+    let [stderr, stdout, object] = streams.map(|content| Body::pack(version, content));
+    let has_depfile = version.has_closure() && status.success();
     Outcome {
         version,
         status,
         stderr,
         stdout,
         object,
-        depfile: None,
+        depfile: has_depfile.then(|| Body::pack(version, depfile)),
     }
 }
 
@@ -384,9 +355,12 @@ impl JobError {
             Self::Start { .. } => Exit::CompilerMissing,
             Self::OutOfTime(_) => Exit::Timeout,
             Self::Unwanted => Exit::Io,
-            Self::Prepare { .. } | Self::Box(_) | Self::Read { .. } | Self::TooLarge { .. } => {
-                Exit::Failed
-            }
+            Self::Layout(LayoutError::Headers(_)) => Exit::Headers,
+            Self::Prepare { .. }
+            | Self::Layout(_)
+            | Self::Box(_)
+            | Self::Read { .. }
+            | Self::TooLarge { .. } => Exit::Failed,
         }
     }
 }
@@ -417,7 +391,7 @@ impl Label {
 
 fn report_broken(server: &Server, peer: &str, error: &ReceiveError, start: Instant) {
     let (ended, exit) = match error {
-        ReceiveError::Protocol(_) | ReceiveError::Pump => (Ended::BadRequest, Exit::Protocol),
+        ReceiveError::Protocol(_) => (Ended::BadRequest, Exit::Protocol),
         ReceiveError::Io(_) | ReceiveError::TooSlow => (Ended::Disconnected, Exit::Io),
         ReceiveError::TooMany | ReceiveError::NoRoom(_) | ReceiveError::NoMemory => {
             (Ended::Overload, Exit::Io)

@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     CompilerMissing = 110,
     /// Root could not become the user of `--user`.
     ChangeUser = 112,
+    /// The client's system headers are others than this machine's.
+    Headers = 113,
     /// Too many jobs wait already.
     Busy = 114,
     /// A compile took longer than `--job-lifetime`.

@@ -1,11 +1,14 @@
 //! Answers the question whose daemon this is.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use protocol::hello::{self, Hello, Question};
 use protocol::{ProtocolError, Version, limits};
 use tokio::io::AsyncWrite;
 
-use crate::connection::{Close, finish, send_bytes};
+use crate::connection::Close;
 use crate::log;
+use crate::send::{finish, send_bytes};
 use crate::server::Server;
 
 /// Bytes of compilers that clients take without grumbling.
@@ -39,7 +42,9 @@ async fn answer(server: &Server) -> Result<Vec<u8>, ProtocolError> {
     let mut room = MAX_COMPILERS;
     let length = |compiler: &hello::Compiler| {
         let fields = [&compiler.name, &compiler.ident, &compiler.triple];
-        fields.iter().map(|field| field.len()).sum::<usize>() + "compiler \t\t\n".len()
+        let preincluded = compiler.preincluded.as_ref().map_or(0, |it| it.len() + 1);
+        let fields = fields.iter().map(|field| field.len()).sum::<usize>();
+        fields + preincluded + "compiler \t\t\n".len()
     };
     let fitting = compilers
         .iter()
@@ -53,12 +58,25 @@ async fn answer(server: &Server) -> Result<Vec<u8>, ProtocolError> {
     compilers.truncate(fitting);
     Hello {
         daemon: concat!("distcc-launchd ", env!("CARGO_PKG_VERSION")).into(),
-        versions: vec![Version::Launch.number()],
+        versions: versions(server),
         jobs: u32::try_from(server.jobs).ok(),
+        clock: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .map(|since| since.as_secs()),
         compilers,
         all_compilers,
     }
     .encode()
+}
+
+/// The versions beyond 1 and 2 that jobs are taken in.
+fn versions(server: &Server) -> Vec<u32> {
+    let mut versions = vec![Version::Launch.number(), Version::Pump.number()];
+    if server.conditions.sandbox.trees().is_some() {
+        versions.push(Version::Tree.number());
+    }
+    versions
 }
 
 /// How the log calls who asks.

@@ -4,12 +4,14 @@
 //! A compiler that cannot be asked is not named.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use compiler::Family;
+use compiler::manner::preincluded;
 use protocol::hello;
 
 use crate::job::{self, Conditions, Plan};
@@ -41,6 +43,7 @@ struct Identity(u64, u64, u64, i64, i64);
 struct Facts {
     ident: Vec<u8>,
     triple: Vec<u8>,
+    preincluded: Option<Vec<u8>>,
 }
 
 impl Identity {
@@ -76,10 +79,11 @@ impl Idents {
         let compilers: Vec<_> = names
             .iter()
             .filter_map(|(name, path)| {
-                facts(path).map(|Facts { ident, triple }| hello::Compiler {
+                facts(path).cloned().map(|facts| hello::Compiler {
                     name: name.clone(),
-                    ident: ident.clone(),
-                    triple: triple.clone(),
+                    ident: facts.ident,
+                    triple: facts.triple,
+                    preincluded: facts.preincluded,
                 })
             })
             .collect();
@@ -140,21 +144,43 @@ async fn ask(
     server: &Server,
 ) -> Option<Facts> {
     let answer = async |question: &str| {
+        let words: Vec<OsString> = question.split(' ').map(OsString::from).collect();
         let plan = Plan {
             program,
-            args: &[OsString::from(question)],
+            args: &words,
             place,
             files: &[],
-            product: None,
-            locale: Some("C"),
+            outputs: &[],
+            variables: &[],
+            locale: Some(OsStr::new("C")),
         };
         let finished = job::run(&plan, conditions, server.ending()).await.ok()?;
         finished.status.success().then_some(finished.stdout)
     };
     let version = answer("--version").await?;
     let first = version.split(|byte| *byte == b'\n').next()?;
-    let (_, ident) = compiler::version::read(first)?;
+    let (family, ident) = compiler::version::read(first)?;
     let triple = answer("-dumpmachine").await?.trim_ascii().to_vec();
     let fits = |value: &[u8]| !value.is_empty() && !value.iter().any(u8::is_ascii_control);
-    (fits(&ident) && fits(&triple)).then_some(Facts { ident, triple })
+    let preincluded = match family {
+        Family::Gcc => answer("-E -x c /dev/null").await,
+        Family::Clang => None,
+    };
+    let preincluded = preincluded.and_then(|text| read_preincluded(&text));
+    (fits(&ident) && fits(&triple)).then_some(Facts {
+        ident,
+        triple,
+        preincluded: preincluded.filter(|value| !value.iter().any(u8::is_ascii_control)),
+    })
+}
+
+/// What the preprocessor of nothing included.
+fn read_preincluded(text: &[u8]) -> Option<Vec<u8>> {
+    match preincluded::file(text)? {
+        None => Some(Vec::new()),
+        Some(name) => {
+            let content = std::fs::read(&*name).ok()?;
+            Some(preincluded::spelled(&name, &content))
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of sockets: whoever waits for the job gives a future that ends when nobody wants it any more.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -14,6 +14,7 @@ use protocol::WaitStatus;
 use rustix::time::{ClockId, clock_gettime};
 use sandbox::{Ended, Excess, Job, Limits, NotStarted, Running, Sandbox, Stage, Stray};
 
+use crate::closure::LayoutError;
 use crate::work::Workplace;
 use crate::{os, shortage};
 
@@ -41,10 +42,12 @@ pub(crate) struct Plan<'a> {
     pub(crate) place: &'a Workplace,
     /// Written before it starts, by absolute names.
     pub(crate) files: &'a [(PathBuf, &'a [u8])],
-    /// Where the compiler leaves its product.
-    pub(crate) product: Option<&'a Path>,
+    /// Where the compiler leaves its product, if it makes one, and after it a dependency file.
+    pub(crate) outputs: &'a [PathBuf],
     /// The locale of its messages; `None` leaves the daemon's.
-    pub(crate) locale: Option<&'static str>,
+    pub(crate) locale: Option<&'a OsStr>,
+    /// Further variables.
+    pub(crate) variables: &'a [(OsString, OsString)],
 }
 
 /// What a compiler left that ended by itself, or because it used too much.
@@ -55,6 +58,8 @@ pub(crate) struct Finished {
     pub(crate) stdout: Vec<u8>,
     /// Empty unless the status is success.
     pub(crate) product: Vec<u8>,
+    /// The same of the second output; empty where none was wanted.
+    pub(crate) depfile: Vec<u8>,
     /// When the compiler was there, and when it had ended: the daemon's own clock (`metrics`).
     pub(crate) started: Instant,
     pub(crate) ended: Instant,
@@ -70,6 +75,8 @@ pub(crate) enum JobError {
         what: &'static str,
         source: io::Error,
     },
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     #[error("the box failed")]
     Box(#[from] Stray),
     #[error("the compile took longer than {0:?}, the limit of --job-lifetime")]
@@ -166,7 +173,6 @@ async fn start(plan: &Plan<'_>, conditions: &Conditions) -> Result<(Running, Sen
     words.push(plan.program.into());
     words.extend_from_slice(plan.args);
     let environment = environment(plan, conditions);
-    let product = plan.product.map(Path::to_owned);
     let job = Job {
         program: plan.program,
         words: &words,
@@ -174,7 +180,7 @@ async fn start(plan: &Plan<'_>, conditions: &Conditions) -> Result<(Running, Sen
         cwd: plan.place.path(),
         place: plan.place.in_box(),
         files: plan.files,
-        outputs: product.as_slice(),
+        outputs: plan.outputs,
         limits: conditions.job_limits,
         nice: conditions.nice,
         oom_score_adj: conditions.oom_score_adj,
@@ -195,6 +201,10 @@ fn environment(plan: &Plan<'_>, conditions: &Conditions) -> Vec<(OsString, OsStr
         let others = ["LC_ALL", "LANGUAGE", "GCC_COLORS", "GCC_URLS", "TERM_URLS"];
         variables.retain(|(name, _)| !others.iter().any(|other| name == other));
         variables.push(("LC_ALL".into(), locale.into()));
+    }
+    for (name, value) in plan.variables {
+        variables.retain(|(other, _)| other != name);
+        variables.push((name.clone(), value.clone()));
     }
     variables
 }
@@ -222,15 +232,16 @@ fn finish(ended: Ended, sent: &Sent, conditions: &Conditions) -> Result<Finished
     }
     let status = WaitStatus(ended.status);
     // None at all counts as empty, as with stock.
-    let product = match ended.outputs.first() {
-        Some(Some(file)) if status.success() => read_output(file, "product", max_object)?,
-        _ => Vec::new(),
+    let output = |at: usize, what: &'static str, max: u64| match ended.outputs.get(at) {
+        Some(Some(file)) if status.success() => read_output(file, what, max),
+        _ => Ok(Vec::new()),
     };
     Ok(Finished {
         status,
         stdout: read_output(&ended.stdout, "stdout", max_output)?,
         stderr,
-        product,
+        product: output(0, "product", max_object)?,
+        depfile: output(1, "dependency file", max_output)?,
         started: sent.instant(ended.started),
         ended: sent.instant(ended.ended),
     })

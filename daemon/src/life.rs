@@ -4,29 +4,29 @@
 //! before the ordinary user, signals before anything that would be left behind.
 
 use std::io::IsTerminal;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Limits;
+use rustix::process::DumpableBehavior;
 use sandbox::Sandbox;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as told;
 
-use crate::access::AccessList;
-use crate::activation::{self, Handed, Notify};
+use crate::access::{self, AccessList};
+use crate::activation::{self, Notify};
 use crate::boxed;
 use crate::compilers::Compilers;
-use crate::connection::{self, Peer};
+use crate::connection::Peer;
 use crate::crowd::{self, Crowd};
 use crate::detach::{self, Announcement, Detached, Ready};
 use crate::environment::Environment;
 use crate::exit::Exit;
+use crate::gate::{self, Gate};
+use crate::headers::Headers;
 use crate::idents::Idents;
 use crate::job::Conditions;
-use crate::listen::{self, ListenError};
 use crate::log::{self, Chain};
 use crate::metrics::Metrics;
 use crate::options::{LogTo, Options};
@@ -34,6 +34,8 @@ use crate::queue::{Client, Queue};
 use crate::reload::Reload;
 use crate::scratch::{self, Scratch};
 use crate::server::{self, Exchanged, Phase, Server};
+use crate::signals::{Signals, Told};
+use crate::sockets::Sockets;
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::watch::Whom;
@@ -52,6 +54,8 @@ impl Settled {
         let search = environment.search(options.any_program)?;
         let compilers = Compilers::find(&search)?;
         let reload = Reload::new(options, search).map_err(cannot("find --allow-file"))?;
+        // While somebody watches; they are wiped again, for what is started next is a copy of this process.
+        gate(options)?;
         Ok(Self {
             access: reload.access()?,
             compilers,
@@ -77,6 +81,13 @@ impl Settled {
     }
 }
 
+/// The gate, if there is one. To be read while this may still be root, but not before the box is there, whose processes need to
+/// know no keys.
+fn gate(options: &Options) -> Result<Option<Gate>, DaemonError> {
+    let keys = options.keys.as_deref().map(keys::DaemonKeys::read);
+    Ok(keys.transpose()?.map(Gate::new))
+}
+
 /// The daemon that listens.
 pub(crate) fn serve_port(
     options: &Options,
@@ -84,7 +95,11 @@ pub(crate) fn serve_port(
 ) -> Result<Exit, DaemonError> {
     let settled = Settled::new(options, environment)?;
     let get = |name: &str| environment.get(name).map(ToOwned::to_owned);
-    let sockets = Sockets::open(options, environment, activation::take(get)?)?;
+    let handed = activation::take(get)?;
+    if !options.may_be_open() {
+        access::listens_privately(options.listen.as_deref(), handed.jobs.as_ref())?;
+    }
+    let sockets = Sockets::open(options, environment, handed)?;
     let ready = if options.detach {
         match detach::detach().map_err(cannot("go to the background"))? {
             Detached::Parent(exit) => return Ok(exit),
@@ -117,50 +132,6 @@ fn lead_group() {
         && let Err(error) = rustix::process::setpgid(None, None)
     {
         log::debug!("could not lead a process group: {error}");
-    }
-}
-
-struct Sockets {
-    listener: TcpListener,
-    stats: Option<(TcpListener, Whom)>,
-    /// Why there are no statistics though nobody forbade them.
-    no_stats: Option<ListenError>,
-}
-
-impl Sockets {
-    /// Those that systemd handed over, and else our own.
-    fn open(
-        options: &Options,
-        environment: &Environment,
-        handed: Handed,
-    ) -> Result<Self, ListenError> {
-        let host = options.listen.as_deref();
-        let listener = match handed.jobs {
-            Some(listener) => listener,
-            None => listen::bind(host, options.port, environment.defers_accept())?,
-        };
-        let (whom, stats_host) = if options.stats {
-            (Whom::AccessList, host)
-        } else {
-            (Whom::ThisMachine, Some("127.0.0.1"))
-        };
-        // Who asks for nothing gets stock's page, so that such a connection may not wait for bytes.
-        let bound = match (handed.stats, options.stats_port) {
-            (Some(listener), _) => Ok(Some(listener)),
-            (None, Some(port)) => listen::bind(stats_host, port.get(), false).map(Some),
-            (None, None) => Ok(None),
-        };
-        let (stats, no_stats) = match bound {
-            Ok(stats) => (stats, None),
-            // Nobody asked for them: another daemon on this machine may have the port.
-            Err(error) if !options.stats => (None, Some(error)),
-            Err(error) => return Err(error),
-        };
-        Ok(Self {
-            listener,
-            stats: stats.map(|listener| (listener, whom)),
-            no_stats,
-        })
     }
 }
 
@@ -264,6 +235,12 @@ fn prepare(
     (sandbox, job_limits): (Sandbox, sandbox::Limits),
     phase: told::Receiver<Phase>,
 ) -> Result<(Server, Reload), DaemonError> {
+    let gate = gate(options)?;
+    if gate.is_some() {
+        // Compilers run as this user.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(|error| cannot("keep others from reading the keys")(error.into()))?;
+    }
     user::discard_root(options.user.as_deref())?;
     let disk = disk(environment);
     let place = scratch::place(environment.tmpdir());
@@ -284,11 +261,19 @@ fn prepare(
     }
     boxed::tell(&sandbox, &options.sandbox);
     let limits = Limits::for_daemon();
+    if let Some(gate) = &gate {
+        let clients = gate.clients();
+        log::notice!("only who has one of {clients} keys is served");
+    }
+    let shown = sandbox.trees().map(|trees| trees.toolchain().to_vec());
+    let headers = Headers::below(shown.unwrap_or_default());
     let room = crowd::room(options.jobs).min(options.max_connections);
     let server = Server {
+        gate,
         access: Exchanged::new(settled.access),
         compilers: Exchanged::new(settled.compilers),
         idents: Idents::default(),
+        headers: Arc::new(headers),
         sysroot,
         conditions: Conditions {
             sandbox: Arc::new(sandbox),
@@ -373,57 +358,6 @@ impl Started {
     }
 }
 
-/// What the daemon is told from outside.
-enum Told {
-    End(&'static str),
-    Reload,
-}
-
-/// Signals, and the time that the daemon has. Compilers do not inherit what is caught here.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-    lifetime: Option<tokio::time::Instant>,
-}
-
-impl Signals {
-    fn new(lifetime: Option<Duration>) -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-            lifetime: lifetime.map(|lifetime| tokio::time::Instant::now() + lifetime),
-        })
-    }
-
-    async fn next(&mut self) -> Told {
-        let lifetime = self.lifetime;
-        let over = async {
-            match lifetime {
-                Some(end) => tokio::time::sleep_until(end).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.terminate.recv() => Told::End("SIGTERM"),
-            _ = self.interrupt.recv() => Told::End("SIGINT"),
-            () = over => Told::End("--lifetime is over"),
-            _ = self.hangup.recv() => Told::Reload,
-        }
-    }
-
-    /// The next signal that says end.
-    async fn end(&mut self) -> &'static str {
-        self.lifetime = None;
-        loop {
-            if let Told::End(why) = self.next().await {
-                return why;
-            }
-        }
-    }
-}
-
 /// One job on standard input and output.
 pub(crate) fn serve_stdin(
     options: &Options,
@@ -465,7 +399,7 @@ pub(crate) fn serve_stdin(
             place: server.crowd.enter(client),
             watched,
         };
-        let serving = connection::serve(&server, reader, writer, &peer);
+        let serving = gate::serve(&server, reader, writer, peer, inetd::peer_ip());
         tokio::pin!(serving);
         tokio::select! {
             _ = &mut serving => {}

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use tokio::net::TcpStream;
@@ -13,6 +13,9 @@ use crate::shortage::BACK_OFF;
 
 /// Connections that the kernel holds until they are accepted, as stock has it.
 const BACKLOG: i32 = 1024;
+
+/// Bytes of an answer that wait in the kernel to be sent.
+const UNSENT: i32 = 128 << 10;
 
 /// Why nobody can connect.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +83,19 @@ fn open(address: SocketAddr, defer: bool) -> io::Result<TcpListener> {
         // A hint that costs nothing to lose.
         let _ = crate::os::set_defer_accept(socket.as_fd());
     }
+    for_connections(socket.as_fd());
     net::listen(&socket, BACKLOG)?;
     Ok(TcpListener::from(socket))
+}
+
+/// What connections of this socket shall have: answers go out at once, and how fast a peer takes them shows.
+pub(crate) fn for_connections(socket: BorrowedFd<'_>) {
+    let set = sockopt::set_tcp_nodelay(socket, true)
+        .map_err(io::Error::from)
+        .and_then(|()| crate::os::set_unsent_limit(socket, UNSENT));
+    if let Err(error) = set {
+        log::debug!("could not prepare the port: {error}");
+    }
 }
 
 /// The next connection. Waits out shortages, so that a peer that takes all descriptors stops nobody for long.

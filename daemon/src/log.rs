@@ -197,7 +197,7 @@ pub(crate) fn panics() {
     std::panic::set_hook(Box::new(|info| error!("{info}")));
 }
 
-fn json(level: Level, message: &str, values: &[(&str, Value<'_>)]) -> String {
+pub(crate) fn json(level: Level, message: &str, values: &[(&str, Value<'_>)]) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.unwrap_or_default();
     let (seconds, millis) = (now.as_secs(), now.subsec_millis());

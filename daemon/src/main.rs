@@ -12,23 +12,33 @@
 
 mod access;
 mod activation;
+mod attempts;
 mod boxed;
 mod check;
+mod closure;
 mod compilers;
 mod connection;
 mod crowd;
+mod deadline;
 mod detach;
 mod environment;
 mod exit;
+#[cfg(test)]
+mod fuzz;
+mod gate;
+mod headers;
+mod heavy;
 mod hello;
 mod idents;
 mod inetd;
 mod job;
+mod keygen;
 mod launch;
 mod life;
 mod listen;
 mod log;
 mod metrics;
+mod moved;
 mod options;
 mod os;
 mod queue;
@@ -36,8 +46,11 @@ mod receive;
 mod reload;
 mod resolve;
 mod scratch;
+mod send;
 mod server;
 mod shortage;
+mod signals;
+mod sockets;
 mod stats;
 mod store;
 mod user;
@@ -47,12 +60,13 @@ mod work;
 use std::io::Write;
 use std::process::ExitCode;
 
-use access::FileError;
+use access::{FileError, OutsideError};
 use activation::ActivationError;
 use boxed::BoxError;
 use compilers::CompilersError;
 use environment::{Environment, EnvironmentError};
 use exit::Exit;
+use keys::KeyFileError;
 use listen::ListenError;
 use log::Chain;
 use options::{Instead, Mode};
@@ -70,6 +84,10 @@ enum DaemonError {
     #[error(transparent)]
     Compilers(#[from] CompilersError),
     #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
+    #[error(transparent)]
     Listen(#[from] ListenError),
     #[error(transparent)]
     User(#[from] UserError),
@@ -85,7 +103,9 @@ enum DaemonError {
 impl DaemonError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Environment(_) | Self::Access(_) => Exit::BadArguments,
+            Self::Environment(_) | Self::Access(_) | Self::Keys(_) | Self::Outside(_) => {
+                Exit::BadArguments
+            }
             Self::Activation(_) => Exit::BindFailed,
             Self::Compilers(_) => Exit::CompilerMissing,
             Self::Listen(_) => Exit::BindFailed,
@@ -105,6 +125,9 @@ fn cannot(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> DaemonError
 }
 
 fn main() -> ExitCode {
+    if let Some(words) = keygen::asked(std::env::args_os()) {
+        return keygen::run(words);
+    }
     let options = match options::read(std::env::args_os()) {
         Ok(options) => options,
         Err(Instead::Print(text)) => {

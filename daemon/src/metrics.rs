@@ -181,6 +181,19 @@ pub(crate) fn page(server: &Server) -> String {
         "Connections closed because the access list does not have them.",
         server.metrics.strangers.load(Ordering::Relaxed),
     );
+    if let Some(gate) = &server.gate {
+        page.one(
+            "distcc_launchd_keys_refused_total",
+            "counter",
+            "Connections closed for want of a key.",
+            gate.refused(),
+        );
+        let name = "distcc_launchd_key_connections_total";
+        page.head(name, "counter", "Connections by the label of their key.");
+        for (label, count) in gate.admitted() {
+            page.line(format_args!("{name}{{key=\"{label}\"}} {count}"));
+        }
+    }
     let name = "distcc_launchd_requests_total";
     page.head(name, "counter", "Requests by how they ended.");
     for (result, count) in server.stats.ends() {

@@ -58,6 +58,10 @@ pub(crate) struct Options {
     /// Oldest first, as typed. Empty: nothing was said.
     pub(crate) allow: Vec<Rule>,
     pub(crate) allow_private: bool,
+    /// Who may come in beyond private networks, and without keys.
+    pub(crate) insecure_network: bool,
+    /// Only who has a key of this file is served.
+    pub(crate) keys: Option<PathBuf>,
     pub(crate) allow_file: Option<PathBuf>,
     pub(crate) max_connections: usize,
     pub(crate) any_program: bool,
@@ -145,6 +149,13 @@ fn version(name: &str) -> String {
     )
 }
 
+impl Options {
+    /// May somebody beyond private networks be served?
+    pub(crate) fn may_be_open(&self) -> bool {
+        self.keys.is_some() || self.insecure_network
+    }
+}
+
 impl Words {
     fn check(self) -> Result<Options, String> {
         if self.auth || self.blacklist.is_some() || self.whitelist.is_some() || self.show_principal
@@ -205,6 +216,8 @@ impl Words {
             listen: self.listen,
             allow,
             allow_private: self.allow_private,
+            insecure_network: self.insecure_network,
+            keys: self.keys,
             allow_file: self.allow_file,
             max_connections: self.max_connections,
             any_program: self.enable_tcp_insecure,
@@ -294,6 +307,17 @@ mod tests {
         ] {
             assert!(refused(line), "{line}");
         }
+    }
+
+    #[test]
+    fn keys_and_open_networks() {
+        let options = words("--keys /etc/k --insecure-network").unwrap();
+        assert_eq!(
+            options.keys.as_deref(),
+            Some(std::path::Path::new("/etc/k"))
+        );
+        assert!(options.insecure_network);
+        assert!(!words("").unwrap().insecure_network && words("").unwrap().keys.is_none());
     }
 
     #[test]

@@ -100,16 +100,28 @@ pub(crate) fn take_descriptor(fd: i32) -> std::io::Result<OwnedFd> {
 /// # Errors
 /// The socket is not a TCP socket, or the system does not know the option.
 pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>) -> std::io::Result<()> {
-    let seconds: libc::c_int = 1;
-    let len = size_of_val(&seconds) as libc::socklen_t;
-    #[expect(unsafe_code, reason = "rustix does not have this option")]
-    // Safety: the pointer and the length are those of `seconds`, which outlives the call; the descriptor is open.
+    set_tcp_option(socket, libc::TCP_DEFER_ACCEPT, 1)
+}
+
+/// Lets the kernel take no more than so many bytes that it cannot send yet, so that it shows how fast the peer takes
+/// them. Connections inherit it from the socket that listens.
+///
+/// # Errors
+/// As [`set_defer_accept`].
+pub(crate) fn set_unsent_limit(socket: BorrowedFd<'_>, bytes: i32) -> std::io::Result<()> {
+    set_tcp_option(socket, libc::TCP_NOTSENT_LOWAT, bytes)
+}
+
+fn set_tcp_option(socket: BorrowedFd<'_>, option: i32, value: libc::c_int) -> std::io::Result<()> {
+    let len = size_of_val(&value) as libc::socklen_t;
+    #[expect(unsafe_code, reason = "rustix does not have these options")]
+    // Safety: the pointer and the length are those of `value`, which outlives the call; the descriptor is open.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            (&raw const seconds).cast(),
+            option,
+            (&raw const value).cast(),
             len,
         )
     };

@@ -34,6 +34,12 @@ impl Client {
         }))
     }
 
+    /// Another for each client.
+    pub(crate) fn name(&self) -> Vec<u8> {
+        self.0
+            .map_or_else(Vec::new, |ip| ip.to_string().into_bytes())
+    }
+
     /// Who came by no network.
     pub(crate) fn nameless() -> Self {
         Self(None)

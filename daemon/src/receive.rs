@@ -7,20 +7,19 @@
 use std::time::Duration;
 
 use protocol::{
-    Limits, Opening, OpeningDecoder, Progress, ProtocolError, Request, RequestHead, Token, Version,
+    Limits, Opening, OpeningDecoder, Progress, ProtocolError, Request, RequestHead, Token,
     hello::Question,
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
+use crate::deadline::Deadline;
 use crate::store::{self, Keep};
 
 /// How long a part of a request may take that brings nothing.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// The most patience that bytes can earn.
 const MAX_PATIENCE: Duration = Duration::from_secs(10);
-/// What earns a second.
-const LEAST_RATE: u64 = 16 << 10;
 /// The most that a whole request may take beside its client's preprocessing.
 const MAX_WHOLE: Duration = Duration::from_secs(600);
 /// A request of less is never what fills the memory.
@@ -41,8 +40,6 @@ pub(crate) enum Received {
 pub(crate) enum ReceiveError {
     #[error("the request breaks the protocol")]
     Protocol(#[from] ProtocolError),
-    #[error("pump mode is not served yet")]
-    Pump,
     #[error("the connection broke")]
     Io(#[from] std::io::Error),
     #[error("the request came too slowly")]
@@ -53,20 +50,6 @@ pub(crate) enum ReceiveError {
     NoRoom(#[source] std::io::Error),
     #[error("no room for the request: others fill the memory")]
     NoMemory,
-}
-
-/// A point in time that moves on with each byte.
-struct Deadline(Instant);
-
-impl Deadline {
-    fn start() -> Self {
-        Self(Instant::now() + PATIENCE)
-    }
-
-    fn earn(&mut self, bytes: u64) {
-        let earned = Duration::from_secs_f64(bytes as f64 / LEAST_RATE as f64);
-        self.0 = (self.0 + earned).min(Instant::now() + MAX_PATIENCE);
-    }
 }
 
 /// Reads a request to its end. `pause` is how long a client may preprocess. What of a preprocessed source is in `keep`'s
@@ -81,11 +64,11 @@ pub(crate) async fn receive(
     keep: &mut Keep,
 ) -> Result<Received, ReceiveError> {
     let mut decoder = OpeningDecoder::new(limits);
-    let mut deadline = Deadline::start();
+    let mut deadline = Deadline::new(PATIENCE, MAX_PATIENCE);
     let last = Instant::now() + pause + MAX_WHOLE;
     let mut place = Place::Head;
     loop {
-        let read = tokio::time::timeout_at(deadline.0.min(last), reader.read(decoder.space()));
+        let read = tokio::time::timeout_at(deadline.at().min(last), reader.read(decoder.space()));
         let count = read.await.map_err(|_| ReceiveError::TooSlow)??;
         if count == 0 {
             return if decoder.started() {
@@ -97,14 +80,11 @@ pub(crate) async fn receive(
         let progress = decoder.filled(count)?;
         keep.holds(decoder.received() - keep.in_file());
         if progress == Progress::Done {
-            // Asked here too: a request that came in one read never stopped after its head.
-            refuse_pump(decoder.head())?;
             return Ok(match decoder.finish()? {
                 Opening::Job(request) => Received::Request(Box::new(request)),
                 Opening::Hello(question) => Received::Hello(question),
             });
         }
-        refuse_pump(decoder.head())?;
         if keep.is_crowded() {
             make_room(&mut decoder, keep)?;
         }
@@ -112,8 +92,8 @@ pub(crate) async fn receive(
         match (now == place, now) {
             (true, Place::Pause) => {}
             (true, _) => deadline.earn(count as u64),
-            (false, Place::Pause) => deadline = Deadline(Instant::now() + pause),
-            (false, _) => deadline = Deadline::start(),
+            (false, Place::Pause) => deadline = Deadline::new(pause, pause),
+            (false, _) => deadline = Deadline::new(PATIENCE, MAX_PATIENCE),
         }
         place = now;
     }
@@ -131,13 +111,6 @@ fn make_room(decoder: &mut OpeningDecoder, keep: &mut Keep) -> Result<(), Receiv
         return Err(ReceiveError::NoMemory);
     }
     Ok(())
-}
-
-fn refuse_pump(head: Option<&RequestHead>) -> Result<(), ReceiveError> {
-    match head {
-        Some(head) if head.version == Version::Pump => Err(ReceiveError::Pump),
-        _ => Ok(()),
-    }
 }
 
 /// Which part of a request is coming.
@@ -178,7 +151,7 @@ mod tests {
 
     fn request() -> Request {
         Request {
-            version: Version::Plain,
+            version: protocol::Version::Plain,
             cwd: None,
             argv: vec![b"gcc".to_vec(), b"-c".to_vec(), b"a.c".to_vec()],
             source: Source::Preprocessed(Body::Plain(vec![b'x'; 1000])),
@@ -215,17 +188,6 @@ mod tests {
                 "{len}"
             );
         }
-    }
-
-    #[tokio::test]
-    async fn pump_requests_are_refused_before_their_files() {
-        let head =
-            protocol::request::encode_head(Version::Pump, Some(b"/w"), [&b"gcc"[..]].into_iter())
-                .unwrap();
-        assert!(matches!(
-            receive_bytes(&head).await,
-            Err(ReceiveError::Pump)
-        ));
     }
 
     /// Sends `bytes` one by one, each after `gap`; tells how long the receiver bore it (in tokio's paused time).

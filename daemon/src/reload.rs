@@ -1,8 +1,10 @@
-//! What SIGHUP reads again: the compilers that are there, and the file of allowed networks.
+//! What SIGHUP reads again: the compilers that are there, the file of allowed networks, and the keys.
 //!
 //! What cannot be read stays as it was: a mistake in a file must not stop a daemon that serves.
 
 use std::path::PathBuf;
+
+use keys::DaemonKeys;
 
 use crate::access::{self, AccessList, FileError, Rule};
 use crate::compilers::{Compilers, Search};
@@ -17,6 +19,9 @@ pub(crate) struct Reload {
     allow: Vec<Rule>,
     allow_private: bool,
     allow_file: Option<PathBuf>,
+    /// May networks that are not private be allowed?
+    may_be_open: bool,
+    keys: Option<PathBuf>,
 }
 
 impl Reload {
@@ -29,19 +34,26 @@ impl Reload {
             allow: options.allow.clone(),
             allow_private: options.allow_private,
             allow_file: allow_file.transpose()?,
+            may_be_open: options.may_be_open(),
+            keys: options.keys.as_ref().map(std::path::absolute).transpose()?,
         })
     }
 
     /// Who may connect, by the command line and the file.
     ///
     /// # Errors
-    /// The file cannot be read or understood.
+    /// The file cannot be read or understood, or somebody beyond private networks is allowed who may not be.
     pub(crate) fn access(&self) -> Result<AccessList, FileError> {
-        let Some(file) = &self.allow_file else {
-            return Ok(AccessList::new(&self.allow, self.allow_private));
-        };
         let mut rules = self.allow.clone();
-        rules.extend(access::read_file(file)?);
+        if let Some(file) = &self.allow_file {
+            rules.extend(access::read_file(file)?);
+        }
+        if !self.may_be_open {
+            access::stay_private(&rules)?;
+        }
+        if self.allow_file.is_none() {
+            return Ok(AccessList::new(&rules, self.allow_private));
+        }
         Ok(AccessList::listed(&rules, self.allow_private))
     }
 
@@ -57,6 +69,12 @@ impl Reload {
         match self.access() {
             Ok(access) => server.access.set(access),
             Err(error) => log::error!("the access list stays as it was: {}", Chain(&error)),
+        }
+        if let (Some(gate), Some(file)) = (&server.gate, &self.keys) {
+            match DaemonKeys::read(file) {
+                Ok(keys) => gate.exchange(keys),
+                Err(error) => log::error!("the keys stay as they were: {}", Chain(&error)),
+            }
         }
     }
 }

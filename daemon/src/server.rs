@@ -10,8 +10,10 @@ use tokio::sync::{mpsc, watch as told};
 
 use crate::access::AccessList;
 use crate::compilers::Compilers;
-use crate::connection::{self, Close, Peer};
+use crate::connection::{Close, Peer};
 use crate::crowd::{Crowd, Place};
+use crate::gate::{self, Gate};
+use crate::headers::Headers;
 use crate::idents::Idents;
 use crate::job::Conditions;
 use crate::listen;
@@ -58,8 +60,11 @@ impl<T> Exchanged<T> {
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) access: Exchanged<AccessList>,
+    /// With `--keys`, nobody comes in without one.
+    pub(crate) gate: Option<Gate>,
     pub(crate) compilers: Exchanged<Compilers>,
     pub(crate) idents: Idents,
+    pub(crate) headers: Arc<Headers>,
     /// Where specs files that clients may name are.
     pub(crate) sysroot: Option<PathBuf>,
     pub(crate) conditions: Conditions,
@@ -139,9 +144,6 @@ pub(crate) async fn run(
 }
 
 async fn serve(server: &Server, mut stream: TcpStream, address: SocketAddr, place: Place) {
-    if let Err(error) = stream.set_nodelay(true) {
-        log::debug!("{address}: {error}");
-    }
     let peer = Peer {
         name: address.to_string(),
         client: Client::of(address.ip()),
@@ -149,7 +151,7 @@ async fn serve(server: &Server, mut stream: TcpStream, address: SocketAddr, plac
         watched: true,
     };
     let (reader, writer) = stream.split();
-    let close = connection::serve(server, reader, writer, &peer).await;
+    let close = gate::serve(server, reader, writer, peer, Some(address.ip())).await;
     if close == Close::Abort
         && let Err(error) = stream.set_zero_linger()
     {

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::server::Server;
-use crate::{listen, log, metrics};
+use crate::{access, listen, log, metrics};
 
 /// How long a reader of a page may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,7 +64,10 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, whom: Whom
 fn may_look(server: &Server, whom: Whom, peer: IpAddr) -> bool {
     match whom {
         Whom::ThisMachine => peer.to_canonical().is_loopback(),
-        Whom::AccessList => server.access.get().allows(peer),
+        // Networks that are let in only because they need keys see nothing that is not encrypted.
+        Whom::AccessList => {
+            server.access.get().allows(peer) && (server.gate.is_none() || access::is_private(peer))
+        }
     }
 }
 
@@ -135,7 +138,7 @@ fn answer_to(server: &Server, request: &[u8]) -> String {
 }
 
 /// The path of a request's first line, without what follows a question mark; else what to answer.
-fn path(request: &[u8]) -> Result<&str, &'static str> {
+pub(crate) fn path(request: &[u8]) -> Result<&str, &'static str> {
     const BAD: &str = "400 Bad Request";
     let line = request.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
     let line = str::from_utf8(line).map_err(|_| BAD)?.trim_end();

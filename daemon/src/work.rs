@@ -1,15 +1,20 @@
 //! The kinds of jobs as one: what is run, where, and which files it wants.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use sandbox::{Layer, Place};
+use protocol::{Body, Request, Source, Version};
+use sandbox::{Layer, Place, Tree};
 
 use crate::check::{Checked, Refused, check};
+use crate::closure::{self, ClosureJob};
 use crate::compilers::Compiler;
 use crate::job::{self, Finished, JobError, Plan};
 use crate::launch::{self, LaunchJob};
+use crate::moved::Moved;
+use crate::queue::Client;
 use crate::scratch::JobFolder;
 use crate::server::Server;
 use crate::shortage;
@@ -21,6 +26,8 @@ const NOWHERE: &str = "/job";
 pub(crate) enum Work {
     Preprocessed(Checked),
     Launch(LaunchJob),
+    /// Shared with the thread that lays out its files.
+    Closure(Arc<ClosureJob>),
 }
 
 /// Where a compiler is run.
@@ -28,8 +35,12 @@ pub(crate) enum Work {
 pub(crate) enum Workplace {
     /// In this directory of a view of its own.
     View(PathBuf),
+    /// As a view, over a tree of files.
+    Tree(PathBuf, Tree),
     /// In a folder of this machine, for want of views.
     Folder(JobFolder),
+    /// In this directory below such a folder.
+    Moved(PathBuf, JobFolder),
 }
 
 impl Workplace {
@@ -47,22 +58,25 @@ impl Workplace {
 
     pub(crate) fn path(&self) -> &Path {
         match self {
-            Self::View(directory) => directory,
+            Self::View(directory) | Self::Tree(directory, _) | Self::Moved(directory, _) => {
+                directory
+            }
             Self::Folder(folder) => folder.path(),
         }
     }
 
     pub(crate) fn temporary(&self) -> &Path {
         match self {
-            Self::View(_) => Path::new("/tmp"),
-            Self::Folder(folder) => folder.path(),
+            Self::View(_) | Self::Tree(..) => Path::new("/tmp"),
+            Self::Folder(folder) | Self::Moved(_, folder) => folder.path(),
         }
     }
 
     pub(crate) fn in_box(&self) -> Place<'_> {
         match self {
             Self::View(_) => Place::View,
-            Self::Folder(folder) => Place::Folder(folder.path()),
+            Self::Tree(_, tree) => Place::Tree(tree),
+            Self::Folder(folder) | Self::Moved(_, folder) => Place::Folder(folder.path()),
         }
     }
 }
@@ -79,25 +93,32 @@ impl Work {
     ///
     /// # Errors
     /// This command is not run here.
-    pub(crate) fn of(
-        server: &Server,
-        argv: Vec<Vec<u8>>,
-        cwd: Option<Vec<u8>>,
-    ) -> Result<Self, Refused> {
-        let argv = argv.into_iter().map(OsString::from_vec).collect();
+    pub(crate) fn of(server: &Server, request: Request) -> Result<(Self, Body), Refused> {
+        let argv = request.argv.into_iter().map(OsString::from_vec).collect();
         let sysroot = server.sysroot.as_deref();
         let compilers = server.compilers.get();
-        Ok(match cwd {
+        let (source, version) = (request.source, request.version);
+        let Source::Preprocessed(body) = source else {
+            let views = server.conditions.sandbox.trees().is_some();
+            if !views && version != Version::Pump {
+                return Err(Refused::NoViews);
+            }
+            let directory = OsString::from_vec(request.cwd.unwrap_or_default()).into();
+            let job = closure::check(&compilers, sysroot, version, directory, argv, source)?;
+            return Ok((Self::Closure(Arc::new(job)), Body::empty(version)));
+        };
+        let work = match request.cwd {
             None => Self::Preprocessed(check(&compilers, sysroot, argv)?),
             Some(cwd) => {
                 let views = server.conditions.sandbox.layers().has(Layer::Mount);
                 let place = Some(server.scratch.place()).filter(|_| !views);
                 Self::Launch(launch::check(&compilers, sysroot, place, argv, cwd)?)
             }
-        })
+        };
+        Ok((work, body))
     }
 
-    /// Runs the compiler over `text`.
+    /// Runs the compiler over `text`, or over the files that the job brought.
     ///
     /// # Errors
     /// There is nothing of it to give back.
@@ -105,8 +126,12 @@ impl Work {
         &self,
         server: &Server,
         text: Vec<u8>,
+        client: Client,
         unwanted: impl Future<Output = ()>,
     ) -> Result<Finished, JobError> {
+        if let Self::Closure(job) = self {
+            return run_closure(server, job, client, unwanted).await;
+        }
         let place = Workplace::new(server, self.directory()).await;
         let what = "its folder";
         let place = place.map_err(|source| JobError::Prepare { what, source })?;
@@ -120,8 +145,9 @@ impl Work {
             args: &args,
             place: &place,
             files: &[(place.path().join(source), &text)],
-            product: Some(&place.path().join(product)),
-            locale: self.locale(),
+            outputs: &[place.path().join(product)],
+            locale: self.locale().map(OsStr::new),
+            variables: &[],
         };
         job::run(&plan, &server.conditions, unwanted).await
     }
@@ -130,13 +156,14 @@ impl Work {
         match self {
             Self::Preprocessed(checked) => &checked.compiler,
             Self::Launch(job) => &job.compiler,
+            Self::Closure(job) => &job.compiler,
         }
     }
 
     /// The locale of the compiler's messages: for launch jobs one that the launcher knows.
     fn locale(&self) -> Option<&'static str> {
         match self {
-            Self::Preprocessed(_) => None,
+            Self::Preprocessed(_) | Self::Closure(_) => None,
             Self::Launch(_) => Some("C.UTF-8"),
         }
     }
@@ -146,6 +173,7 @@ impl Work {
         let said = match self {
             Self::Preprocessed(_) => None,
             Self::Launch(job) => job.true_directory(),
+            Self::Closure(job) => Some(job.directory.as_path()),
         };
         said.unwrap_or(Path::new(NOWHERE))
     }
@@ -169,6 +197,84 @@ impl Work {
                     product,
                 }
             }
+            // It has names of its own for everything.
+            Self::Closure(job) => Layout {
+                args: job.args.clone(),
+                source: PathBuf::new(),
+                product: job.object.clone().into(),
+            },
         }
     }
+}
+
+/// Lays out the files of `job`, and runs its compiler over them.
+async fn run_closure(
+    server: &Server,
+    job: &Arc<ClosureJob>,
+    client: Client,
+    unwanted: impl Future<Output = ()>,
+) -> Result<Finished, JobError> {
+    let Some(trees) = server.conditions.sandbox.trees().cloned() else {
+        return run_moved(server, job, unwanted).await;
+    };
+    let (laid, headers) = (Arc::clone(job), Arc::clone(&server.headers));
+    let layout =
+        tokio::task::spawn_blocking(move || laid.lay_out(&trees, &headers, &client.name()));
+    let tree = layout.await.map_err(|error| JobError::Prepare {
+        what: "its files",
+        source: error.into(),
+    })??;
+    let outputs: Vec<PathBuf> = std::iter::once(&job.object)
+        .chain(&job.depfile)
+        .cloned()
+        .collect();
+    let locale = job.locale();
+    let plan = Plan {
+        program: &job.compiler.path,
+        args: &job.args,
+        place: &Workplace::Tree(job.directory.clone(), tree),
+        files: &[],
+        outputs: &outputs,
+        locale: locale.as_deref(),
+        variables: &job.variables,
+    };
+    job::run(&plan, &server.conditions, unwanted).await
+}
+
+/// The same below a folder of this machine, for want of views.
+async fn run_moved(
+    server: &Server,
+    job: &Arc<ClosureJob>,
+    unwanted: impl Future<Output = ()>,
+) -> Result<Finished, JobError> {
+    let what = "its folder";
+    let folder = shortage::wait_out(|| server.scratch.job()).await;
+    let folder = folder.map_err(|source| JobError::Prepare { what, source })?;
+    let laid = Arc::clone(job);
+    let layout = tokio::task::spawn_blocking(move || {
+        let moved = Moved::lay_out(&laid, folder.path());
+        (moved, folder)
+    });
+    let (moved, folder) = layout.await.map_err(|error| JobError::Prepare {
+        what,
+        source: error.into(),
+    })?;
+    let moved = moved?;
+    let locale = job.locale();
+    let plan = Plan {
+        program: &job.compiler.path,
+        args: &moved.args,
+        place: &Workplace::Moved(moved.directory.clone(), folder),
+        files: &[],
+        outputs: &moved.outputs,
+        locale: locale.as_deref(),
+        variables: &job.variables,
+    };
+    let finished = job::run(&plan, &server.conditions, unwanted).await?;
+    Ok(Finished {
+        stderr: moved.told(finished.stderr),
+        stdout: moved.told(finished.stdout),
+        depfile: moved.told(finished.depfile),
+        ..finished
+    })
 }

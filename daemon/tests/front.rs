@@ -290,7 +290,7 @@ fn statistics_are_for_this_machine_unless_asked_for() {
     wait_for("the log", || daemon.log().contains(&line).then_some(()));
     daemon.end();
     // With --stats others too, who are on the list: here nobody of this machine.
-    let words = ["--stats", "--stats-port", &port, "--allow", "192.0.2.1"];
+    let words = ["--stats", "--stats-port", &port, "--allow", "10.254.0.1"];
     let daemon = Daemon::with(&words, &[]);
     assert_eq!(get(port.parse().unwrap(), b"GET / HTTP/1.0\r\n\r\n"), "");
     wait_for("the log", || {

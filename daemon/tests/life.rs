@@ -326,20 +326,11 @@ fn silent_peers_do_not_stop_a_job() {
         .collect();
     let start = Instant::now();
     daemon.assert_serves();
-    assert!(
-        start.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < common::PATIENCE, "{:?}", start.elapsed());
     // Each of them is closed without a byte before long.
     for mut stream in peers {
         assert!(read_to_end(&mut stream).is_empty());
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        start.elapsed()
-    );
     daemon.end();
 }
 

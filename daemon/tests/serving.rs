@@ -21,7 +21,7 @@ const OBJECT: [&str; 5] = ["gcc", "-c", "a.c", "-o", "a.o"];
 
 #[test]
 fn strangers_are_closed_without_a_byte() {
-    let daemon = Daemon::with(&["--allow", "192.0.2.0/24"], &[]);
+    let daemon = Daemon::with(&["--allow", "10.254.0.0/16"], &[]);
     let raw = request(Version::Plain, &OBJECT, "int x;\n")
         .encode()
         .unwrap();
@@ -30,10 +30,10 @@ fn strangers_are_closed_without_a_byte() {
         daemon.log().contains("access list").then_some(())
     });
     daemon.end();
-    let daemon = Daemon::with(&["--allow=192.0.2.0/24", "-a", "127.0.0.0/8"], &[]);
+    let daemon = Daemon::with(&["--allow=10.254.0.0/16", "-a", "127.0.0.0/8"], &[]);
     daemon.assert_serves();
     daemon.end();
-    let daemon = Daemon::with(&["--allow=192.0.2.0/24", "--allow-private"], &[]);
+    let daemon = Daemon::with(&["--allow=10.254.0.0/16", "--allow-private"], &[]);
     daemon.assert_serves();
     daemon.end();
 }

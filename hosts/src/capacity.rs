@@ -1,5 +1,7 @@
 //! How many jobs fit: on the hosts, on this machine, for links.
 
+use std::collections::BTreeMap;
+
 use crate::list::{HostList, Transport};
 
 /// Memory that one link may want, in bytes.
@@ -24,16 +26,18 @@ impl Capacity {
     /// From the host list, the number of processors here and the free memory here in bytes.
     pub fn new(list: &HostList, processors: u32, free_memory: u64) -> Capacity {
         let processors = processors.max(1);
-        let mut remote = 0u32;
-        let mut listed = 0u32;
+        let mut slots: BTreeMap<String, (bool, u32)> = BTreeMap::new();
         for host in list.hosts.iter().filter(|host| !host.down) {
-            let sum = if host.transport == Transport::Local {
-                &mut listed
-            } else {
-                &mut remote
-            };
-            *sum = sum.saturating_add(host.slots);
+            // A host that is listed twice has its slots once: both entries mean the same lock files.
+            let here = host.transport == Transport::Local;
+            let (_, most) = slots.entry(host.lock_name()).or_insert((here, 0));
+            *most = host.slots.max(*most);
         }
+        let sum = |wanted: bool| {
+            let chosen = slots.values().filter(|(here, _)| *here == wanted);
+            chosen.fold(0u32, |sum, (_, slots)| sum.saturating_add(*slots))
+        };
+        let (remote, listed) = (sum(false), sum(true));
         let local = list
             .local_slots
             .unwrap_or(if listed > 0 { listed } else { processors });
@@ -94,6 +98,12 @@ mod tests {
                 cpp: 5
             }
         );
+    }
+
+    #[test]
+    fn a_host_that_is_listed_twice_counts_once() {
+        let twice = capacity("a/8 b/2 a/12,lzo a:99/3 localhost/3 localhost/3", 100);
+        assert_eq!((twice.remote, twice.local), (12 + 2 + 3, 3));
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub struct ProbeGuard {
 /// What is remembered about hosts.
 #[derive(Debug)]
 pub struct Dislikes {
-    folder: Folder,
+    pub(crate) folder: Folder,
     period: Period,
     /// Backoff files that were there when this process looked, each with its own [`ProbeGuard`] while that lives.
     seen: RefCell<BTreeMap<PathBuf, Weak<()>>>,
@@ -141,7 +141,7 @@ impl Dislikes {
     }
 
     /// When the pause of a backoff file ends; `None` where there is no file.
-    fn until(&self, path: &PathBuf, now: SystemTime) -> Option<SystemTime> {
+    pub(crate) fn until(&self, path: &PathBuf, now: SystemTime) -> Option<SystemTime> {
         let data = std::fs::metadata(path).ok()?;
         let noted = data.modified().ok()?;
         let pause = match self.period {
@@ -208,6 +208,8 @@ impl Dislikes {
     ) -> Result<(), FolderError> {
         let path = self.unfit_file(host, compiler_id);
         let file = self.folder.open(&path)?;
+        // For people only; its time is what counts.
+        let _ = rustix::io::pwrite(&file, compiler_id.as_bytes(), 0);
         rustix::fs::futimens(&file, &timestamps(now)).map_err(|source| FolderError::Open {
             path,
             source: source.into(),
@@ -227,7 +229,7 @@ impl Dislikes {
         false
     }
 
-    fn backoff(&self, host: &Host) -> PathBuf {
+    pub(crate) fn backoff(&self, host: &Host) -> PathBuf {
         self.folder
             .lock()
             .join(format!("backoff_{}_0", host.lock_name()))

@@ -11,11 +11,12 @@ pub mod folder;
 pub mod list;
 pub mod slots;
 pub mod state;
+pub mod view;
 
 pub use capacity::Capacity;
 pub use dislike::{Dislikes, Period, ProbeGuard, Try};
 pub use folder::{Folder, FolderError};
-pub use list::{Host, HostList, HostListError, NoHosts, Origin, Places, Transport};
+pub use list::{Host, HostList, HostListError, KeyFile, NoHosts, Origin, Places, Transport};
 pub use slots::{LocalPool, NoSlot, Patience, Slot, Slots};
 pub use state::{Monitor, Phase};
 

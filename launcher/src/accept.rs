@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 
 use compiler::diagnostics::{self, Charset, Said};
 use compiler::{Family, Job, Product};
-use protocol::{Limits, Outcome, ProtocolError, WaitStatus};
+use protocol::{Coding, Limits, Outcome, ProtocolError, WaitStatus};
 
 use crate::check::{self, Misfit};
 use crate::dispatch::Dispatch;
@@ -41,10 +41,10 @@ pub(crate) enum Rejection {
 
 /// Places the files of `outcome` where the local compiler would have left them; gives what it would have printed.
 pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Printed, Rejection> {
-    let limit = Limits::for_launcher().max_unpacked;
+    let limits = Limits::for_launcher();
     let mut printed = Printed {
-        stdout: outcome.stdout.unpack(limit)?,
-        stderr: outcome.stderr.unpack(limit)?,
+        stdout: outcome.stdout.unpack(limits.max_output as usize)?,
+        stderr: outcome.stderr.unpack(limits.max_output as usize)?,
     };
     let here = match &mut dispatch.source {
         Some(source) if dispatch.pumped.is_none() => source.said().map_err(Rejection::Place)?,
@@ -58,21 +58,32 @@ pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Pr
             printed,
         });
     }
-    let object = outcome.object.unpack(limit)?;
+    let most = match outcome.object.coding() {
+        Coding::Plain => limits.max_unpacked,
+        Coding::Lzo => limits.unpacked(outcome.object.wire().len()),
+    };
+    let object = outcome.object.unpack(most)?;
     check::fits(dispatch.job, dispatch.about, &object)?;
     let settings = dispatch.command.settings;
+    // Which of the two comes first on one stream is the compiler's own habit.
+    let prints_depfile = dispatch.job.depfile().is_some_and(|it| it.is_printed());
+    let mixed = |said: &[u8]| prints_depfile && !said.is_empty();
     match as_local(dispatch, &here, &printed) {
-        Some(said) => printed.stderr = said,
+        Some(said) if !mixed(&said) => printed.stderr = said,
         // Where it must not be compiled here, this is the best there is.
-        None if !settings.fallback => printed.stderr = [here, printed.stderr].concat(),
-        None => return Err(Rejection::Printed),
+        _ if !settings.fallback => printed.stderr = [here, printed.stderr].concat(),
+        _ => return Err(Rejection::Printed),
     }
     let depfile = match (dispatch.pumped, dispatch.source.as_mut()) {
-        (Some(_), _) => outcome.depfile.map(|body| body.unpack(limit)).transpose()?,
+        (Some(_), _) => {
+            let most = limits.max_depfile as usize;
+            outcome.depfile.map(|body| body.unpack(most)).transpose()?
+        }
         (None, Some(source)) => source.depfile().map_err(Rejection::Place)?,
         (None, None) => None,
     };
-    place_all(dispatch.job, depfile, &object).map_err(Rejection::Place)?;
+    let listed = place_all(dispatch.job, depfile, &object).map_err(Rejection::Place)?;
+    printed.stdout.extend(listed.unwrap_or_default());
     Ok(printed)
 }
 
@@ -111,20 +122,28 @@ fn as_local(dispatch: &Dispatch<'_>, here: &[u8], there: &Printed) -> Option<Vec
     }
 }
 
-fn place_all(job: &Job<'_>, depfile: Option<Vec<u8>>, object: &[u8]) -> io::Result<()> {
+/// Places the files of a job; gives a dependency file that is to be printed.
+fn place_all(
+    job: &Job<'_>,
+    depfile: Option<Vec<u8>>,
+    object: &[u8],
+) -> io::Result<Option<Vec<u8>>> {
     let habit = match (job.family(), job.product()) {
         (Family::Clang, _) => Habit::Rename,
         (Family::Gcc, Product::Object) => Habit::Unlink,
         (Family::Gcc, Product::Assembly) => Habit::Truncate,
     };
     let depfile = job.depfile().zip(depfile);
-    if let Some((wanted, bytes)) = depfile.as_ref().filter(|(wanted, _)| !wanted.appended) {
+    let in_its_place = |wanted: &compiler::Depfile| !wanted.appended && !wanted.is_printed();
+    if let Some((wanted, bytes)) = depfile.as_ref().filter(|(wanted, _)| in_its_place(wanted)) {
         place::place(&wanted.path, bytes, Habit::Truncate)?;
     }
     place::place(job.output(), object, habit)?;
-    // Last, since a compile that starts over would append again.
-    match depfile.filter(|(wanted, _)| wanted.appended) {
-        Some((wanted, bytes)) => place::append(&wanted.path, &bytes),
-        None => Ok(()),
+    // Last, since a compile that starts over would append or print again.
+    match depfile {
+        Some((wanted, bytes)) if wanted.is_printed() => return Ok(Some(bytes)),
+        Some((wanted, bytes)) if wanted.appended => place::append(&wanted.path, &bytes)?,
+        _ => {}
     }
+    Ok(None)
 }

@@ -23,6 +23,14 @@ pub(crate) enum Misfit {
 }
 
 impl Misfit {
+    /// All that [`Misfit::code`] may say.
+    pub(crate) const CODES: [&'static str; 4] = [
+        "empty-object",
+        "no-object",
+        "object-for-other-machine",
+        "object-of-other-compiler",
+    ];
+
     /// The stable code that the journal holds.
     pub(crate) fn code(&self) -> &'static str {
         match self {

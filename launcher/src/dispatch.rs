@@ -2,25 +2,35 @@
 //!
 //! Knows nothing of which host is next or of what a result is worth.
 
+mod files;
+
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
 
-use compiler::manner::{self, Manner, Trap};
+use compiler::manner::{self, Manner, Trap, preincluded};
+use compiler::words::{Meaning, Word};
 use compiler::{Family, Job, Reason};
-use hosts::{Host, HostList, LocalPool, Monitor, Phase, Slot};
+use hosts::{Folder, Host, HostList, LocalPool, Monitor, Phase, Slot, Slots, Transport};
 use protocol::closure_talk::Form;
-use protocol::{Body, Outcome, ProtocolError, Version};
+use protocol::{Body, Outcome, Version};
 
 use crate::about::About;
 use crate::driver::Command;
 use crate::here::{Why, take_local};
 use crate::os;
-use crate::peer::{OtherHeaders, Peer};
-use crate::pump::{self, Files, NotPumped};
+use crate::peer::Peer;
+use crate::pump::Files;
 use crate::say::chain;
 use crate::source::{Source, SourceError};
+use crate::tokens::Lender;
 use crate::wire::{Link, WireError};
+
+/// How often a job that may not lend its token tries again.
+const LEND_AGAIN: Duration = Duration::from_millis(50);
+/// How often a job that waits so shows monitors that it is alive.
+const SHOW: Duration = Duration::from_secs(30);
 
 /// A job with what is ready of it to send.
 pub(crate) struct Dispatch<'a> {
@@ -39,8 +49,12 @@ pub(crate) struct Dispatch<'a> {
     pub not_pumped: Option<&'static str>,
     /// Manners that would make something else of this source.
     trapped: Vec<(Manner, Trap)>,
+    /// What the compiler of the host at hand includes before every source by itself, when that is known.
+    preincluded: Option<Vec<u8>>,
     /// The right to preprocess here, while the preprocessor is at work.
     cpp_slot: Option<Slot>,
+    /// Lends the build tool's token while a host has the job.
+    pub lender: Option<Lender>,
     /// Bytes over all hosts.
     pub sent: u64,
     pub received: u64,
@@ -54,10 +68,33 @@ pub(crate) enum Stop {
     Unfit,
     /// This host does not take such jobs; another may.
     NotThere(Why),
-    /// This source needs another manner.
-    Trap(Trap),
     /// Nothing that another host could mend.
     Here(Why),
+}
+
+/// Why a job was not sent in one manner.
+enum NotSent {
+    /// This source needs another.
+    Trap(Trap),
+    Stop(Stop),
+}
+
+impl From<Trap> for NotSent {
+    fn from(trap: Trap) -> NotSent {
+        NotSent::Trap(trap)
+    }
+}
+
+impl From<Stop> for NotSent {
+    fn from(stop: Stop) -> NotSent {
+        NotSent::Stop(stop)
+    }
+}
+
+impl From<WireError> for NotSent {
+    fn from(error: WireError) -> NotSent {
+        NotSent::Stop(error.into())
+    }
 }
 
 impl From<WireError> for Stop {
@@ -73,7 +110,9 @@ impl<'a> Dispatch<'a> {
         job: &'a Job<'a>,
         list: &'a HostList,
     ) -> Dispatch<'a> {
+        let lendable = command.settings.lendable();
         Dispatch {
+            lender: lendable.and_then(|(jobserver, folder)| Lender::open(jobserver, folder)),
             command,
             about,
             job,
@@ -84,6 +123,7 @@ impl<'a> Dispatch<'a> {
             pumped: None,
             not_pumped: None,
             trapped: Vec::new(),
+            preincluded: None,
             cpp_slot: None,
             sent: 0,
             received: 0,
@@ -106,28 +146,44 @@ impl<'a> Dispatch<'a> {
         if peer.has(remote, &self.about.ident, &self.about.triple) == Some(false) {
             return Err(Stop::Unfit);
         }
+        self.preincluded = peer.preincluded(remote).map(<[u8]>::to_vec);
+        // A dependency file that is printed would come among the compiler's own words.
+        let printed = self.job.depfile().is_some_and(|it| it.is_printed());
+        let needs_text = printed || compiler::text::may_name_inode(self.job);
         // Who forces a manner wants it seen.
+        let may_bring_files = !needs_text && self.command.settings.preprocess.is_none();
         if host.cpp
-            && self.command.settings.preprocess.is_none()
+            && may_bring_files
             && let Some(outcome) = self.send_files(&peer, host, slot, monitor)?
         {
             return Ok(outcome);
         }
         self.pumped = None;
         loop {
-            let manner = self.best_manner(&peer)?;
+            let manner = match self.best_manner(&peer) {
+                Ok(manner) => manner,
+                // No text would give an equal result, but the files themselves.
+                Err(stop) if !host.cpp && may_bring_files && peer.tree_jobs => {
+                    let outcome = self.send_files(&peer, host, slot, monitor)?;
+                    self.not_pumped = None;
+                    return outcome.ok_or(stop);
+                }
+                Err(stop) => return Err(stop),
+            };
             match self.send_in(manner, host, slot, monitor) {
-                Err(Stop::Trap(trap)) => {
+                Err(NotSent::Trap(trap)) => {
                     let text = trap.sentence();
                     self.command.say.info(format_args!("{text}"));
                     self.trapped.push((manner, trap));
                 }
-                Err(Stop::Wire(error)) if manner.needs_ours() => {
-                    // Perhaps another daemon listens there by now.
-                    folder.iter().for_each(|folder| Peer::forget(host, folder));
-                    return Err(Stop::Wire(error));
+                Err(NotSent::Stop(stop)) => {
+                    if manner.needs_ours() && matches!(stop, Stop::Wire(_)) {
+                        // Perhaps another daemon listens there by now.
+                        folder.iter().for_each(|folder| Peer::forget(host, folder));
+                    }
+                    return Err(stop);
                 }
-                result => return result,
+                Ok(outcome) => return Ok(outcome),
             }
         }
     }
@@ -148,6 +204,7 @@ impl<'a> Dispatch<'a> {
         let forced = self.command.settings.preprocess;
         let forced =
             forced.filter(|manner| *manner == Manner::Expanded || manners.contains(manner));
+        let forced = forced.filter(|manner| self.job.can_go_in(*manner));
         let allowed = |manner: &Manner| !self.trapped.iter().any(|(trapped, _)| trapped == manner);
         let found = match forced {
             Some(manner) => Some(manner).filter(allowed),
@@ -157,96 +214,13 @@ impl<'a> Dispatch<'a> {
         found.ok_or(Stop::Here(Why::Trapped(trap)))
     }
 
-    /// Sends the job with its files, in the form that `peer` takes; `None` when it has to go in plain mode.
-    fn send_files(
-        &mut self,
-        peer: &Peer,
-        host: &Host,
-        slot: &Slot,
-        monitor: &mut Monitor,
-    ) -> Result<Option<Outcome>, Stop> {
-        let headers = self.command.settings.folder.as_deref();
-        let headers = headers.map(|folder| OtherHeaders::of(host, folder));
-        let mut form = match peer {
-            Peer {
-                tree_jobs: true, ..
-            } if headers.as_ref().is_some_and(OtherHeaders::noted) => Form::WholeTree,
-            Peer {
-                tree_jobs: true, ..
-            } => Form::Tree,
-            Peer {
-                pump_jobs: true, ..
-            } => Form::Stock,
-            _ => return Ok(None),
-        };
-        let name = compiler::names::base(self.job.source().as_bytes());
-        loop {
-            monitor.note(Phase::Preprocess, name, "localhost", 0);
-            let _leftover = monitor.path().map(os::remove_on_signal);
-            if self.files.as_ref().is_none_or(|files| files.form != form) {
-                match pump::files(self.command, self.about, self.job, form) {
-                    Ok(files) => self.files = Some(files),
-                    Err(NotPumped(code)) => {
-                        self.not_pumped = Some(code);
-                        return Ok(None);
-                    }
-                }
-            }
-            self.pumped = Some(form);
-            monitor.note(Phase::Connect, name, host.short_name(), slot.number());
-            let mut link = Link::open(host, self.command.settings)?;
-            let result = self.exchange_files(&mut link, monitor);
-            self.sent += link.sent;
-            self.received += link.received;
-            if result.is_err() && form != Form::Stock {
-                // Perhaps another daemon listens there by now.
-                let folder = self.command.settings.folder.as_deref();
-                folder.iter().for_each(|folder| Peer::forget(host, folder));
-            }
-            let outcome = result?;
-            if form != Form::Tree || !other_headers(&outcome) {
-                return Ok(Some(outcome));
-            }
-            headers.iter().for_each(OtherHeaders::note);
-            form = Form::WholeTree;
-        }
-    }
-
-    fn exchange_files(
-        &mut self,
-        link: &mut Link,
-        monitor: &mut Monitor,
-    ) -> Result<Outcome, WireError> {
-        let Some(files) = &self.files else {
-            return Err(ProtocolError::NoCommand.into());
-        };
-        monitor.phase(Phase::Send);
-        let version = match files.form {
-            Form::Stock => Version::Pump,
-            Form::Tree | Form::WholeTree => Version::Tree,
-        };
-        let args = self.with_target(files.args.clone());
-        let words = std::iter::once(&self.about.remote)
-            .chain(&args)
-            .map(|word| word.as_bytes());
-        let mut head = protocol::request::encode_head(version, Some(files.cwd.as_bytes()), words)?;
-        if version == Version::Tree {
-            let variables = pump::environment();
-            head.extend(protocol::request::encode_environment(&variables)?);
-        }
-        link.send(&head)?;
-        link.send_rest(&files.body, files.size)?;
-        monitor.phase(Phase::Compile);
-        link.receive(version, &mut || monitor.refresh())
-    }
-
     fn send_in(
         &mut self,
         manner: Manner,
         host: &Host,
         slot: &Slot,
         monitor: &mut Monitor,
-    ) -> Result<Outcome, Stop> {
+    ) -> Result<Outcome, NotSent> {
         let file = compiler::names::base(self.job.source().as_bytes());
         monitor.note(Phase::Preprocess, file, "localhost", 0);
         let _leftover = monitor.path().map(os::remove_on_signal);
@@ -284,7 +258,7 @@ impl<'a> Dispatch<'a> {
         link: &mut Link,
         version: Version,
         monitor: &mut Monitor,
-    ) -> Result<Outcome, Stop> {
+    ) -> Result<Outcome, NotSent> {
         monitor.phase(Phase::Send);
         let args = self.remote_args();
         let words = std::iter::once(&self.about.remote)
@@ -295,12 +269,50 @@ impl<'a> Dispatch<'a> {
         let head = protocol::request::encode_head(version, cwd, words).map_err(WireError::from)?;
         link.send(&head)?;
         self.send_text(link, version)?;
+        Ok(self.receive(link, version, monitor)?)
+    }
+
+    /// Waits for what comes back, and lends the build tool's token meanwhile.
+    fn receive(
+        &mut self,
+        link: &mut Link,
+        version: Version,
+        monitor: &mut Monitor,
+    ) -> Result<Outcome, WireError> {
         monitor.phase(Phase::Compile);
-        Ok(link.receive(version, &mut || monitor.refresh())?)
+        if self.lend() {
+            return link.receive(version, &mut || monitor.refresh());
+        }
+        link.pulse(LEND_AGAIN);
+        let mut shown = Instant::now();
+        let mut waiting = || {
+            self.lend();
+            if shown.elapsed() > SHOW {
+                monitor.refresh();
+                shown = Instant::now();
+            }
+        };
+        link.receive(version, &mut waiting)
+    }
+
+    /// True once there is nothing to lend.
+    fn lend(&mut self) -> bool {
+        let (Some(lender), Some(folder)) = (&mut self.lender, &self.command.settings.folder) else {
+            return true;
+        };
+        if lender.has_lent() {
+            return true;
+        }
+        let hosts = self.list.hosts.iter();
+        let hosts: Vec<&Host> = hosts
+            .filter(|host| host.transport != Transport::Local)
+            .collect();
+        let slots = Slots::new(&Folder::at(folder));
+        lender.lend(|enough| slots.free_remote(&hosts, enough))
     }
 
     /// Waits for the source's text and sends it.
-    fn send_text(&mut self, link: &mut Link, version: Version) -> Result<(), Stop> {
+    fn send_text(&mut self, link: &mut Link, version: Version) -> Result<(), NotSent> {
         let (job, manner) = (self.job, self.manner);
         let source = self.source.as_mut().ok_or(Stop::Here(Why::Unreadable))?;
         let finished = source.finish();
@@ -310,27 +322,30 @@ impl<'a> Dispatch<'a> {
             Ok(text) => text,
             // gcc keeping directives stumbles over what it would pass over otherwise.
             Err(SourceError::Failed) if manner.needs_ours() => {
-                return Err(Stop::Trap(Trap::Form));
+                return Err(Trap::Form.into());
             }
-            Err(error) => return Err(no_source(self.command, &error)),
+            Err(error) => return Err(no_source(self.command, &error).into()),
         };
         if let Some(reason) = compiler::text::ties_job_here(job, &text) {
-            return Err(Stop::Here(Why::Text(reason)));
+            return Err(Stop::Here(Why::Text(reason)).into());
         }
         if manner.needs_ours() {
             // gcc warns where it swallows a directive that it should have kept.
             if complained && job.family() == Family::Gcc {
-                return Err(Stop::Trap(Trap::Form));
+                return Err(Trap::Form.into());
             }
-            let text = keep_directives(job, manner, &text).map_err(Stop::Trap)?;
+            if manner == Manner::Whole && !begins_alike(job, &text, self.preincluded.as_deref()) {
+                return Err(Stop::NotThere(Why::OtherPreincluded).into());
+            }
+            let text = keep_directives(job, manner, &text)?;
             link.send_source(Body::pack_slice(version, &text).wire())?;
             return Ok(());
         }
         if complained && compiler::text::speaks_twice(&text) {
-            return Err(Stop::Here(Why::Text(Reason::SourceSpeaks)));
+            return Err(Stop::Here(Why::Text(Reason::SourceSpeaks)).into());
         }
         let head = if job.language().wants_preprocessor() {
-            manner::prepare(job, manner, &text).map_err(Stop::Trap)?;
+            manner::prepare(job, manner, &text)?;
             None
         } else {
             compiler::text::head(job, &text)
@@ -367,14 +382,6 @@ impl<'a> Dispatch<'a> {
     }
 }
 
-/// Did a daemon of ours find other system headers on its machine?
-fn other_headers(outcome: &Outcome) -> bool {
-    const EXIT: u8 = 112;
-    let said = || outcome.stderr.clone().unpack(64 << 10).ok();
-    outcome.status.exit_code() == Some(EXIT)
-        && said().is_some_and(|text| text.starts_with(b"system headers differ"))
-}
-
 /// The text as it travels in a manner that keeps directives, if neither it nor a file that it was made of forbids that.
 fn keep_directives<'t>(
     job: &Job<'_>,
@@ -392,10 +399,70 @@ fn keep_directives<'t>(
     manner::prepare(job, manner, text)
 }
 
+/// Does a compiler elsewhere that includes `there` by itself begin a source as the one here did, which wrote `text`?
+fn begins_alike(job: &Job<'_>, text: &[u8], there: Option<&[u8]>) -> bool {
+    let goes_without =
+        |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name == "-nostdinc");
+    let here = match preincluded::file(text) {
+        None => return false,
+        // Nor will it be looked for there.
+        Some(None) if job.words().iter().any(goes_without) => return true,
+        Some(None) => Vec::new(),
+        Some(Some(name)) => match std::fs::read(&*name) {
+            Ok(content) => preincluded::spelled(&name, &content),
+            Err(_) => return false,
+        },
+    };
+    there == Some(&here)
+}
+
 fn no_source(command: &Command<'_>, error: &SourceError) -> Stop {
     command.say.info(format_args!("{}", chain(error)));
     match error {
         SourceError::Failed => Stop::Here(Why::PreprocessorFailed),
         SourceError::Start { .. } | SourceError::Read(_) => Stop::Here(Why::Unreadable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use compiler::{Surroundings, Verdict, classify};
+
+    #[test]
+    fn macros_of_another_c_library_are_not_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let header = folder.path().join("stdc-predef.h");
+        std::fs::write(&header, "#define A 1\n").expect("a file");
+        let head = "# 0 \"a.c\"\n# 0 \"<built-in>\"\n# 0 \"<command-line>\"\n";
+        let included = format!(
+            "{head}# 1 \"{}\" 1 3 4\n#define A 1\n# 0 \"<command-line>\" 2\n# 1 \"a.c\"\n",
+            header.display()
+        );
+        let bare = format!("{head}# 1 \"a.c\"\n");
+        let alike = |line: &str, text: &str, there: Option<&[u8]>| {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let about = Surroundings::new(OsStr::new("/w"));
+            let Verdict::Distribute(job) = classify(Family::Gcc, false, &args, &about) else {
+                panic!("{line} can be sent");
+            };
+            begins_alike(&job, text.as_bytes(), there)
+        };
+        let line = "-g3 -c a.c";
+        let same = preincluded::spelled(header.as_os_str(), b"#define A 1\n");
+        let other = preincluded::spelled(header.as_os_str(), b"#define A 2\n");
+        assert!(alike(line, &included, Some(&same)));
+        assert!(alike(line, &bare, Some(b"")));
+        assert!(alike("-g3 -nostdinc -c a.c", &bare, Some(&same)));
+        for (text, there) in [
+            (&included, Some(&other[..])),
+            (&included, Some(b"")),
+            (&included, None),
+            (&bare, Some(&same)),
+            (&bare, None),
+            (&String::new(), Some(b"")),
+        ] {
+            assert!(!alike(line, text, there), "{text} {there:?}");
+        }
     }
 }

@@ -46,7 +46,8 @@ pub(crate) fn run(command: &Command<'_>) -> i32 {
         .chain(command.args.iter().map(|word| &**word))
         .map(OsStr::to_owned)
         .collect();
-    let entry = Entry::begin(cwd.clone(), words);
+    let mut entry = Entry::begin(cwd.clone(), words);
+    entry.run.clone_from(&settings.run);
 
     let about = match About::of(
         command.program,

@@ -12,11 +12,13 @@ use compiler::manner::Trap;
 use compiler::{Reason, Work};
 use hosts::{Folder, HostList, LocalPool, NoSlot, Patience, Slot, Slots};
 
+use crate::check::Misfit;
 use crate::find::Program;
 use crate::journal::{End, Entry};
 use crate::os;
 use crate::say::Say;
 use crate::settings::Settings;
+use crate::tokens::Lender;
 
 /// Why a command that could have been sent is compiled here; the codes stand in the journal beside the compiler's own reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(crate) enum Why {
     Misfit(&'static str),
     CannotPlace,
     Unreadable,
+    /// With `-g3` macros of the host's C library would go into the object.
+    OtherPreincluded,
 }
 
 impl Why {
@@ -64,15 +68,92 @@ impl Why {
             Why::Misfit(code) => code,
             Why::CannotPlace => "cannot-place",
             Why::Unreadable => "unreadable",
+            Why::OtherPreincluded => "other-predefined-macros",
         }
+    }
+
+    /// A sentence for people, as [`Reason::sentence`].
+    pub(crate) fn sentence(self) -> &'static str {
+        match self {
+            Why::NoFile => "the source is a pipe, a device or missing",
+            Why::NoHosts => "no host list was found, or it names no host",
+            Why::BadHostList => "the host list has a mistake",
+            Why::NoFolder => "there is no folder for lock files, or it cannot be used",
+            Why::HostsAvoided => "each host failed a moment ago, or has not this compiler",
+            Why::HostsFailed => "each host that was tried failed",
+            Why::LocalhostListed => "the list names localhost, and its turn came",
+            Why::PreprocessorFailed => "the preprocessor failed",
+            Why::FailedThere => "the compile failed on the host, and was repeated to be sure",
+            Why::KilledThere => "the compiler was killed on the host",
+            Why::Text(reason) => reason.sentence(),
+            Why::Trapped(trap) => trap.sentence(),
+            Why::Printed => {
+                "the compiler there printed something that a local one may print otherwise"
+            }
+            Why::Misfit(code) => misfit(code),
+            Why::CannotPlace => "the result could not be written",
+            Why::Unreadable => "the source could not be read, or the preprocessor not started",
+            Why::OtherPreincluded => {
+                "no host has a C library whose own macros are this machine's, and -g3 would keep them"
+            }
+        }
+    }
+
+    /// Every reason but those that stand in lists of their own ([`Reason::all`], [`Trap::all`]).
+    pub(crate) fn all() -> impl Iterator<Item = Why> {
+        let own = [
+            Why::NoFile,
+            Why::NoHosts,
+            Why::BadHostList,
+            Why::NoFolder,
+            Why::HostsAvoided,
+            Why::HostsFailed,
+            Why::LocalhostListed,
+            Why::PreprocessorFailed,
+            Why::FailedThere,
+            Why::KilledThere,
+            Why::Printed,
+            Why::CannotPlace,
+            Why::Unreadable,
+            Why::OtherPreincluded,
+        ];
+        own.into_iter().chain(Misfit::CODES.map(Why::Misfit))
     }
 
     /// Is it of the kind that is decided before anything is sent, and so no failure to distribute?
     pub(crate) fn is_verdict(self) -> bool {
         matches!(
             self,
-            Why::NoFile | Why::LocalhostListed | Why::Text(_) | Why::Trapped(_) | Why::Printed
+            Why::NoFile
+                | Why::LocalhostListed
+                | Why::Text(_)
+                | Why::Trapped(_)
+                | Why::Printed
+                | Why::OtherPreincluded
         )
+    }
+
+    /// Would it have gone to a host, had all gone well with the hosts and on the way?  (What fails to compile would fail anywhere.)
+    pub(crate) fn could_have_gone(self) -> bool {
+        match self {
+            Why::NoHosts
+            | Why::BadHostList
+            | Why::NoFolder
+            | Why::HostsAvoided
+            | Why::HostsFailed
+            | Why::LocalhostListed
+            | Why::KilledThere
+            | Why::Printed
+            | Why::Misfit(_)
+            | Why::OtherPreincluded
+            | Why::CannotPlace => true,
+            Why::NoFile
+            | Why::PreprocessorFailed
+            | Why::FailedThere
+            | Why::Text(_)
+            | Why::Trapped(_)
+            | Why::Unreadable => false,
+        }
     }
 
     /// Had the job been on its way to a host?
@@ -86,7 +167,18 @@ impl Why {
                 | Why::LocalhostListed
                 | Why::Text(_)
                 | Why::Trapped(_)
+                | Why::OtherPreincluded
         )
+    }
+}
+
+/// What is wrong with an object, by its code ([`Misfit::code`]).
+fn misfit(code: &str) -> &'static str {
+    match code {
+        "empty-object" => "the host sent nothing",
+        "no-object" => "the host sent no object file",
+        "object-for-other-machine" => "the object is for another machine",
+        _ => "the object was made by another compiler, or another version",
     }
 }
 
@@ -110,6 +202,10 @@ impl Here<'_> {
         slot: Option<Slot>,
     ) -> i32 {
         entry.reason = Some(reason);
+        if let Some((jobserver, folder)) = self.settings.lendable() {
+            // What launchers that were killed owe it.
+            drop(Lender::open(jobserver, folder));
+        }
         let waited = std::time::Instant::now();
         let slot = slot.or_else(|| self.slot(work));
         entry.queue_ms += waited.elapsed().as_secs_f64() * 1e3;
@@ -135,7 +231,7 @@ impl Here<'_> {
         let mut compiler = Command::new(&self.program.path);
         compiler.arg0(&self.program.argv0).args(self.args);
         let ended =
-            os::start_as_started(&mut compiler).and_then(|(mut child, _ending)| child.wait());
+            os::start_as_we_came(&mut compiler).and_then(|(mut child, _ending)| child.wait());
         drop(slot);
         let code = match ended {
             Ok(status) => status
@@ -190,7 +286,12 @@ pub(crate) fn take_local(
         LocalPool::Job => capacity.local,
         LocalPool::Cpp => capacity.cpp,
     };
-    match Slots::new(&folder).take_local(pool, size, &Patience::FOREVER) {
+    // Who runs in a slot of `distcc-launch local` must not wait for another: enough of them would wait for each other.
+    let patience = match settings.has_local_slot {
+        true => Patience::NONE,
+        false => Patience::FOREVER,
+    };
+    match Slots::new(&folder).take_local(pool, size, &patience) {
         Ok(slot) => Some(slot),
         Err(NoSlot::Busy | NoSlot::NoHost) => None,
         Err(NoSlot::Folder(error)) => {
@@ -232,28 +333,7 @@ mod tests {
     #[test]
     fn every_code_is_in_the_docs() {
         let page = include_str!("../../docs/journal.md");
-        let own = [
-            Why::NoFile,
-            Why::NoHosts,
-            Why::BadHostList,
-            Why::NoFolder,
-            Why::HostsAvoided,
-            Why::HostsFailed,
-            Why::LocalhostListed,
-            Why::PreprocessorFailed,
-            Why::FailedThere,
-            Why::KilledThere,
-            Why::Printed,
-            Why::CannotPlace,
-            Why::Unreadable,
-        ];
-        let misfits = [
-            "empty-object",
-            "no-object",
-            "object-for-other-machine",
-            "object-of-other-compiler",
-        ];
-        for code in own.map(Why::code).into_iter().chain(misfits) {
+        for code in Why::all().map(Why::code) {
             assert!(page.contains(&format!("| `{code}` |")), "{code}");
         }
     }

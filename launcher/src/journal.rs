@@ -32,6 +32,8 @@ pub(crate) struct Entry {
     pub not_pumped: Option<&'static str>,
     pub fell_back: bool,
     pub attempts: Vec<Attempt>,
+    /// The `distcc-launch run` that the command is part of.
+    pub run: Option<OsString>,
     pub queue_ms: f64,
     pub sent: u64,
     pub received: u64,
@@ -67,6 +69,7 @@ impl Entry {
             not_pumped: None,
             fell_back: false,
             attempts: Vec::new(),
+            run: None,
             queue_ms: 0.0,
             sent: 0,
             received: 0,
@@ -136,11 +139,16 @@ impl Entry {
         }
         out.push_str(",\"queue_ms\":");
         tenths(&mut out, self.queue_ms);
-        let _ = writeln!(
+        let _ = write!(
             out,
-            ",\"sent\":{},\"received\":{}}}",
+            ",\"sent\":{},\"received\":{}",
             self.sent, self.received
         );
+        if let Some(run) = &self.run {
+            out.push_str(",\"run\":");
+            text(&mut out, run);
+        }
+        out.push_str("}\n");
         out
     }
 }
@@ -150,6 +158,11 @@ pub(crate) fn append(path: &Path, lines: &[u8]) {
     let Some(mut file) = open(path) else { return };
     // A journal is a help, never a reason to fail.
     let _ = file.write_all(lines);
+}
+
+/// Can lines be appended to the journal at `path`?
+pub(crate) fn is_writable(path: &Path) -> bool {
+    open(path).is_some_and(|file| file.metadata().is_ok_and(|found| found.is_file()))
 }
 
 /// A number with one decimal, without the cost of formatting floating point.

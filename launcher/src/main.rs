@@ -14,6 +14,7 @@ mod fallback;
 mod find;
 mod here;
 mod journal;
+mod keyed;
 mod memory;
 mod native;
 mod os;
@@ -26,6 +27,7 @@ mod say;
 mod settings;
 mod source;
 mod stock;
+mod tokens;
 mod trip;
 mod wire;
 

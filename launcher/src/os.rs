@@ -64,18 +64,17 @@ fn set_dispositions() {
 
 /// Becomes `command`, with the signals and standard streams that we were started with.  Comes back only with an error.
 pub(crate) fn exec(command: &mut Command) -> io::Error {
-    as_started(command);
-    command.exec()
+    as_we_came(command).exec()
 }
 
 /// Starts `command` as a child in our group, to end with us, with the signals and standard streams that we were started with.
-pub(crate) fn start_as_started(command: &mut Command) -> io::Result<(Child, Ending)> {
-    as_started(command);
-    start(command, Group::Ours)
+pub(crate) fn start_as_we_came(command: &mut Command) -> io::Result<(Child, Ending)> {
+    start(as_we_came(command), Group::Ours)
 }
 
-fn as_started(command: &mut Command) {
-    // Safety: plain system calls; std calls this just before `exec`.
+/// Gives `command` the signals and standard streams that we were started with.
+pub(crate) fn as_we_came(command: &mut Command) -> &mut Command {
+    // Safety: plain system calls; std calls this just before `exec`, in the process that becomes the command.
     unsafe {
         command.pre_exec(|| {
             for ((signal, _), before) in OURS.into_iter().zip(&BEFORE) {
@@ -86,7 +85,7 @@ fn as_started(command: &mut Command) {
                 libc::close(fd);
             }
             Ok(())
-        });
+        })
     }
 }
 
@@ -104,12 +103,12 @@ static LEFTOVERS: [AtomicPtr<libc::c_char>; 2] =
 
 const FATAL: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
-/// Is a child being started, and the signal that came meanwhile.
-static STARTING: AtomicBool = AtomicBool::new(false);
+/// Is something at work that must be whole, and the signal that came meanwhile.
+static BUSY: AtomicBool = AtomicBool::new(false);
 static PENDING: AtomicI32 = AtomicI32::new(0);
 
 extern "C" fn end(signal: libc::c_int) {
-    if STARTING.load(Ordering::Relaxed) {
+    if BUSY.load(Ordering::Relaxed) {
         PENDING.store(signal, Ordering::Relaxed);
         return;
     }
@@ -127,6 +126,7 @@ extern "C" fn end(signal: libc::c_int) {
                 libc::unlink(leftover);
             }
         }
+        crate::tokens::repay_on_signal();
         libc::signal(signal, libc::SIG_DFL);
         libc::raise(signal);
     }
@@ -135,8 +135,19 @@ extern "C" fn end(signal: libc::c_int) {
 /// From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT end what we started before they end us the way they always do.  A signal that
 /// our parent chose to ignore (`nohup`) stays ignored.
 pub(crate) fn undo_on_signals() {
-    for signal in FATAL {
-        // Safety: `action` and `before` are whole structures; the handler does only what a handler may.
+    // Unmasked when it runs, so that `raise` ends us at once.
+    on_signals(&FATAL, end, libc::SA_NODEFER);
+}
+
+/// Lets `handler`, which does only what a handler may, take these signals from now on. One that our parent chose to ignore
+/// (`nohup`) stays ignored.
+pub(crate) fn on_signals(
+    signals: &[libc::c_int],
+    handler: extern "C" fn(libc::c_int),
+    flags: libc::c_int,
+) {
+    for &signal in signals {
+        // Safety: `action` and `before` are whole structures.
         unsafe {
             let mut before: libc::sigaction = std::mem::zeroed();
             libc::sigaction(signal, std::ptr::null(), &mut before);
@@ -144,12 +155,23 @@ pub(crate) fn undo_on_signals() {
                 continue;
             }
             let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = end as extern "C" fn(libc::c_int) as libc::sighandler_t;
-            // Unmasked when it runs, so that `raise` ends us at once.
-            action.sa_flags = libc::SA_NODEFER;
+            action.sa_sigaction = handler as libc::sighandler_t;
+            action.sa_flags = flags;
             libc::sigaction(signal, &action, std::ptr::null_mut());
         }
     }
+}
+
+/// Does `work` whole: a signal that comes meanwhile waits for its end, if it is one that we undo something on.
+pub(crate) fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
+    BUSY.store(true, Ordering::Relaxed);
+    let done = work();
+    BUSY.store(false, Ordering::Relaxed);
+    let signal = PENDING.swap(0, Ordering::Relaxed);
+    if signal != 0 {
+        end(signal);
+    }
+    done
 }
 
 /// Something that a signal to us ends too, until this value is dropped.
@@ -167,22 +189,17 @@ pub(crate) enum Group {
 
 /// Starts `command`, to end with us.  Two at most are remembered: the preprocessor and a transport.
 pub(crate) fn start(command: &mut Command, group: Group) -> io::Result<(Child, Ending)> {
-    // A signal that comes before the child is noted would leave it alone.  (A mask would be the child's too.)
-    STARTING.store(true, Ordering::Relaxed);
     if group == Group::Own {
         command.process_group(0);
     }
-    let started = command.spawn().map(|child| {
-        let pid = i32::try_from(child.id()).unwrap_or(0);
-        let ending = end_with_us(if group == Group::Own { -pid } else { pid });
-        (child, ending)
-    });
-    STARTING.store(false, Ordering::Relaxed);
-    let signal = PENDING.swap(0, Ordering::Relaxed);
-    if signal != 0 {
-        end(signal);
-    }
-    started
+    // A signal that comes before the child is noted would leave it alone.  (A mask would be the child's too.)
+    undisturbed(|| {
+        command.spawn().map(|child| {
+            let pid = i32::try_from(child.id()).unwrap_or(0);
+            let ending = end_with_us(if group == Group::Own { -pid } else { pid });
+            (child, ending)
+        })
+    })
 }
 
 fn end_with_us(target: i32) -> Ending {

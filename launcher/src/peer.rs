@@ -41,10 +41,19 @@ pub(crate) struct Peer {
     pub jobs: Option<u32>,
     /// Are these all compilers that it runs?
     all_compilers: bool,
-    /// Lines `NAME TAB IDENT TAB TRIPLE`, each ended, after something else.
+    /// Lines `NAME TAB IDENT TAB TRIPLE`, perhaps with `TAB PREINCLUDED`, each ended, after something else.
     text: Vec<u8>,
     /// Where in `text` they begin.
     from: usize,
+}
+
+/// A compiler that a daemon named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Listed<'p> {
+    name: &'p [u8],
+    ident: &'p [u8],
+    triple: &'p [u8],
+    preincluded: Option<&'p [u8]>,
 }
 
 impl Peer {
@@ -85,32 +94,45 @@ impl Peer {
         if !self.ours {
             return None;
         }
-        // Daemons take these for the bare name.
-        let bare = [&b"/usr/bin/"[..], b"/bin/"]
-            .iter()
-            .find_map(|folder| name.strip_prefix(*folder));
-        let named = |wanted: &[u8]| self.compilers().find(|(name, ..)| *name == wanted);
-        match named(name).or_else(|| named(bare?)) {
-            Some((_, there, target)) => Some(there == ident && target == triple),
+        match self.named(name) {
+            Some(there) => Some(there.ident == ident && there.triple == triple),
             None if self.all_compilers => Some(false),
             None => None,
         }
     }
 
-    /// Name, ident and target of each compiler that the daemon named.
-    pub(crate) fn compilers(&self) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
+    /// What its compiler of this name includes by itself before every source, as [`preincluded::spelled`] spells it; `None` when
+    /// the daemon does not say.
+    ///
+    /// [`preincluded::spelled`]: compiler::manner::preincluded::spelled
+    pub(crate) fn preincluded(&self, name: &[u8]) -> Option<&[u8]> {
+        self.named(name)?.preincluded
+    }
+
+    fn named(&self, name: &[u8]) -> Option<Listed<'_>> {
+        // Daemons take these for the bare name.
+        let bare = [&b"/usr/bin/"[..], b"/bin/"]
+            .iter()
+            .find_map(|folder| name.strip_prefix(*folder));
+        let named = |wanted: &[u8]| self.compilers().find(|listed| listed.name == wanted);
+        named(name).or_else(|| named(bare?))
+    }
+
+    /// Each compiler that the daemon named.
+    fn compilers(&self) -> impl Iterator<Item = Listed<'_>> {
         let mut rest = self.text.get(self.from..).unwrap_or_default();
         std::iter::from_fn(move || {
             let end = memchr::memchr(b'\n', rest)?;
             let (line, behind) = (&rest[..end], &rest[end + 1..]);
             rest = behind;
-            let first = memchr::memchr(b'\t', line)?;
-            let second = first + 1 + memchr::memchr(b'\t', &line[first + 1..])?;
-            Some((
-                &line[..first],
-                &line[first + 1..second],
-                &line[second + 1..],
-            ))
+            let mut fields = line.split(|byte| *byte == b'\t');
+            let [name, ident, triple] = [fields.next()?, fields.next()?, fields.next()?];
+            Some(Listed {
+                name,
+                ident,
+                triple,
+                preincluded: fields.next(),
+            })
         })
     }
 
@@ -130,8 +152,9 @@ impl Peer {
     fn new(hello: &Hello) -> Peer {
         let mut text = Vec::new();
         for compiler in &hello.compilers {
-            let fields = [&compiler.name, &compiler.ident, &compiler.triple];
-            text.extend_from_slice(&fields.map(Vec::as_slice).join(&b'\t'));
+            let mut fields = vec![&compiler.name[..], &compiler.ident, &compiler.triple];
+            fields.extend(compiler.preincluded.as_deref());
+            text.extend_from_slice(&fields.join(&b'\t'));
             text.push(b'\n');
         }
         Peer {
@@ -174,7 +197,9 @@ fn ask(host: &Host, link: &mut Link, patience: Duration) -> Result<Option<Hello>
         client: concat!("distcc-launch ", env!("CARGO_PKG_VERSION")).into(),
     };
     match link.send(&question.encode()?) {
-        Err(WireError::Send { source, .. }) if is_end(&source) => return Ok(None),
+        Err(WireError::Send { source, .. }) if host.key.is_none() && is_end(&source) => {
+            return Ok(None);
+        }
         sent => sent?,
     }
     let mut decoder = HelloDecoder::new(Limits::for_launcher());
@@ -182,7 +207,8 @@ fn ask(host: &Host, link: &mut Link, patience: Duration) -> Result<Option<Hello>
         let left = deadline.saturating_duration_since(Instant::now());
         let count = match link.read_within(decoder.space(), left) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if is_end(&error) => 0,
+            // A daemon that has proved who it is says when it closes.
+            Err(error) if host.key.is_none() && is_end(&error) => 0,
             read => read.map_err(|source| WireError::Receive {
                 host: host.name(),
                 source,
@@ -238,6 +264,11 @@ impl Memory {
             key.push(' ');
             key.push_str(command.as_deref().unwrap_or_default());
             fresh_stock = FRESH_UNREACHED;
+        }
+        // What somebody said without proving who he was is nothing to hold against who has a key.
+        if let Some(file) = &host.key {
+            // Writing to a string does not fail.
+            let _ = write!(key, " by {file:?}");
         }
         Memory {
             file: folder.join("peers").join(host.lock_name()),

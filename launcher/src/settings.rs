@@ -3,7 +3,7 @@
 //! The names and meanings of `DISTCC_*` are stock distcc's; ours begin `DISTCC_LAUNCH_`.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,9 +11,17 @@ use std::time::Duration;
 use compiler::Manner;
 use compiler::classify::SEARCH_VARIABLES;
 use compiler::diagnostics::Charset;
+use integration_ninja::jobserver::Found;
 
 /// How deep in launchers we are; children get one more.  Stock distcc counts in the same variable.
 pub(crate) const LEVEL: &str = "_DISTCC_SAFEGUARD";
+
+/// What `distcc-launch run` tells the launchers below it: its name, a blank, and the identity of the jobserver that it offers.
+pub(crate) const RUN: &str = "DISTCC_LAUNCH_RUN";
+
+pub(crate) const JOURNAL: &str = "DISTCC_LAUNCH_JOURNAL";
+/// What `distcc-launch local` tells those below it: that they run in its slot.
+pub(crate) const LOCAL_SLOT: &str = "_DISTCC_LAUNCH_LOCAL";
 
 /// Everything a run is told besides its words.
 #[derive(Debug, Clone)]
@@ -65,6 +73,14 @@ pub(crate) struct Settings {
     pub include_server_port: Option<OsString>,
     /// `DISTCC_MAX_DISCREPANCY`: so many compiles that failed elsewhere and not here send the rest in plain mode.
     pub max_discrepancy: u64,
+    /// The build tool's jobserver (`MAKEFLAGS`, `CARGO_MAKEFLAGS`), if it is there.
+    pub jobserver: Option<Found>,
+    /// Does it count the hosts' slots already?
+    pub jobserver_is_wide: bool,
+    /// `DISTCC_LAUNCH_RUN`: the `distcc-launch run` that we are part of, as the journal names it.
+    pub run: Option<OsString>,
+    /// Is a slot of this machine held above us?
+    pub has_local_slot: bool,
     /// How many launchers are above us.
     pub level: u32,
     pub path: OsString,
@@ -92,6 +108,8 @@ impl Settings {
             .filter(|dir| !dir.is_empty())
             .map(PathBuf::from)
             .or_else(|| home.as_ref().map(|home| home.join(".distcc")));
+        let jobserver = jobserver();
+        let (run, wide) = run_above();
         Settings {
             hosts: env::var_os("DISTCC_HOSTS"),
             folder,
@@ -108,7 +126,7 @@ impl Settings {
             uncached_err_fd: number("UNCACHED_ERR_FD"),
             ssh: env::var_os("DISTCC_SSH"),
             no_rewrite_cross: env::var_os("DISTCC_NO_REWRITE_CROSS").is_some(),
-            journal: env::var_os("DISTCC_LAUNCH_JOURNAL")
+            journal: env::var_os(JOURNAL)
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
             preprocess: env::var_os("DISTCC_LAUNCH_PREPROCESS")
@@ -133,6 +151,12 @@ impl Settings {
             max_discrepancy: number("DISTCC_MAX_DISCREPANCY")
                 .filter(|count| *count > 0)
                 .unwrap_or(1),
+            jobserver_is_wide: jobserver
+                .as_ref()
+                .is_some_and(|found| wide.is_some_and(|wide| wide == *found.identity())),
+            jobserver,
+            run,
+            has_local_slot: env::var_os(LOCAL_SLOT).is_some(),
             level: number(LEVEL).unwrap_or(0),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
         }
@@ -141,6 +165,17 @@ impl Settings {
     /// A variable of the compiler's own, read only where it matters.
     pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
         env::var_os(name)
+    }
+
+    /// A variable that means something to build tools, and nothing to us.
+    pub(crate) fn of_build_tools(name: &str) -> Option<OsString> {
+        env::var_os(name)
+    }
+
+    /// The jobserver that tokens may be lent to, and the folder for the record.
+    pub(crate) fn lendable(&self) -> Option<(&Found, &Path)> {
+        let jobserver = self.jobserver.as_ref().filter(|_| !self.jobserver_is_wide);
+        jobserver.zip(self.folder.as_deref())
     }
 
     /// How messages are printed here; read only when there are some.
@@ -155,6 +190,61 @@ impl Settings {
                 .as_deref()
                 .map(|dir: &Path| dir.join("journal.jsonl"))
         })
+    }
+}
+
+/// The name of the run that we are part of, and the identity of the jobserver that it offers, if any.
+fn run_above() -> (Option<OsString>, Option<OsString>) {
+    let Some(value) = env::var_os(RUN) else {
+        return (None, None);
+    };
+    let mut parts = value.into_vec();
+    let blank = parts.iter().position(|byte| *byte == b' ');
+    let wide = blank.map(|at| OsString::from_vec(parts.split_off(at).split_off(1)));
+    let name = Some(OsString::from_vec(parts)).filter(|name| !name.is_empty());
+    (name, wide)
+}
+
+/// The innermost jobserver that is there.  Looked for before anything is opened, whose number could be one that it names.
+fn jobserver() -> Option<Found> {
+    let flags = ["MAKEFLAGS", "CARGO_MAKEFLAGS"].map(env::var_os);
+    Found::among(flags.iter().flatten().map(|flags| &**flags))
+}
+
+/// What the environment tells build tools, for sub-commands that look whether it fits together; the launch path does not ask.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BuildEnvironment {
+    variables: Vec<(OsString, OsString)>,
+}
+
+impl BuildEnvironment {
+    pub(crate) fn read() -> BuildEnvironment {
+        BuildEnvironment {
+            variables: env::vars_os().collect(),
+        }
+    }
+
+    /// Of these variables, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(variables: &[(&str, &str)]) -> BuildEnvironment {
+        let own = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
+        BuildEnvironment {
+            variables: variables.iter().map(own).collect(),
+        }
+    }
+
+    /// A variable that is set to something.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.all()
+            .find(|(set, _)| *set == name)
+            .map(|(_, value)| value)
+    }
+
+    /// All that are set to something.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let all = self.variables.iter();
+        all.map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+            .filter(|(_, value)| !value.is_empty())
     }
 }
 

@@ -1,9 +1,11 @@
 //! The drop-in for stock distcc: what it answers when called `distcc`.  Scripts match these formats; the words are ours.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::driver::host_list;
+use crate::pump::{self, NotPumped};
 use crate::say::Say;
 use crate::settings::Settings;
 
@@ -37,18 +39,33 @@ pub(crate) fn run(settings: &Settings, say: &Say, words: Vec<OsString>) -> i32 {
         Some(b"--show-hosts") => show_hosts(settings, say),
         Some(b"-j") => slots(settings, say),
         Some(b"--scan-includes") if words.len() < 2 => usage(say),
-        Some(b"--scan-includes") => {
-            // The words of this line are what scripts look for.
-            say.error(format_args!(
-                "'--scan_includes' specified, but distcc wouldn't have used include server (make sure hosts list includes ',cpp' option)"
-            ));
-            EXIT_FAILED
-        }
+        Some(b"--scan-includes") => scan_includes(settings, say, &words[1..]),
         _ => {
             say.error(format_args!(
                 "there is no GSSAPI in this client, so it has no principal"
             ));
             EXIT_BAD_ARGUMENTS
+        }
+    }
+}
+
+fn scan_includes(settings: &Settings, say: &Say, words: &[OsString]) -> i32 {
+    let pumped = host_list(settings).is_ok_and(|(list, _)| list.hosts.iter().any(|host| host.cpp));
+    if !pumped {
+        // The words of this line are what scripts look for.
+        say.error(format_args!(
+            "'--scan_includes' specified, but distcc wouldn't have used include server (make sure hosts list includes ',cpp' option)"
+        ));
+        return EXIT_FAILED;
+    }
+    match pump::scan(settings, say, words) {
+        Ok(text) => match io::stdout().write_all(&text) {
+            Ok(()) => 0,
+            Err(_) => EXIT_FAILED,
+        },
+        Err(NotPumped(code)) => {
+            say.error(format_args!("no answer from the include server: {code}"));
+            EXIT_FAILED
         }
     }
 }
@@ -67,7 +84,7 @@ fn version() {
         std::env::consts::ARCH
     );
     println!(
-        "  (protocols 1 and 2) (default port {})",
+        "  (protocols 1, 2 and 3) (default port {})",
         hosts::list::DEFAULT_PORT
     );
     println!("This is distcc-launch, called by the stock client's name.");
@@ -110,7 +127,7 @@ Usage:
 This is distcc-launch, called by the stock client's name; it takes the same host lists and variables.
 
 Hosts come from $DISTCC_HOSTS, else $DISTCC_DIR/hosts (~/.distcc/hosts), else /etc/distcc/hosts:
-  HOST[:PORT][/SLOTS][,lzo]            a daemon; 4 slots unless it says otherwise
+  HOST[:PORT][/SLOTS][,lzo][,cpp]      a daemon; 4 slots unless it says otherwise
   [USER]@HOST[/SLOTS][:COMMAND][,lzo]  a daemon started by ssh ($DISTCC_SSH)
   localhost[/SLOTS]                    this machine, without a daemon
   --localslots=N --localslots_cpp=N --randomize

@@ -62,7 +62,9 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         failure: None,
         refused: None,
     };
-    match trip.run() {
+    let arrival = trip.run();
+    trip.take_token_back();
+    match arrival {
         Arrival::Done(code) => code,
         Arrival::Here(why, slot) if why.is_verdict() || command.settings.fallback => {
             // Ends a preprocessor that is still at work: after `exec` nobody would.
@@ -119,6 +121,8 @@ impl Trip<'_> {
         let list = self.dispatch.list;
         let Command { say, settings, .. } = self.dispatch.command;
         loop {
+            // Without it nobody may wait for a slot: those who have slots might wait for tokens.
+            self.take_token_back();
             let (slot, index, probe) = match self.take_slot() {
                 Ok(taken) => taken,
                 Err(why) => return Arrival::Here(self.refused.unwrap_or(why), None),
@@ -136,6 +140,12 @@ impl Trip<'_> {
             if let Some(arrival) = arrived {
                 return arrival;
             }
+        }
+    }
+
+    fn take_token_back(&mut self) {
+        if let Some(lender) = &mut self.dispatch.lender {
+            lender.take_back();
         }
     }
 
@@ -232,7 +242,6 @@ impl Trip<'_> {
                 Arrival::Done(self.cpp_code())
             }
             Err(Stop::Here(why)) => Arrival::Here(why, None),
-            Err(Stop::Trap(trap)) => Arrival::Here(Why::Trapped(trap), None),
             Err(Stop::Unfit) => {
                 self.unfit(host);
                 self.note_error("other-compiler-there");

@@ -1,11 +1,13 @@
 //! The conversation with one daemon: connect, send the words, send the source, take in the reply.
 //!
-//! Owns the sockets and nothing else: what is in a request or a reply is `protocol`'s business.
+//! Owns the sockets and nothing else: what is in a request or a reply is `protocol`'s business, and how it is encrypted for a
+//! host with a key `keyed`'s.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 use hosts::list::{Host, Transport};
 use protocol::{Limits, Outcome, OutcomeDecoder, Progress, ProtocolError, Version, token};
 
+use crate::keyed::{self, KeyError, Keyed};
 use crate::os::{self, Ending, Group};
 use crate::resolve;
 use crate::settings::Settings;
@@ -22,6 +25,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The longest single wait for a reply, so that whoever watches this job sees it is alive.
 const PULSE: Duration = Duration::from_secs(30);
+
+/// Bytes of a file that are sent at a time where they have to be copied.
+const PIECE: usize = 256 << 10;
 
 /// Why a host gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +42,8 @@ pub(crate) enum WireError {
         program: String,
         source: io::Error,
     },
+    #[error("could not talk with {host} by its key")]
+    Key { host: String, source: KeyError },
     #[error("could not send to {host}")]
     Send { host: String, source: io::Error },
     #[error("could not receive from {host}")]
@@ -66,10 +74,14 @@ impl WireError {
                 by_kind(source, "connect-timeout", "connect-failed")
             }
             WireError::Transport { .. } => "transport-failed",
+            WireError::Key { source, .. } => source.code(),
             WireError::Send { source, .. } => by_kind(source, "send-timeout", "send-failed"),
-            WireError::Receive { source, .. } => {
-                by_kind(source, "receive-timeout", "receive-failed")
-            }
+            WireError::Receive { source, .. } => match source.kind() {
+                // Only `keyed` says so.
+                io::ErrorKind::InvalidData => "key-forged",
+                io::ErrorKind::UnexpectedEof => "truncated",
+                _ => by_kind(source, "receive-timeout", "receive-failed"),
+            },
             WireError::Closed { .. } => "closed",
             WireError::Protocol {
                 source: ProtocolError::Truncated { .. },
@@ -85,6 +97,8 @@ impl WireError {
 #[derive(Debug)]
 pub(crate) struct Link {
     stream: Stream,
+    /// What everything goes through, if the host has a key.
+    keyed: Option<Box<Keyed>>,
     host: String,
     /// The longest silence.
     io_timeout: Duration,
@@ -105,10 +119,19 @@ enum Stream {
 }
 
 impl Link {
-    /// Connects to `host`, or starts the program that does.
+    /// Connects to `host`, or starts the program that does.  If the host has a key, its daemon has proved by the end of this that
+    /// it is the one that the key file names; nothing of the job has gone out.
     pub(crate) fn open(host: &Host, settings: &Settings) -> Result<Link, WireError> {
         let name = host.name();
-        let stream = match &host.transport {
+        let no_key = |source| WireError::Key {
+            host: name.clone(),
+            source,
+        };
+        // Before anybody is connected to.
+        let key = host.key.as_ref();
+        let key = key.map(|file| keyed::read(file, settings.folder.as_deref()));
+        let key = key.transpose().map_err(no_key)?;
+        let mut stream = match &host.transport {
             Transport::Tcp {
                 host: address,
                 port,
@@ -130,8 +153,21 @@ impl Link {
                 return Err(WireError::Connect { host: name, source });
             }
         };
+        let keyed = match (&key, &mut stream) {
+            (None, _) => None,
+            (Some(key), Stream::Tcp(stream)) => {
+                let keyed = Keyed::open(stream, key, settings.io_timeout).map_err(no_key)?;
+                // The greeting had a patience of its own.
+                let usual = stream.set_read_timeout(Some(settings.io_timeout.min(PULSE)));
+                usual.map_err(|error| no_key(error.into()))?;
+                Some(Box::new(keyed))
+            }
+            // No list gives such a host.
+            (Some(_), Stream::Program { .. }) => return Err(no_key(KeyError::OnlyTcp)),
+        };
         Ok(Link {
             stream,
+            keyed,
             host: name,
             io_timeout: settings.io_timeout,
             sent: 0,
@@ -157,6 +193,9 @@ impl Link {
 
     /// Sends the first `length` bytes of `file` as they are.
     pub(crate) fn send_rest(&mut self, file: &File, length: u64) -> Result<(), WireError> {
+        if self.keyed.is_some() {
+            return self.send_copied(file, length);
+        }
         let mut at = 0;
         while at < length {
             let socket = match &self.stream {
@@ -169,13 +208,41 @@ impl Link {
                 Ok(_) | Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => error.into(),
             };
-            return Err(WireError::Send {
-                host: self.host.clone(),
-                source: failed,
-            });
+            return Err(self.unsent(failed));
         }
         self.sent += length;
         Ok(())
+    }
+
+    /// Has [`Link::receive`] call back each time that so long brought nothing.
+    pub(crate) fn pulse(&self, pulse: Duration) {
+        // Half a minute is what it is else.
+        let _ = match &self.stream {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(pulse)),
+            Stream::Program { stream, .. } => stream.set_read_timeout(Some(pulse)),
+        };
+    }
+
+    /// As [`Link::send_rest`], where each byte has to pass through here.
+    fn send_copied(&mut self, file: &File, length: u64) -> Result<(), WireError> {
+        let size = |left: u64| usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+        let mut piece = vec![0; size(length)];
+        let mut at = 0;
+        while at < length {
+            let piece = &mut piece[..size(length - at)];
+            let read = file.read_exact_at(piece, at);
+            read.map_err(|error| self.unsent(error))?;
+            self.send_parts(&[piece])?;
+            at += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn unsent(&self, source: io::Error) -> WireError {
+        WireError::Send {
+            host: self.host.clone(),
+            source,
+        }
     }
 
     /// Waits for the whole reply; calls `waiting` each half minute that brings nothing.
@@ -238,9 +305,9 @@ impl Link {
     }
 
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => stream.read(space),
-            Stream::Program { stream, .. } => stream.read(space),
+        match (&mut self.keyed, &mut self.stream) {
+            (Some(keyed), stream) => keyed.read(stream, space),
+            (None, stream) => stream.read(space),
         }
     }
 
@@ -258,27 +325,52 @@ impl Link {
     }
 
     fn send_parts(&mut self, parts: &[&[u8]]) -> Result<(), WireError> {
+        if let Some(keyed) = &mut self.keyed {
+            let sent = keyed.write(&mut self.stream, parts);
+            self.sent += sent.map_err(|error| self.unsent(error))?;
+            return Ok(());
+        }
         let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
         let mut rest = &mut slices[..];
         while rest.iter().any(|slice| !slice.is_empty()) {
-            let written = match &mut self.stream {
-                Stream::Tcp(stream) => stream.write_vectored(rest),
-                Stream::Program { stream, .. } => stream.write_vectored(rest),
-            };
-            match written {
+            match self.stream.write_vectored(rest) {
                 Ok(count) => {
                     self.sent += count as u64;
                     IoSlice::advance_slices(&mut rest, count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(WireError::Send {
-                        host: self.host.clone(),
-                        source,
-                    });
-                }
+                Err(source) => return Err(self.unsent(source)),
             }
         }
+        Ok(())
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(space),
+            Stream::Program { stream, .. } => stream.read(space),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Program { stream, .. } => stream.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write_vectored(parts),
+            Stream::Program { stream, .. } => stream.write_vectored(parts),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -41,6 +41,8 @@ pub struct Hello {
     pub compilers: Vec<Compiler>,
     /// Whether it runs no other compilers than these.
     pub all_compilers: bool,
+    /// What time it has, in seconds since 1970.
+    pub clock: Option<u64>,
 }
 
 /// A compiler that a daemon runs.
@@ -52,6 +54,9 @@ pub struct Compiler {
     pub ident: Vec<u8>,
     /// The target that it compiles for by itself: `x86_64-linux-gnu`.
     pub triple: Vec<u8>,
+    /// What it includes before every source by itself: nothing, or 16 hex digits, a blank and the file's name (section 13 of
+    /// docs/protocol.md). `None` when that is not known.
+    pub preincluded: Option<Vec<u8>>,
 }
 
 impl Question {
@@ -100,13 +105,19 @@ impl Hello {
         if let Some(jobs) = self.jobs {
             push_line(&mut text, "jobs", &[jobs.to_string().as_bytes()])?;
         }
+        if let Some(clock) = self.clock {
+            push_line(&mut text, "clock", &[clock.to_string().as_bytes()])?;
+        }
         for Compiler {
             name,
             ident,
             triple,
+            preincluded,
         } in &self.compilers
         {
-            push_line(&mut text, "compiler", &[name, ident, triple])?;
+            let mut fields = vec![&name[..], ident, triple];
+            fields.extend(preincluded.as_deref());
+            push_line(&mut text, "compiler", &fields)?;
         }
         if self.all_compilers {
             push_line(&mut text, "compilers", &[b"all"])?;
@@ -125,6 +136,7 @@ impl Hello {
                 b"daemon" => daemon = daemon.or(Some(value)),
                 b"job" => hello.versions.extend(hex(value)),
                 b"jobs" => hello.jobs = hello.jobs.or_else(|| decimal(value)),
+                b"clock" => hello.clock = hello.clock.or_else(|| decimal(value)),
                 b"compiler" => hello.compilers.extend(Compiler::read(value)),
                 b"compilers" => hello.all_compilers |= value == b"all",
                 _ => {}
@@ -136,7 +148,7 @@ impl Hello {
 }
 
 impl Compiler {
-    /// Reads `NAME TAB IDENT TAB TRIPLE`; further fields may follow one day.
+    /// Reads `NAME TAB IDENT TAB TRIPLE`, perhaps with `TAB PREINCLUDED`; further fields may follow one day.
     fn read(value: &[u8]) -> Option<Compiler> {
         let mut fields = value.split(|byte| *byte == b'\t').map(<[u8]>::to_vec);
         let [name, ident, triple] = [fields.next()?, fields.next()?, fields.next()?];
@@ -144,6 +156,7 @@ impl Compiler {
             name,
             ident,
             triple,
+            preincluded: fields.next(),
         })
     }
 }
@@ -174,7 +187,7 @@ fn hex(value: &[u8]) -> Option<u32> {
     u32::from_str_radix(text, 16).ok()
 }
 
-fn decimal(value: &[u8]) -> Option<u32> {
+fn decimal<N: std::str::FromStr>(value: &[u8]) -> Option<N> {
     let digits = value.iter().all(u8::is_ascii_digit);
     str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
 }

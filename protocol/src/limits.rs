@@ -48,6 +48,8 @@ pub const MAX_SOURCE: u32 = 512 << 20;
 pub const MAX_UNPACKED: usize = 512 << 20;
 /// LZO1X packs source to a fourth; only a hostile body goes on to a 255th.
 pub const MAX_RATIO: usize = 32;
+/// The same for what a launcher is sent: objects, debug information included, pack to a half or a fourth.
+pub const MAX_OBJECT_RATIO: usize = 8;
 /// Unpacked whatever the ratio: an object of 64 MiB may be all zeros.
 pub const FREE_UNPACKED: usize = 64 << 20;
 /// A large source includes some thousands of files.
@@ -87,12 +89,13 @@ impl Limits {
         }
     }
 
-    /// For outcomes, from a host that the user named: twice the room for what only a large job brings.
+    /// For outcomes, from a host that the user named: room for what only a large job brings; but a small body of a host that
+    /// lies must not fill the memory of a build's machine, many of whose launchers run at the same time.
     pub fn for_launcher() -> Limits {
         Limits {
             max_object: i32::MAX as u32,
             max_unpacked: i32::MAX as usize,
-            max_ratio: 4 * MAX_RATIO,
+            max_ratio: MAX_OBJECT_RATIO,
             // A line for each name of each compiler.
             max_hello: 4 * MAX_HELLO,
             ..Limits::for_daemon()

@@ -23,8 +23,8 @@ const TARGETS: [(&str, Check); 8] = [
     ("lzo_round_trip", checks::lzo_round_trip),
 ];
 
-/// Those of `compiler`, in its own tests.
-const OTHERS: [&str; 3] = ["messages", "object", "words"];
+/// Those of `compiler` and `keys`, in their own tests.
+const OTHERS: [&str; 4] = ["keyed", "messages", "object", "words"];
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus")

@@ -26,6 +26,7 @@ fn compiler(name: &str) -> Compiler {
         name: name.into(),
         ident: b"GCC: (x y) 12".to_vec(),
         triple: b"x86_64-linux-gnu".to_vec(),
+        preincluded: (name == "gcc").then(|| b"0123456789abcdef /usr/include/x.h".to_vec()),
     }
 }
 
@@ -36,6 +37,7 @@ fn answer() -> Hello {
         jobs: Some(8),
         compilers: vec![compiler("gcc"), compiler("/opt/bin/gcc")],
         all_compilers: true,
+        clock: Some(1_795_182_748),
     }
 }
 
@@ -55,8 +57,8 @@ fn the_bytes_are_those_of_the_document() {
         Question { client }.encode().unwrap(),
         b"DIST64636c00HELO0000001bclient distcc-launch 0.1.0\n"
     );
-    let text = b"daemon distcc-launchd 0.1.0\njob 64636c01\njobs 8\n\
-        compiler gcc\tGCC: (x y) 12\tx86_64-linux-gnu\n\
+    let text = b"daemon distcc-launchd 0.1.0\njob 64636c01\njobs 8\nclock 1795182748\n\
+        compiler gcc\tGCC: (x y) 12\tx86_64-linux-gnu\t0123456789abcdef /usr/include/x.h\n\
         compiler /opt/bin/gcc\tGCC: (x y) 12\tx86_64-linux-gnu\ncompilers all\n";
     assert_eq!(answer().encode().unwrap(), helo(text));
     assert_eq!(Hello::read(text), Ok(answer()));
@@ -266,15 +268,17 @@ proptest! {
         daemon in "[^\0\n]{0,20}",
         versions in prop::collection::vec(any::<u32>(), 0..4),
         jobs in any::<Option<u32>>(),
-        names in prop::collection::vec(("[^\0\n\t]{1,9}", "[^\0\n\t]{0,9}", "[^\0\n\t]{0,9}"), 0..5),
+        names in prop::collection::vec((("[^\0\n\t]{1,9}", "[^\0\n\t]{0,9}", "[^\0\n\t]{0,9}"), prop::option::of("[^\0\n\t]{0,9}")), 0..5),
         all_compilers in any::<bool>(),
+        clock in any::<Option<u64>>(),
     ) {
-        let compilers = names.into_iter().map(|(name, ident, triple)| Compiler {
+        let compilers = names.into_iter().map(|((name, ident, triple), preincluded)| Compiler {
             name: name.into(),
             ident: ident.into(),
             triple: triple.into(),
+            preincluded: preincluded.map(Into::into),
         });
-        let hello = Hello { daemon: daemon.into(), versions, jobs, compilers: compilers.collect(), all_compilers };
+        let hello = Hello { daemon: daemon.into(), versions, jobs, compilers: compilers.collect(), all_compilers, clock };
         prop_assert_eq!(decode(support::hello(), &hello.encode().unwrap()), Ok((hello, 0)));
     }
 

@@ -240,7 +240,7 @@ fn unpacked_length_is_limited_by_ratio_and_in_all() {
     let launcher = Limits::for_launcher();
     assert_eq!(
         launcher.unpacked(1 << 20),
-        limits::FREE_UNPACKED + 4 * (limits::MAX_RATIO << 20)
+        limits::FREE_UNPACKED + (limits::MAX_OBJECT_RATIO << 20)
     );
     assert_eq!(launcher.unpacked(usize::MAX), (1 << 31) - 1);
     assert_eq!(launcher.max_object, (1 << 31) - 1);

@@ -167,6 +167,12 @@ impl Trees {
         })
     }
 
+    /// The folders of this machine's toolchain that jobs see.
+    #[must_use]
+    pub fn toolchain(&self) -> &[PathBuf] {
+        &self.0.template.folders
+    }
+
     /// How many trees there are that no job uses, and the bytes of all.
     #[must_use]
     pub fn usage(&self) -> (usize, u64) {

@@ -226,11 +226,7 @@ impl Warden<'_> {
             }
             None => None,
         };
-        let cwd = match &order.location {
-            Location::Folder(folder) => c_string(folder),
-            _ => c_string(&order.cwd),
-        };
-        let cwd = cwd.map_err(at(Stage::Order))?;
+        let cwd = c_string(&order.cwd).map_err(at(Stage::Order))?;
         let exec = Exec::new(
             order.program.clone(),
             order.words.clone(),

@@ -254,6 +254,16 @@ impl Conversation {
         let _ = self.stream.write_all(bytes);
     }
 
+    /// Ends the connection by a reset, as a machine does that has just started again.
+    pub fn reset(&mut self) {
+        self.end_wait();
+        let _ = rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
+        let mut seen = self.state.seen();
+        let mine = self.stream.peer_addr().ok();
+        seen.streams
+            .retain(|stream| mine.is_none() || stream.peer_addr().ok() != mine);
+    }
+
     /// Holds the connection until the client closes it or the test calls [`LyingServer::release`].  True if released.
     pub fn stall(&mut self) -> bool {
         let mut scrap = [0; 4096];

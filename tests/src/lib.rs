@@ -7,28 +7,35 @@
 //! Knows nothing of the insides of launcher and daemon: what is said here of the wire is said a second time, on
 //! purpose.
 
+pub mod builds;
 mod effects;
 mod elf;
+mod example;
 mod farm;
+mod jobserver;
 mod journal;
 mod liar;
 mod mill;
 mod programs;
 mod recorded;
 mod run;
+mod sleepers;
 mod space;
 mod stand_ins;
 mod wire;
 
 pub use effects::{Effects, Entry, snapshot};
 pub use elf::{for_another_compiler, for_machine, for_other_class};
+pub use example::{Example, assert_all_remote, module, objects, succeeds, through_the_module};
 pub use farm::{Daemon, Farm, Make};
+pub use jobserver::Jobserver;
 pub use journal::{Attempt, Row, Text, read_journal};
 pub use liar::{Conversation, Greeting, LyingServer};
 pub use mill::{long, side_by_side, until};
-pub use programs::{distcc, distccd, launcher, launcher_daemon};
+pub use programs::{distcc, distccd, launcher, launcher_daemon, newest};
 pub use recorded::{Recorded, data};
 pub use run::{Ran, Running, run, start, with_default_signals};
+pub use sleepers::Sleepers;
 pub use space::{Client, Compared, Space};
 pub use stand_ins::{fake_cc, script, stand_in_ssh, wrapped_cc};
 pub use wire::{Reply, Request, literal_lzo, token};

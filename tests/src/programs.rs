@@ -31,6 +31,35 @@ pub fn distccd() -> PathBuf {
     installed("distccd")
 }
 
+/// A build tool from PyPI (`cmake`, `meson`, `ninja`), newer than the system's.
+///
+/// `DISTCC_LAUNCH_TOOLS` names their folder (`cargo xtask test` sets it); without it `cargo xtask tools` is asked.
+pub fn newest(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| match env::var_os("DISTCC_LAUNCH_TOOLS") {
+        Some(folder) => Ok(PathBuf::from(folder)),
+        None => tools_now(),
+    });
+    match folder {
+        Ok(folder) => folder.join(name),
+        Err(why) => panic!("{why}"),
+    }
+}
+
+fn tools_now() -> Result<PathBuf, String> {
+    let done = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["run", "--quiet", "--package", "xtask", "--", "tools"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cargo does not run: {error}"))?;
+    let folder = String::from_utf8_lossy(&done.stdout).trim_end().to_owned();
+    match done.status.success() && !folder.is_empty() {
+        true => Ok(folder.into()),
+        false => Err("cargo xtask tools failed; run it to see why".into()),
+    }
+}
+
 fn installed(name: &str) -> PathBuf {
     let path = Path::new("/usr/bin").join(name);
     assert!(

@@ -121,13 +121,18 @@ impl Running {
     }
 
     /// Waits for the end.  Panics when the limit passes, with what was written so far.
-    pub fn finish(mut self) -> Ran {
+    pub fn finish(self) -> Ran {
+        self.finish_within(LIMIT)
+    }
+
+    /// As [`Running::finish`], for what takes longer.
+    pub fn finish_within(mut self, limit: Duration) -> Ran {
         let mut pause = Duration::from_micros(500);
         while !self.has_ended() {
-            if self.started.elapsed() > LIMIT {
+            if self.started.elapsed() > limit {
                 let (stdout, stderr) = self.streams();
                 panic!(
-                    "{} still runs after {LIMIT:?}; stdout {}, stderr {}",
+                    "{} still runs after {limit:?}; stdout {}, stderr {}",
                     self.name,
                     stdout.escape_ascii(),
                     stderr.escape_ascii()

@@ -45,6 +45,15 @@ fn ordinary_user() -> Option<&'static str> {
 
 #[test]
 fn hostile_requests_escape_nothing_and_leave_nothing() {
+    let user = ordinary_user();
+    attack(user);
+    // And once as root, which gives its rights up by itself.
+    if long() && user.is_some() && rustix::process::geteuid().is_root() {
+        attack(None);
+    }
+}
+
+fn attack(user: Option<&str>) {
     // Where every user may go: the harness starts the daemon as an ordinary one.
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -68,7 +77,7 @@ fn hostile_requests_escape_nothing_and_leave_nothing() {
         .arg(&work)
         .arg("--json")
         .arg(&table);
-    if let Some(user) = ordinary_user() {
+    if let Some(user) = user {
         harness.args(["--user", user]);
     }
     if long() {

@@ -1,152 +1,8 @@
 //! The examples of the integrations, built by the tools that they are for: what their pages promise must be so.
 
-#![expect(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
+use std::{ffi::OsString, fs, process::Command};
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
-
-use tempfile::TempDir;
-use tests::{Farm, Ran, Row, launcher, read_journal, run};
-
-/// A copy of an integration's example in a folder of its own, and what a client needs besides.
-struct Example {
-    folder: TempDir,
-    hosts: String,
-}
-
-impl Example {
-    fn of(integration: &str, hosts: &str) -> Example {
-        let folder = tempfile::Builder::new()
-            .prefix("example-")
-            .tempdir()
-            .unwrap();
-        let from = integrations().join(integration).join("example");
-        fs::create_dir(folder.path().join("project")).unwrap();
-        fs::create_dir(folder.path().join("state")).unwrap();
-        for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
-            if file.file_type().unwrap().is_file() {
-                let to = folder.path().join("project").join(file.file_name());
-                fs::copy(file.path(), to).unwrap();
-            }
-        }
-        Example {
-            folder,
-            hosts: hosts.to_owned(),
-        }
-    }
-
-    fn project(&self) -> PathBuf {
-        self.folder.path().join("project")
-    }
-
-    fn build(&self) -> PathBuf {
-        self.folder.path().join("build")
-    }
-
-    /// A command that knows the farm, with the launcher in `PATH`, and nothing else of the environment.
-    fn command(&self, program: &str) -> Command {
-        let mut path = OsString::from(launcher().parent().unwrap());
-        path.push(":/usr/local/bin:/usr/bin:/bin");
-        let mut command = Command::new(program);
-        command
-            .current_dir(self.project())
-            .env_clear()
-            .env("PATH", path)
-            .env("HOME", self.folder.path())
-            .env("DISTCC_HOSTS", &self.hosts)
-            .env("DISTCC_DIR", self.folder.path().join("state"))
-            .env("DISTCC_LAUNCH_JOURNAL", self.journal())
-            .env("DISTCC_LAUNCH_LOCAL", "0");
-        command
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.folder.path().join("journal.jsonl")
-    }
-
-    fn rows(&self) -> Vec<Row> {
-        read_journal(&self.journal())
-    }
-
-    /// Configures a fresh build folder; gives what CMake printed.
-    fn configure(&self, generator: &str, arguments: &[String]) -> String {
-        if self.build().exists() {
-            fs::remove_dir_all(self.build()).unwrap();
-        }
-        let mut cmake = self.command("cmake");
-        cmake
-            .arg("-S")
-            .arg(self.project())
-            .arg("-B")
-            .arg(self.build());
-        succeeds(cmake.args(["-G", generator]).args(arguments))
-    }
-
-    /// Builds and runs the program; gives every object, by its path in the build folder.
-    fn build_with_cmake(&self, program: &str) -> BTreeMap<PathBuf, Vec<u8>> {
-        succeeds(self.command("cmake").arg("--build").arg(self.build()));
-        let program = self.build().join(program);
-        assert_eq!(succeeds(&mut Command::new(program)), "42\n");
-        objects(&self.build())
-    }
-
-    /// The text of the file in which a Ninja generator declares pools.
-    fn rules(&self) -> String {
-        fs::read_to_string(self.build().join("CMakeFiles/rules.ninja")).unwrap()
-    }
-}
-
-fn integrations() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../integrations")
-}
-
-fn module() -> String {
-    integrations()
-        .join("cmake/DistccLaunch.cmake")
-        .canonicalize()
-        .unwrap()
-        .display()
-        .to_string()
-}
-
-fn through_the_module() -> Vec<String> {
-    vec![format!("-DCMAKE_PROJECT_INCLUDE={}", module())]
-}
-
-/// Runs `command`, which must end with 0; gives what it printed.
-fn succeeds(command: &mut Command) -> String {
-    let ran: Ran = run(command);
-    assert_eq!(ran.code(), 0, "{command:?}\n{}\n{}", ran.out(), ran.err());
-    ran.out()
-}
-
-fn objects(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-        if entry.file_type().unwrap().is_dir() {
-            found.extend(objects(&entry.path()));
-        } else if entry
-            .path()
-            .extension()
-            .is_some_and(|extension| extension == "o")
-        {
-            found.insert(entry.path(), fs::read(entry.path()).unwrap());
-        }
-    }
-    found
-}
-
-/// Every row is a compile that went out and came back, and there are `count` of them.
-fn assert_all_remote(rows: &[Row], count: usize) {
-    let remote = |row: &&Row| row.place == "remote" && !row.fell_back && row.status == Some(0);
-    assert_eq!(rows.iter().filter(remote).count(), count, "{rows:#?}");
-    assert_eq!(rows.len(), count, "{rows:#?}");
-}
+use tests::{Example, Farm, assert_all_remote, launcher, module, succeeds, through_the_module};
 
 #[test]
 fn cmake_builds_the_same_through_each_way_in() {
@@ -275,7 +131,9 @@ fn cmake_keeps_ccache_first_and_leaves_other_launchers_alone() {
         .collect();
     let of = |name: &str| *compiles.iter().find(|line| line.ends_with(name)).unwrap();
     assert!(
-        of("main.c").starts_with(&format!("/usr/bin/ccache {launcher} /usr/bin/cc ")),
+        of("main.c").starts_with(&format!(
+            "env CCACHE_PREFIX={launcher} /usr/bin/ccache /usr/bin/cc "
+        )),
         "{compiles:?}"
     );
     assert!(
@@ -401,23 +259,4 @@ fn cargo_compiles_c_through_the_launcher_and_probes_beside_it() {
             .any(|word| word.as_ref() == b"twice.c"),
         "{rows:?}"
     );
-}
-
-#[test]
-fn jobs_come_from_the_host_list() {
-    let example = Example::of("ninja", "203.0.113.1/16,lzo 203.0.113.2/8 localhost/2");
-    let jobs = |which: &[&str]| -> u32 {
-        let printed = succeeds(example.command("distcc-launch").arg("jobs").args(which));
-        printed.trim().parse().unwrap()
-    };
-    assert_eq!(
-        [
-            jobs(&["--remote"]),
-            jobs(&["--local"]),
-            jobs(&["--total"]),
-            jobs(&[])
-        ],
-        [24, 2, 26, 26]
-    );
-    assert!((1..=2).contains(&jobs(&["--link"])));
 }

@@ -145,10 +145,8 @@ fn a_bad_list_is_told_once_with_the_token() {
         ("127.0.0.1,cpp", "127.0.0.1,cpp"),
         ("127.0.0.1,auth", "127.0.0.1,auth"),
         ("127.0.0.1,auth=name", "127.0.0.1,auth=name"),
-        (
-            "127.0.0.1,lzo,key=/some/file",
-            "127.0.0.1,lzo,key=/some/file",
-        ),
+        ("127.0.0.1,lzo,key=", "127.0.0.1,lzo,key="),
+        ("bob@127.0.0.1,key", "bob@127.0.0.1,key"),
         ("+zeroconf", "+zeroconf"),
         ("[::1", "[::1"),
         ("bob@", "bob@"),

@@ -154,3 +154,31 @@ fn a_log_that_cannot_be_opened_does_not_spill_over() {
         assert_eq!(ran.err().lines().count(), 1, "{}", ran.err());
     }
 }
+
+/// `script` gives the compiler a terminal of its own, where it colours what it says.
+#[test]
+fn a_terminal_sees_the_colours_of_a_local_compile() {
+    let farm = Farm::ours(1);
+    let space = farm.space([
+        ("quiet.c", "int answer(void) { return 42; }\n"),
+        ("warned.c", "int f(void) { int unused; return 1; }\n"),
+        ("wrong.c", "int f(void) { return ; nonsense }\n"),
+    ]);
+    let compile = |set: &str, command: &str| {
+        space.shell(&format!(
+            "{set} TERM=xterm script -qec \"$L {command}\" /dev/null </dev/null"
+        ))
+    };
+    for (set, command) in [
+        ("", "gcc -Wall -c warned.c"),
+        ("", "clang -Wall -c warned.c"),
+        ("GCC_COLORS=warning=34", "gcc -Wall -c warned.c"),
+        ("", "gcc -fdiagnostics-color=never -Wall -c warned.c"),
+        ("", "clang -c wrong.c"),
+    ] {
+        compile(set, command).assert_same_as_local();
+    }
+    compile("", "gcc -Wall -c quiet.c")
+        .assert_same_as_local()
+        .assert_remote();
+}

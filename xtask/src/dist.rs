@@ -12,10 +12,18 @@ use std::process::Command;
 const BINARIES: &[&str] = &["distcc-launch", "distcc-launchd"];
 
 /// Where in the clone a file lies, and where below PREFIX it goes.
-const SHARED: &[(&str, &str)] = &[(
-    "integrations/cmake/DistccLaunch.cmake",
-    "share/distcc-launch/cmake/DistccLaunch.cmake",
-)];
+const SHARED: &[(&str, &str)] = &[
+    (
+        "daemon/systemd/distcc-launchd.service",
+        "share/distcc-launch/systemd/distcc-launchd.service",
+    ),
+    (
+        "daemon/systemd/distcc-launchd.socket",
+        "share/distcc-launch/systemd/distcc-launchd.socket",
+    ),
+];
+/// Where the files of the CMake module lie below PREFIX: there `find_package` looks.
+const MODULE_FOLDER: &str = "share/cmake/DistccLaunch";
 
 /// Pages; they keep their places to each other, so that their links hold.
 const PAGES: &[&str] = &[
@@ -24,6 +32,7 @@ const PAGES: &[&str] = &[
     "LICENSE-MIT",
     "LICENSE-APACHE",
     "docs/build-systems.md",
+    "docs/daemon.md",
     "docs/hosts.md",
     "docs/options.md",
     "docs/protocol.md",
@@ -119,6 +128,10 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
     for name in BINARIES {
         place(&built.join(name), &prefix.join("bin").join(name))?;
     }
+    let modules = workspace::root().join("integrations/cmake");
+    for (name, _) in integration_cmake::FILES {
+        place(&modules.join(name), &prefix.join(MODULE_FOLDER).join(name))?;
+    }
     for (from, to) in SHARED {
         place(&workspace::root().join(from), &prefix.join(to))?;
     }
@@ -178,7 +191,7 @@ mod tests {
 
     #[test]
     fn everything_to_install_exists() {
-        for file in SHARED.iter().map(|(from, _)| from).chain(PAGES) {
+        for file in PAGES.iter().chain(SHARED.iter().map(|(from, _)| from)) {
             assert!(workspace::root().join(file).is_file(), "{file}");
         }
     }

@@ -1,4 +1,4 @@
-//! What a person types: demo, test, bench, dist, install.
+//! What a person types: demo, test, tools, bench, dist, install.
 
 mod bench;
 mod clean_up;
@@ -7,6 +7,7 @@ mod dist;
 mod farm;
 mod packages;
 mod test;
+mod venv;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,8 @@ enum Task {
     Demo(demo::Options),
     /// Format, lints and every test; installs what the tests need
     Test(test::Options),
+    /// Install the build tools from PyPI that the tests use, below target/, and print their folder
+    Tools,
     /// Measure beside stock distcc and print the performance table (as root)
     Bench(bench::Options),
     /// Build the release binaries into target/dist/bin
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let result = match task {
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Tools => test::tools(),
         Task::Bench(options) => bench::run(&options),
         Task::Dist => dist::build().map(|_| ExitCode::SUCCESS),
         Task::Install { prefix } => dist::install(&prefix).map(|()| ExitCode::SUCCESS),

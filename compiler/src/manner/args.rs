@@ -11,6 +11,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// The folder below the job's own that holds the text: no source of a project is named so.
 const LABEL: &[u8] = b"_d/";
 
+/// clang counts how often each part of the source runs.
+const COUNTS: &str = "-fprofile-instr-generate";
+
 const BYTE_COLUMNS: &str = "-fdiagnostics-column-unit=byte";
 
 /// Other charsets than UTF-8 are done with once the text is out.
@@ -43,18 +46,25 @@ impl Job<'_> {
         if manner == Manner::Expanded {
             return self.remote_args();
         }
+        let preprocessed = self.is_taken_for_preprocessed(manner);
         let mut args: Vec<OsString> = Vec::with_capacity(self.args.len() + 10);
         args.extend(["-x".into(), self.language.x_name().into()]);
         args.push(self.label());
         args.push(stop(self.product).into());
         args.extend(["-o".into(), self.output().to_owned()]);
         for word in &self.words {
-            if goes(self.family, word) {
+            // Such a text defines them itself.
+            let defined = preprocessed && defines(word);
+            if goes(self.family, word) && !defined {
                 args.extend_from_slice(&self.args[word.at..word.at + word.span]);
             }
         }
         // Last, so that they come before the command's own maps.
         match self.family {
+            // Its markers name all files as they are named here.
+            Family::Gcc if preprocessed => {
+                args.extend(["-fpreprocessed", "-fdirectives-only"].map(OsString::from));
+            }
             Family::Gcc => {
                 if manner == Manner::Directives {
                     args.push("-nostdinc".into());
@@ -62,10 +72,7 @@ impl Job<'_> {
                 let maps = Maps::of(&self.words);
                 args.push(self.map(DEBUG_MAP, &maps.debug(self.source)));
                 args.push(self.map(MACRO_MAP, &maps.macros(self.source)));
-                if !self.draft.lto {
-                    // Link-time optimization records even this.
-                    args.push("-fno-diagnostics-show-caret".into());
-                }
+                args.push("-fno-diagnostics-show-caret".into());
                 if self.words.iter().any(is_pedantic) {
                     // gcc is pedantic about line markers, too; any other message has the job compiled here.
                     args.push("-Wno-error".into());
@@ -112,15 +119,24 @@ impl Job<'_> {
     }
 
     /// Address sanitizers do, all that holds clang's bitcode, and its profiles.
-    fn writes_label(&self) -> bool {
+    pub(super) fn writes_label(&self) -> bool {
         let writes = |word: &Word<'_>| {
             let names = ["-fembed-bitcode", "-fprofile", "-funique-internal"];
-            let named = matches!(word.meaning, Meaning::Option(opt) if names.iter().any(|name| opt.name.starts_with(name)));
+            let named = matches!(word.meaning, Meaning::Option(opt) if opt.name != COUNTS
+                && names.iter().any(|name| opt.name.starts_with(name)));
             let sanitizes = word.meaning.has(Effect::Columns)
                 && word.value.windows(7).any(|kind| kind == b"address");
             sanitizes || self.family == Family::Clang && named
         };
         !self.expects_elf() || self.words.iter().any(writes)
+    }
+
+    /// Does the object hold the last part of the name of the file that the compiler reads, whatever line markers say? clang's names of
+    /// counters do.
+    pub(super) fn writes_base_name(&self) -> bool {
+        let counts =
+            |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name == COUNTS);
+        self.family == Family::Clang && self.words.iter().any(counts)
     }
 
     /// Does the object name the source in a way that only the text's own name makes right?
@@ -174,6 +190,10 @@ pub(super) fn is_macro(name: &str) -> bool {
             | "-trigraphs"
             | "--trigraphs"
     )
+}
+
+fn defines(word: &Word<'_>) -> bool {
+    matches!(word.meaning, Meaning::Option(opt) if is_macro(opt.name) && !opt.name.ends_with("trigraphs"))
 }
 
 /// `-include` and `-imacros`: their text is in the text.

@@ -18,6 +18,7 @@ pub fn prepare<'t>(job: &Job<'_>, manner: Manner, text: &'t [u8]) -> Result<Cow<
     }
     let prepared = match manner {
         Manner::Expanded | Manner::Rewritten => Cow::Borrowed(text),
+        Manner::Directives if job.is_taken_for_preprocessed(manner) => Cow::Owned(blank(text)),
         Manner::Directives => Cow::Owned(blank(&without_head(job, text)?)),
         Manner::Whole => Cow::Owned(blank(&without_whole_head(job, text)?)),
     };
@@ -98,7 +99,7 @@ fn after_line(text: &[u8]) -> &[u8] {
 }
 
 /// The number and the name, in its quotes, of a line marker.
-fn marker(line: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn marker(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = line.strip_prefix(b"# ")?;
     let digits = rest.iter().position(|b| !b.is_ascii_digit())?;
     let name = rest[digits..].strip_prefix(b" ")?;
@@ -130,7 +131,7 @@ pub fn files(text: &[u8]) -> Vec<Cow<'_, OsStr>> {
     names.into_iter().map(unquoted).collect()
 }
 
-fn unquoted(name: &[u8]) -> Cow<'_, OsStr> {
+pub(super) fn unquoted(name: &[u8]) -> Cow<'_, OsStr> {
     if memchr(b'\\', name).is_none() {
         return Cow::Borrowed(OsStr::from_bytes(name));
     }

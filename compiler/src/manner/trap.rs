@@ -25,6 +25,18 @@ pub enum Trap {
 }
 
 impl Trap {
+    /// Every trap.
+    pub fn all() -> &'static [Trap] {
+        &[
+            Trap::Form,
+            Trap::Clock,
+            Trap::Counter,
+            Trap::Pragma,
+            Trap::Arguments,
+            Trap::EmptyBody,
+        ]
+    }
+
     /// The stable kebab-case code that the journal holds.
     pub fn code(self) -> &'static str {
         match self {
@@ -122,6 +134,15 @@ pub(super) fn in_text(job: &Job<'_>, manner: Manner, text: &[u8]) -> Option<Trap
             memmem::find_iter(text, b"ragma")
                 .any(|at| names_dependency(&text[at + b"ragma".len()..]))
                 .then_some(Trap::Pragma)
+        }
+        // What these say of preprocessed text was not measured.
+        Manner::Directives
+            if job.is_taken_for_preprocessed(manner)
+                && [&b"__BASE_FILE__"[..], b"__INCLUDE_LEVEL__"]
+                    .iter()
+                    .any(|name| memmem::find(text, name).is_some()) =>
+        {
+            Some(Trap::Form)
         }
         Manner::Directives | Manner::Whole => {
             includes_in_arguments(text).then_some(Trap::Arguments)

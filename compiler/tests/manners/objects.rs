@@ -116,6 +116,22 @@ fn sanitizers_name_the_source() {
 }
 
 #[test]
+fn what_is_kept_for_the_linker_stays_where_it_would_differ() {
+    let place = Place::new(FILES);
+    for line in [
+        "gcc -flto -g -c a.c",
+        "gcc -flto -c a.i",
+        "gcc -flto -frandom-seed=x -c a.c",
+        "g++ -flto=auto -frandom-seed=x -c sub/b.cc",
+    ] {
+        assert!(place.stays(line), "{line}");
+    }
+    for line in ["gcc -flto -c a.c", "g++ -flto -c sub/b.cc"] {
+        assert!(!place.stays(line), "{line}");
+    }
+}
+
+#[test]
 fn preprocessed_sources_have_the_folder_here() {
     let place = Place::new(&[
         ("a.i", "int f(int x) { return x; }\n"),

@@ -40,7 +40,7 @@ pub(crate) fn compile(
     forced: bool,
 ) -> Result<Outcome, Option<Trap>> {
     let here = Path::new(job.cwd());
-    let depfile = Some("/dev/null".as_ref()).filter(|_| job.depfile().is_some());
+    let depfile = job.depfile().is_some().then_some("/dev/null".as_ref());
     let text = match job.preprocess_args_for(manner, depfile) {
         Some(args) => run(program, &args, here, "C"),
         None => run("cat".as_ref(), &[job.source().to_owned()], here, "C"),

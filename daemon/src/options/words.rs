@@ -19,8 +19,11 @@ Examples:
   distcc-launchd --no-detach --log-stderr -j 8    try it in a terminal
   distcc-launchd --daemon --listen 127.0.0.1 --port 0 --port-file port
                                                   for scripts: on any free port
+  distcc-launchd keygen --keys daemon.keys alice > alice.key
+  distcc-launchd --daemon --keys daemon.keys --allow 0.0.0.0/0
+                                                  in the open: encrypted, and only for who has a key
 
-Signals: SIGTERM and SIGINT end it after the jobs at work, a second one at once; SIGHUP reads compilers and --allow-file again.
+Signals: SIGTERM and SIGINT end it after the jobs at work, a second one at once; SIGHUP reads compilers, --allow-file and --keys again.
 
 Environment:
   DISTCCD_PATH             where compilers are looked for, and their PATH (default: PATH)
@@ -104,6 +107,12 @@ pub(super) struct Words {
     /// Serve private networks (the default without --allow)
     #[arg(long, help_heading = "Whom to serve")]
     pub(super) allow_private: bool,
+    /// Serve only clients that have a key of this file, encrypted (make keys: distcc-launchd keygen --help)
+    #[arg(long, value_name = "FILE", help_heading = "Whom to serve")]
+    pub(super) keys: Option<PathBuf>,
+    /// Without keys, let --listen and --allow reach beyond private networks all the same
+    #[arg(long, help_heading = "Whom to serve")]
+    pub(super) insecure_network: bool,
     /// Connections at once; beyond, those whose request is incomplete make room
     #[arg(
         long,

@@ -19,6 +19,9 @@ pub(crate) const NO_BOX: &str = "--sandbox=off";
 /// Longer than anything takes, even on a loaded machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
+/// How long the daemon bears a silent peer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
+
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_distcc-launchd");
 
 /// Waits until `done` gives something.

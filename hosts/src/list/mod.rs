@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of sockets, locks or whether a host answers.
 
+use std::path::{Path, PathBuf};
+
 mod find;
 mod parse;
 
@@ -37,6 +39,28 @@ pub struct Host {
     pub cpp: bool,
     /// `,down`: stays in the list, takes no job.
     pub down: bool,
+    /// `,key`, `,key=FILE`: encrypted, and only if the daemon proves to be the one that the file names.  Only with
+    /// [`Transport::Tcp`].
+    pub key: Option<KeyFile>,
+}
+
+/// Where a host's key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyFile {
+    /// `,key`: the file `key` in DISTCC_DIR.
+    Default,
+    /// `,key=FILE`: as written; what is not absolute is in DISTCC_DIR.
+    Named(PathBuf),
+}
+
+impl KeyFile {
+    /// The file's path, where `folder` is DISTCC_DIR.
+    pub fn path(&self, folder: &Path) -> PathBuf {
+        match self {
+            KeyFile::Default => folder.join("key"),
+            KeyFile::Named(file) => folder.join(file),
+        }
+    }
 }
 
 /// How a host is reached.

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::{DEFAULT_PORT, Host, HostList, Transport};
+use super::{DEFAULT_PORT, Host, HostList, KeyFile, Transport};
 
 /// The most slots a host may have.
 pub const MAX_SLOTS: u32 = 9999;
@@ -45,7 +45,9 @@ pub enum Problem {
         "\"{0}\" after the host name; only slots (\"/8\"), a port (\":3632\") and options (\",lzo\") may follow"
     )]
     AfterName(String),
-    #[error("\"{0}\" is no option of a host; there are lzo, cpp and down, as in \"farm1,lzo\"")]
+    #[error(
+        "\"{0}\" is no option of a host; there are lzo, cpp, key and down, as in \"farm1,lzo\""
+    )]
     Option(String),
     #[error("cpp needs lzo; write \",lzo,cpp\"")]
     CppWithoutLzo,
@@ -53,8 +55,10 @@ pub enum Problem {
         "authentication with GSSAPI (\",auth\") is not supported and will not be; use ssh, as in \"user@farm1\""
     )]
     Auth,
-    #[error("keys (\",key\") come with a later version; until then use ssh, as in \"user@farm1\"")]
-    Key,
+    #[error("\",key=\" has no file; write \",key\" for DISTCC_DIR/key, or \",key=FILE\"")]
+    KeyFile,
+    #[error("\",key\" is for TCP hosts; ssh has keys of its own, and this machine needs none")]
+    KeyElsewhere,
     #[error(
         "looking for hosts (\"+zeroconf\") comes with a later version; until then name the hosts"
     )]
@@ -110,6 +114,7 @@ fn add(list: &mut HostList, token: &str) -> Result<(), Problem> {
         lzo: false,
         cpp: false,
         down: false,
+        key: None,
     };
     let (place, options) = match token.split_once(',') {
         Some((place, options)) => (place, Some(options)),
@@ -128,14 +133,20 @@ fn add(list: &mut HostList, token: &str) -> Result<(), Problem> {
             "cpp" => host.cpp = true,
             "down" => host.down = true,
             "auth" => return Err(Problem::Auth),
-            "key" => return Err(Problem::Key),
+            "key" => host.key = Some(KeyFile::Default),
             _ if option.starts_with("auth=") => return Err(Problem::Auth),
-            _ if option.starts_with("key=") => return Err(Problem::Key),
-            _ => return Err(Problem::Option(option.to_owned())),
+            _ => match option.strip_prefix("key=") {
+                Some("") => return Err(Problem::KeyFile),
+                Some(file) => host.key = Some(KeyFile::Named(file.into())),
+                None => return Err(Problem::Option(option.to_owned())),
+            },
         }
     }
     if host.cpp && !host.lzo {
         return Err(Problem::CppWithoutLzo);
+    }
+    if host.key.is_some() && !matches!(host.transport, Transport::Tcp { .. }) {
+        return Err(Problem::KeyElsewhere);
     }
     list.hosts.push(host);
     Ok(())

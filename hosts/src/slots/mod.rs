@@ -131,6 +131,29 @@ impl Slots {
         self.take("remote", &rows, patience)
     }
 
+    /// How many slots of these hosts nobody holds, as far as `enough`. Looks only: they may be taken the next moment.
+    pub fn free_remote(&self, hosts: &[&Host], enough: u32) -> u32 {
+        let _search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = hosts.iter().filter(|host| !host.down);
+        // Slots are taken in the order of their numbers, so the last are the likeliest to be free.
+        let most = rows.clone().map(|host| host.slots).max().unwrap_or(0);
+        let mut seen = Vec::new();
+        let mut free = 0;
+        for number in (0..most).rev() {
+            for host in rows.clone().filter(|host| host.slots > number) {
+                let name = format!("cpu_{}_{number}", host.lock_name());
+                if free >= enough {
+                    return free;
+                }
+                if !seen.contains(&name) {
+                    free += u32::from(watch::is_free(&self.folder, &name));
+                    seen.push(name);
+                }
+            }
+        }
+        free
+    }
+
     /// One of the first `size` slots of this machine. A process takes its remote slot, if any, before this one.
     pub fn take_local(
         &self,

@@ -5,10 +5,12 @@
 //! would wait for, and one user has only 128 of them.
 
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::event::poll;
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use super::queue::{BEAT, Turn, timespec};
 use super::{NoSlot, Patience, Row, Slot, breadth_first, held, try_lock};
@@ -81,6 +83,23 @@ pub(super) fn look(folder: &Folder, rows: &[Row]) -> Result<Result<Slot, Taken>,
         slots.push(candidate);
     }
     Ok(Err(Taken { slots }))
+}
+
+/// Does nobody hold the slot of this name?
+pub(super) fn is_free(folder: &Folder, name: &str) -> bool {
+    let path = folder.lock().join(name);
+    // Closing a second descriptor of a slot of ours would drop its lock, so nobody takes one meanwhile.
+    let held = held();
+    if held.contains(&path) {
+        return false;
+    }
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        // A slot that nobody ever took.
+        Err(error) => return error.kind() == io::ErrorKind::NotFound,
+    };
+    let wanted = Flock::from(FlockType::WriteLock);
+    matches!(fcntl_getlk(&file, &wanted), Ok(None))
 }
 
 impl Taken {

@@ -380,3 +380,28 @@ fn one_process_at_a_time_probes_a_disliked_host() {
     let mut fourth = Helper::start(&["probe", folder, "farm"]);
     assert_eq!(fourth.hear(), "tries");
 }
+
+#[test]
+fn free_slots_are_counted_and_stay_as_they_are() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path().to_str().unwrap();
+    let list = "bob@farm/1 10.0.0.1/3 off/9,down alice@farm/2";
+    let entries = hosts(list).hosts;
+    let entries: Vec<&Host> = entries.iter().collect();
+    let slots = Slots::new(&Folder::at(temp.path()));
+    assert_eq!(slots.free_remote(&entries, 100), 5, "no file is there yet");
+    assert_eq!(slots.free_remote(&entries, 2), 2);
+    let mine = take(temp.path(), list, &Patience::NONE).unwrap();
+    let mut other = Helper::start(&["hold", folder, list]);
+    assert_eq!(other.hear(), "comes");
+    assert_eq!(other.hear(), "has 1 0");
+    assert_eq!(slots.free_remote(&entries, 100), 3);
+    // Looking has let go of none.
+    assert_eq!(
+        take(temp.path(), list, &Patience::NONE).unwrap().number(),
+        1
+    );
+    other.kill();
+    drop(mine);
+    assert_eq!(slots.free_remote(&entries, 100), 5);
+}

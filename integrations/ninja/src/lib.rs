@@ -1,6 +1,10 @@
-//! The pool file that hand-written Ninja files include.
+//! How wide a build runs: the pool file that hand-written Ninja files include, what each build tool understands of widths
+//! ([`tool`]), and jobservers ([`jobserver`]).
 //!
-//! Knows Ninja's syntax, and takes its numbers from the host list by way of [`Capacity`].
+//! Takes its numbers from the host list by way of [`Capacity`].
+
+pub mod jobserver;
+pub mod tool;
 
 use hosts::capacity::Capacity;
 

@@ -46,7 +46,7 @@ pub(super) fn run(settings: &Settings, classify: &Classify) -> i32 {
     let told = databases.map_err(Stop::Unusable).and_then(|databases| {
         let mut out = BufWriter::new(io::stdout().lock());
         let told = match &classify.why {
-            Some(source) => why(settings, &databases, source, &mut out),
+            Some(source) => tell_why(settings, &databases, source, &mut out),
             None => all(settings, &databases, classify.json, &mut out).map(|()| 0),
         };
         out.flush()?;
@@ -177,8 +177,12 @@ impl Tally {
     }
 }
 
-/// Tells about each command that compiles `source`.
-fn why(
+/// Tells about each command that compiles `source`; gives the exit code.
+pub(super) fn why(settings: &Settings, databases: &[Database], source: &Path) -> i32 {
+    tell_why(settings, databases, source, &mut io::stdout().lock()).unwrap_or(EXIT_UNUSABLE)
+}
+
+fn tell_why(
     settings: &Settings,
     databases: &[Database],
     source: &Path,
@@ -239,7 +243,7 @@ fn why(
 }
 
 /// The verdict as a sentence.
-fn in_words(judged: &Judged) -> String {
+pub(super) fn in_words(judged: &Judged) -> String {
     let Some(reason) = judged.here else {
         return "would be sent to a host".to_owned();
     };
@@ -254,7 +258,7 @@ fn in_words(judged: &Judged) -> String {
 }
 
 /// The command for a person to read and a shell to run.
-fn spelled(command: &super::database::Command) -> String {
+pub(super) fn spelled(command: &super::database::Command) -> String {
     let words = std::iter::once(&command.compiler).chain(&command.args);
     let words: Vec<_> = words.map(|word| quoted(word.as_bytes())).collect();
     OsStr::from_bytes(&words.join(&b' ')).display().to_string()

@@ -3,8 +3,24 @@
 mod classify;
 mod compile;
 mod database;
+mod doctor;
 mod jobs;
+mod json;
+mod local;
+mod probe;
+mod pump;
+mod reasons;
+#[allow(
+    dead_code,
+    reason = "Mark and all fields are for `distcc-launch run`, which tells at a build's end what it did"
+)]
+pub(crate) mod records;
+mod room;
+mod run;
 mod setup;
+mod shims;
+mod status;
+mod why;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -52,17 +68,32 @@ enum Commands {
     Jobs(jobs::Jobs),
     /// What a build tool needs to use distcc-launch
     Setup(setup::Setup),
+    /// A folder of links named like compilers, for builds that listen to nothing but PATH
+    Shims(shims::Shims),
     /// Which commands of a compile_commands.json would be sent to hosts, and why the others not
     Classify(classify::Classify),
+    /// Starts a build as wide as the hosts are, and says at its end what happened
+    Run(run::Run),
+    /// Runs a build with an include server of its own, as stock's pump script
+    Pump(pump::Pump),
+    /// Takes a slot of this machine, then becomes the command
+    Local(local::Local),
     /// Runs the commands of a compile_commands.json on the hosts, without a build tool
     Compile(compile::Compile),
+    /// Hosts and their slots, what runs now, and what the last build came to
+    Status(status::Status),
+    /// From the host list to a linked object: what is wrong, and what mends it
+    Doctor(doctor::Doctor),
+    /// Why a unit ran where it ran, the last times
+    Why(why::Why),
 }
 
 /// Is the command ours, whatever else there may be of its name?  `--help` alone is; with more words it is a question to the default
 /// compiler, as build tools ask it.
 pub(crate) fn is_ours(word: &OsStr, count: usize) -> bool {
     match word.as_bytes() {
-        b"classify" | b"compile" | b"help" | b"jobs" | b"setup" => true,
+        b"classify" | b"compile" | b"doctor" | b"help" | b"jobs" | b"local" | b"pump" | b"run"
+        | b"setup" | b"shims" | b"status" | b"why" => true,
         b"--help" => count == 1,
         _ => false,
     }
@@ -73,6 +104,15 @@ pub(crate) fn usage() -> i32 {
     eprintln!("{}", Cli::command().render_usage());
     eprintln!("See distcc-launch --help.");
     EXIT_BAD_ARGUMENTS
+}
+
+/// How to call a sub-command.
+fn usage_of(name: &str) -> String {
+    let mut cli = Cli::command();
+    let command = cli.find_subcommand_mut(name);
+    command.map_or_else(String::new, |command| {
+        command.render_long_help().to_string()
+    })
 }
 
 /// Runs a sub-command; gives the exit code.
@@ -94,7 +134,14 @@ pub(crate) fn run(settings: &Settings, words: Vec<OsString>) -> i32 {
     match command {
         Commands::Jobs(jobs) => jobs::run(settings, &jobs),
         Commands::Setup(setup) => setup::run(settings, &setup),
+        Commands::Shims(shims) => shims::run(settings, &shims),
         Commands::Classify(classify) => classify::run(settings, &classify),
+        Commands::Run(run) => run::run(settings, &run),
+        Commands::Pump(pump) => pump::run(settings, &pump),
+        Commands::Local(local) => local::run(settings, &local),
         Commands::Compile(compile) => compile::run(settings, &compile),
+        Commands::Status(status) => status::run(settings, &status),
+        Commands::Doctor(doctor) => doctor::run(settings, &doctor),
+        Commands::Why(why) => why::run(settings, &why),
     }
 }

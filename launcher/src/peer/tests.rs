@@ -63,6 +63,16 @@ fn helo(text: &[u8]) -> Vec<u8> {
     [format!("HELO{:08x}", text.len()).as_bytes(), text].concat()
 }
 
+/// What gcc here includes by itself.
+fn preincluded(gcc: &Path) -> Option<Vec<u8>> {
+    let mut command = std::process::Command::new(gcc);
+    let ran = command.args(["-E", "-x", "c", "/dev/null"]).output();
+    let text = ran.expect("gcc is needed to test").stdout;
+    let name = compiler::manner::preincluded::file(&text)??;
+    let content = fs::read(&*name).expect("a header");
+    Some(compiler::manner::preincluded::spelled(&name, &content))
+}
+
 const ANSWER: &[u8] = b"daemon x 1\njob 64636c01\njobs 3\ncompiler gcc\tGCC: 12\tx86\n\
     compiler /opt/gcc\tGCC: 13\tarm\ncompiler bad\ncompilers all\nlater thing\n";
 
@@ -73,10 +83,11 @@ fn our_daemon_says_what_it_has_and_is_asked_once() {
     let peer = about(&host, folder.path(), &mut opened).expect("an answer");
     assert!(peer.ours && peer.launch_jobs);
     assert_eq!(peer.jobs, Some(4));
-    let (_, ident, triple) = peer
-        .compilers()
-        .find(|(name, ..)| *name == b"gcc")
-        .expect("gcc is needed to test");
+    let gcc = peer.compilers().find(|listed| listed.name == b"gcc");
+    let Listed { ident, triple, .. } = gcc.expect("gcc is needed to test");
+    let before = preincluded(Path::new("gcc"));
+    assert_eq!(peer.preincluded(b"/usr/bin/gcc"), before.as_deref());
+    assert!(before.is_some_and(|before| before.len() > 17));
     assert!(ident.starts_with(b"GCC: ("), "{}", ident.escape_ascii());
     for (name, ident, triple, has) in [
         (&b"gcc"[..], ident, triple, true),

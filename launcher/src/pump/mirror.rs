@@ -25,11 +25,43 @@ const FORCING: &[u8] = b"/forcing_technique_271828";
 /// # Errors
 /// The server refuses this source, or gave no whole answer.
 pub(super) fn ask(
-    mut stream: UnixStream,
+    stream: UnixStream,
     cwd: &OsStr,
     compiler: &OsStr,
     args: &[OsString],
 ) -> Result<(File, u64, Flags), NotPumped> {
+    let paths = paths(stream, cwd, compiler, args)?;
+    let entries = entries(&paths).ok_or(BROKEN)?;
+    let flags = flags(&entries, &paths);
+    let bytes = encoded(&entries).ok_or(BROKEN)?;
+    let mut file = rustix::fs::memfd_create("closure", MemfdFlags::CLOEXEC)
+        .map(File::from)
+        .map_err(|_| BROKEN)?;
+    file.write_all(&bytes).map_err(|_| BROKEN)?;
+    Ok((file, bytes.len() as u64, flags))
+}
+
+/// What an entry is, in the words of stock's `--scan-includes`, and its name at the client.
+pub(super) fn described(path: &[u8]) -> Option<(&'static str, &[u8])> {
+    let name = name_of(path)?;
+    if let Some(folder) = name.strip_suffix(FORCING) {
+        return Some(("DIRECTORY", folder));
+    }
+    match std::fs::read_link(OsStr::from_bytes(path)) {
+        // More steps up than the name has down: it leaves the daemon's folder.
+        Ok(target) if target.starts_with("../../../../..") => Some(("SYSTEMDIR", name)),
+        Ok(_) => Some(("SYMLINK", name)),
+        Err(_) => Some(("FILE", name)),
+    }
+}
+
+/// The answer's paths: never none.
+pub(super) fn paths(
+    mut stream: UnixStream,
+    cwd: &OsStr,
+    compiler: &OsStr,
+    args: &[OsString],
+) -> Result<Vec<Vec<u8>>, NotPumped> {
     let words = std::iter::once(compiler).chain(args.iter().map(|word| &**word));
     let question = Question {
         cwd: cwd.as_bytes().to_vec(),
@@ -50,14 +82,7 @@ pub(super) fn ask(
     if paths.is_empty() {
         return Err(NotPumped("include-server-refused"));
     }
-    let entries = entries(&paths).ok_or(BROKEN)?;
-    let flags = flags(&entries, &paths);
-    let bytes = encoded(&entries).ok_or(BROKEN)?;
-    let mut file = rustix::fs::memfd_create("closure", MemfdFlags::CLOEXEC)
-        .map(File::from)
-        .map_err(|_| BROKEN)?;
-    file.write_all(&bytes).map_err(|_| BROKEN)?;
-    Ok((file, bytes.len() as u64, flags))
+    Ok(paths)
 }
 
 /// All entries; `None` when a path is none of a mirror's, or its file is gone.

@@ -19,13 +19,40 @@ use protocol::closure_talk::{Flags, Form};
 
 use crate::about::About;
 use crate::driver::Command;
+use crate::say::Say;
 use crate::settings::Settings;
 
 pub(crate) use demotion::count_discrepancy;
+pub(crate) use resident::program as server_program;
 
 /// Why a job goes in plain mode although a host would take its files; a stable code of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotPumped(pub &'static str);
+
+/// The sentence of a code of [`NotPumped`].
+pub(crate) fn sentence(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "nothing-to-preprocess" => "it needs no preprocessor",
+        "dependency-variable" => "DEPENDENCIES_OUTPUT asks for a dependency file that is added to",
+        "clock" => "it asks for the date or the time, which are to be those of here",
+        "include-missing" => "something that it includes was not found",
+        "assembler-includes" => "assembler text in it may name files",
+        "include-server-refused" => "the include server does not know its files",
+        "include-server-failed" => "the include server gave no answer",
+        "no-include-server" => "there is no include server, and none could be started",
+        "stock-include-server" => {
+            "the include server is stock's, whose answers are not for this daemon"
+        }
+        "demoted" => "compiles failed on hosts that succeeded here a moment ago",
+        "names-folders" => "its object names folders, which a stock daemon has others of",
+        "dependency-file" => {
+            "a stock daemon would break the lines of its dependency file elsewhere"
+        }
+        "file-names" => "it asks for __FILE__ of a file with an absolute name",
+        "words-unfit" => "a stock daemon reads its options otherwise",
+        _ => return None,
+    })
+}
 
 /// The files of a job, as they stand in a request behind its words.
 #[derive(Debug)]
@@ -71,7 +98,7 @@ pub(crate) fn files(
         Form::Stock => physical(job.cwd()),
         Form::Tree | Form::WholeTree => job.cwd().to_owned(),
     };
-    let (body, size, flags) = match resident::connect(command)? {
+    let (body, size, flags) = match resident::connect(settings, command.say)? {
         resident::Server::Ours(stream) => ask::ask(stream, form, &cwd, &path, &args)?,
         // Stock's answers suit any daemon that reads protocol 3, and no other.
         resident::Server::Stock(_) if form != Form::Stock => {
@@ -99,6 +126,29 @@ pub(crate) fn files(
         body,
         size,
     })
+}
+
+/// What stock's `--scan-includes` prints of a command: the files that pump mode would send, each with what it is.
+///
+/// # Errors
+/// There is no include server, or it does not follow this source.
+pub(crate) fn scan(
+    settings: &Settings,
+    say: &Say,
+    words: &[OsString],
+) -> Result<Vec<u8>, NotPumped> {
+    let (compiler, args) = words.split_first().ok_or(NotPumped("no-command"))?;
+    let stream = resident::connect_as_stock(settings, say)?;
+    let cwd = physical(OsStr::new("/"));
+    let mut text = Vec::new();
+    for path in mirror::paths(stream, &cwd, compiler, args)? {
+        if let Some((what, name)) = mirror::described(&path) {
+            text.extend_from_slice(format!("{what:<9} ").as_bytes());
+            text.extend_from_slice(name);
+            text.push(b'\n');
+        }
+    }
+    Ok(text)
 }
 
 /// The working folder without links, as stock clients and servers call it.

@@ -18,8 +18,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::NotPumped;
-use crate::driver::Command;
 use crate::remember;
+use crate::say::Say;
 use crate::settings::Settings;
 
 const PROGRAM: &str = "include-server";
@@ -49,8 +49,7 @@ pub(super) fn folder(settings: &Settings) -> Option<PathBuf> {
 ///
 /// # Errors
 /// There is none, and none could be started.
-pub(super) fn connect(command: &Command<'_>) -> Result<Server, NotPumped> {
-    let settings = command.settings;
+pub(super) fn connect(settings: &Settings, say: &Say) -> Result<Server, NotPumped> {
     if let Some(port) = &settings.include_server_port {
         let port = Path::new(port);
         let beside = port.parent().map(|folder| folder.join("launch"));
@@ -61,27 +60,51 @@ pub(super) fn connect(command: &Command<'_>) -> Result<Server, NotPumped> {
         return Ok(Server::Stock(stream));
     }
     let folder = folder(settings).ok_or(NotPumped("no-include-server"))?;
-    if let Some(stream) = ours(&folder) {
-        return Ok(Server::Ours(stream));
+    let stream = reach_or_start(settings, say, &folder, "launch")?;
+    Ok(Server::Ours(stream))
+}
+
+/// Connects to the same server as stock clients do.
+///
+/// # Errors
+/// There is none, and none could be started.
+pub(super) fn connect_as_stock(settings: &Settings, say: &Say) -> Result<UnixStream, NotPumped> {
+    const NONE: NotPumped = NotPumped("no-include-server");
+    match &settings.include_server_port {
+        Some(port) => reach(Path::new(port)).map_err(|_| NONE),
+        None => {
+            let folder = folder(settings).ok_or(NONE)?;
+            reach_or_start(settings, say, &folder, "socket")
+        }
     }
-    if let Err(error) = start(settings, &folder) {
-        command.say.info(format_args!(
+}
+
+fn reach_or_start(
+    settings: &Settings,
+    say: &Say,
+    folder: &Path,
+    door: &str,
+) -> Result<UnixStream, NotPumped> {
+    if let Some(stream) = ours(folder, door) {
+        return Ok(stream);
+    }
+    if let Err(error) = start(settings, folder) {
+        say.info(format_args!(
             "no include server, so sources are preprocessed here: {error}"
         ));
         return Err(NotPumped("no-include-server"));
     }
-    let stream = ours(&folder).ok_or(NotPumped("no-include-server"))?;
-    Ok(Server::Ours(stream))
+    ours(folder, door).ok_or(NotPumped("no-include-server"))
 }
 
 /// The resident server, if the folder is this user's alone and the other side is this user.
-fn ours(folder: &Path) -> Option<UnixStream> {
+fn ours(folder: &Path, door: &str) -> Option<UnixStream> {
     let about = std::fs::symlink_metadata(folder).ok()?;
     let user = rustix::process::geteuid();
     if !about.is_dir() || about.uid() != user.as_raw() || about.mode() & 0o077 != 0 {
         return None;
     }
-    let stream = reach(&folder.join("launch")).ok()?;
+    let stream = reach(&folder.join(door)).ok()?;
     let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
     (peer.uid == user).then_some(stream)
 }
@@ -149,7 +172,7 @@ fn try_to_start(settings: &Settings, folder: &Path) -> io::Result<()> {
 }
 
 /// The program, beside ours or in PATH.
-fn program(path: &OsStr) -> Option<PathBuf> {
+pub(crate) fn program(path: &OsStr) -> Option<PathBuf> {
     let runs = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
     let beside = std::fs::read_link("/proc/self/exe")
         .ok()

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -14,6 +16,7 @@ fn tcp(token: &str, name: &str, port: u16, slots: u32) -> Host {
         lzo: false,
         cpp: false,
         down: false,
+        key: None,
     }
 }
 
@@ -31,6 +34,7 @@ fn ssh(token: &str, user: &str, name: &str, command: &str, slots: u32) -> Host {
         lzo: false,
         cpp: false,
         down: false,
+        key: None,
     }
 }
 
@@ -43,6 +47,26 @@ fn here(token: &str, slots: u32) -> Host {
         lzo: false,
         cpp: false,
         down: false,
+        key: None,
+    }
+}
+
+#[test]
+fn keys_are_in_the_folder_or_named() {
+    let folder = Path::new("/home/me/.distcc");
+    for (token, path) in [
+        ("farm,lzo", None),
+        ("farm,key", Some("/home/me/.distcc/key")),
+        ("[::1]:7/3,key,lzo", Some("/home/me/.distcc/key")),
+        ("farm,lzo,key=/etc/farm.key", Some("/etc/farm.key")),
+        ("farm,key=work/key=1", Some("/home/me/.distcc/work/key=1")),
+        ("farm,key,key=b", Some("/home/me/.distcc/b")),
+    ] {
+        let list = parse(token).unwrap();
+        let key = list.hosts[0].key.as_ref().map(|key| key.path(folder));
+        assert_eq!(key.as_deref(), path.map(Path::new), "{token}");
+        // The same slots as without a key.
+        assert!(!list.hosts[0].lock_name().contains("key"), "{token}");
     }
 }
 
@@ -154,7 +178,7 @@ fn each_mistake_has_its_sentence() {
         |word: &str| format!("\"{word}\" is no TCP port; write 1 to 65535, as in \"farm1:3632\"");
     let option = |word: &str| {
         format!(
-            "\"{word}\" is no option of a host; there are lzo, cpp and down, as in \"farm1,lzo\""
+            "\"{word}\" is no option of a host; there are lzo, cpp, key and down, as in \"farm1,lzo\""
         )
     };
     let after = |word: &str| {
@@ -164,7 +188,7 @@ fn each_mistake_has_its_sentence() {
     };
     let name = "the host has no name; write one, as in \"farm1\", \"farm1:3632\" or \"user@farm1\"";
     let auth = "authentication with GSSAPI (\",auth\") is not supported and will not be; use ssh, as in \"user@farm1\"";
-    let key = "keys (\",key\") come with a later version; until then use ssh, as in \"user@farm1\"";
+    let key = "\",key\" is for TCP hosts; ssh has keys of its own, and this machine needs none";
     let zeroconf =
         "looking for hosts (\"+zeroconf\") comes with a later version; until then name the hosts";
     let setting = "this is no setting of a list; there are --randomize, --localslots=N and --localslots_cpp=N";
@@ -221,8 +245,10 @@ fn each_mistake_has_its_sentence() {
         ("farm,cpp", "cpp needs lzo; write \",lzo,cpp\"".to_owned()),
         ("farm,auth", auth.to_owned()),
         ("farm,lzo,auth=distcc", auth.to_owned()),
-        ("farm,key", key.to_owned()),
-        ("farm,lzo,key=/etc/key", key.to_owned()),
+        ("bob@farm,key", key.to_owned()),
+        ("localhost/4,lzo,key=/etc/key", key.to_owned()),
+        ("farm,key=", "\",key=\" has no file; write \",key\" for DISTCC_DIR/key, or \",key=FILE\"".to_owned()),
+        ("farm,keys", option("keys")),
         ("+zeroconf", zeroconf.to_owned()),
         ("--randomise", setting.to_owned()),
         ("--randomize=1", setting.to_owned()),
@@ -277,7 +303,7 @@ proptest! {
 
     #[test]
     fn anything_like_a_list_gives_a_list_or_an_error(
-        text in "((localhost|farm|10.0.0.1|\\[::1\\]|bob@|@|--localslots|--randomize|/|=|:|,|lzo|cpp|down|[0-9]{1,5}|#|\n| |é)){0,12}"
+        text in "((localhost|farm|10.0.0.1|\\[::1\\]|bob@|@|--localslots|--randomize|/|=|:|,|lzo|cpp|down|key|key=|[0-9]{1,5}|#|\n| |é)){0,12}"
     ) {
         match parse(&text) {
             Ok(list) => check(&list),

@@ -7,7 +7,7 @@ use std::io::{self, Read as _};
 use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-const FATAL: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+use crate::os::on_signals;
 
 /// The end of the pipe that the handler writes to; open as long as the process.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
@@ -38,20 +38,8 @@ pub(super) fn listen(came: impl Fn(i32) + Send + 'static) -> io::Result<()> {
             came(i32::from(signal[0]));
         }
     })?;
-    for signal in FATAL {
-        // Safety: `action` and `before` are whole structures; the handler does only what a handler may.
-        unsafe {
-            let mut before: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(signal, std::ptr::null(), &mut before);
-            if before.sa_sigaction == libc::SIG_IGN {
-                continue;
-            }
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = note as extern "C" fn(libc::c_int) as libc::sighandler_t;
-            action.sa_flags = libc::SA_RESTART;
-            libc::sigaction(signal, &action, std::ptr::null_mut());
-        }
-    }
+    let signals = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+    on_signals(&signals, note, libc::SA_RESTART);
     Ok(())
 }
 

@@ -1,0 +1,409 @@
+//! Jobs that bring their files: each entry is checked by its components, and the box makes the client's own names true.
+//!
+//! Stock clients (protocol 3) name files by their real paths, links by where they lead to, the compiler's own folders by links that climb
+//! out of a folder, and folders by a file in them that stands for them. Ours (tree jobs) say what is what. Both become one closure.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use compiler::{Surroundings, Verdict, classify};
+use protocol::{Body, Content, Entry, Limits, ProtocolError, Source, SystemFiles, Version};
+use sandbox::{Closure, Misfit, Tree, Trees};
+
+use crate::check::{Named, Refused, name_compiler};
+use crate::compilers::{Compiler, Compilers};
+use crate::headers::Headers;
+use crate::moved::Thing;
+
+/// The file that stands for its folder with stock clients.
+const FORCING: &str = "forcing_technique_271828";
+/// Where a dependency file goes that the words do not ask for, but the client.
+const DEPFILE: &str = ".distccd.d";
+/// What a client's link may go through.
+const MOST_LINKS: usize = 40;
+/// Variables that a tree job may set.
+const VARIABLES: [&str; 3] = ["LC_ALL", "TZ", "SOURCE_DATE_EPOCH"];
+
+/// A job with its files, that is run here.
+#[derive(Debug)]
+pub(crate) struct ClosureJob {
+    pub(crate) compiler: Compiler,
+    /// The words after the compiler's name.
+    pub(crate) args: Vec<OsString>,
+    /// Where it runs, as the client calls it.
+    pub(crate) directory: PathBuf,
+    /// Where the compiler leaves the object, without links.
+    pub(crate) object: PathBuf,
+    pub(crate) depfile: Option<PathBuf>,
+    /// Whether the messages are to be in a locale that the client knows.
+    known_locale: bool,
+    /// Beside those of all jobs.
+    pub(crate) variables: Vec<(OsString, OsString)>,
+    items: Vec<Item>,
+    system: SystemFiles,
+    /// Folders of this machine's toolchain that are to hold nothing but what was sent.
+    hidden: Vec<PathBuf>,
+}
+
+/// One name that was checked.
+#[derive(Debug)]
+struct Item {
+    name: PathBuf,
+    kind: Kind,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    File(Body),
+    Link(OsString),
+    /// A folder of the compiler's own, under its own name.
+    System,
+    Folder,
+}
+
+/// Reads a request that brings its files.
+///
+/// # Errors
+/// The command is not one that is run here, or a name is none that can be made true.
+pub(crate) fn check(
+    compilers: &Compilers,
+    sysroot: Option<&Path>,
+    version: Version,
+    directory: PathBuf,
+    argv: Vec<OsString>,
+    source: Source,
+) -> Result<ClosureJob, Refused> {
+    let Named {
+        compiler,
+        mut args,
+        specs,
+    } = name_compiler(compilers, sysroot, argv)?;
+    let (entries, system, environment) = match source {
+        Source::Closure(entries) => (entries, SystemFiles::default(), Vec::new()),
+        Source::Tree {
+            environment,
+            system,
+            entries,
+        } => {
+            let limit = Limits::for_daemon().unpacked(system.wire().len());
+            let system = system.unpack(limit).and_then(SystemFiles::read);
+            let system = system.map_err(Refused::SystemFiles)?;
+            (entries, system, environment)
+        }
+        Source::Preprocessed(_) => (Vec::new(), SystemFiles::default(), Vec::new()),
+    };
+    if !is_plain(&directory) && directory != Path::new("/") {
+        return Err(Refused::Name {
+            word: directory.into(),
+        });
+    }
+    let items = entries
+        .into_iter()
+        .map(item)
+        .collect::<Result<Vec<_>, _>>()?;
+    let items: Vec<Item> = items.into_iter().flatten().collect();
+    let (object, depfile) = outputs(&compiler, &args, &directory)?;
+    let links = links(&items);
+    let real = |path: &Path| resolve(&directory.join(path), &links);
+    let wants_depfile = version == Version::Pump && depfile.is_none();
+    let depfile = match depfile {
+        Some(path) => Some(real(&path)?),
+        None if wants_depfile => {
+            // The client may want one for variables that its words do not show.
+            let path = real(&directory)?.join(DEPFILE);
+            args.extend(["-MMD".into(), "-MF".into(), path.clone().into_os_string()]);
+            Some(path)
+        }
+        None => None,
+    };
+    let hidden = match system.iter().next() {
+        // Nothing is said of headers that are here, so they were all sent.
+        None if version == Version::Tree => include_folders(&items),
+        _ => Vec::new(),
+    };
+    Ok(ClosureJob {
+        object: real(&object)?,
+        compiler,
+        args: [specs, args].concat(),
+        depfile,
+        known_locale: version == Version::Tree,
+        variables: variables(&environment),
+        items,
+        system,
+        hidden,
+        directory,
+    })
+}
+
+/// Why a job's files do not come to stand where they should.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LayoutError {
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    #[error("a file cannot be unpacked")]
+    Unpack(#[from] ProtocolError),
+    #[error("could not write {}", path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// The words of this line are what launchers look for.
+    #[error("system headers differ: {}", .0.display())]
+    Headers(PathBuf),
+}
+
+impl ClosureJob {
+    /// The locale of the compiler's messages; `None` leaves the daemon's.
+    pub(crate) fn locale(&self) -> Option<OsString> {
+        let set = self.variables.iter().find(|(name, _)| name == "LC_ALL");
+        let value = || set.map_or_else(|| "C.UTF-8".into(), |(_, value)| value.clone());
+        self.known_locale.then(value)
+    }
+
+    /// Lays out the files in one of `owner`'s trees. Blocks for as long as files are unpacked and written in memory.
+    ///
+    /// # Errors
+    /// The machine's headers are others than the client's, or the files cannot stand where they are to.
+    pub(crate) fn lay_out(
+        &self,
+        trees: &Trees,
+        headers: &Headers,
+        owner: &[u8],
+    ) -> Result<Tree, LayoutError> {
+        for (digest, name) in self.system.iter() {
+            let name = Path::new(OsStr::from_bytes(name));
+            if !headers.has(name, digest) {
+                return Err(LayoutError::Headers(name.to_owned()));
+            }
+        }
+        let mut unpacked = Vec::with_capacity(self.items.len());
+        for item in &self.items {
+            unpacked.push(match &item.kind {
+                Kind::File(body) => {
+                    let limit = Limits::for_daemon().unpacked(body.wire().len());
+                    body.clone().unpack(limit)?
+                }
+                Kind::Link(_) | Kind::System | Kind::Folder => Vec::new(),
+            });
+        }
+        let entries = self
+            .items
+            .iter()
+            .zip(&unpacked)
+            .filter_map(|(item, bytes)| {
+                let content = match &item.kind {
+                    // Equal blocks hold equal bytes, and a block is shorter.
+                    Kind::File(body) => sandbox::Content::File {
+                        digest: digest(body.wire()),
+                        bytes,
+                    },
+                    Kind::Link(target) => sandbox::Content::Link(target),
+                    // It is there.
+                    Kind::System => return None,
+                    Kind::Folder => sandbox::Content::Folder,
+                };
+                Some(sandbox::Entry {
+                    name: &item.name,
+                    content,
+                })
+            });
+        let closure = Closure {
+            entries: entries.collect(),
+            hidden: self.hidden.clone(),
+        };
+        Ok(trees.lay_out(owner, &closure)?)
+    }
+}
+
+impl ClosureJob {
+    /// Hands over each name with what is to stand there: folders and files before links, so that none of these is gone through.
+    ///
+    /// # Errors
+    /// A file cannot be unpacked, or `place` fails.
+    pub(crate) fn place(
+        &self,
+        place: &mut dyn FnMut(&Path, Thing<'_>) -> Result<(), LayoutError>,
+    ) -> Result<(), LayoutError> {
+        let is_link = |item: &&Item| matches!(item.kind, Kind::Link(_) | Kind::System);
+        for item in self.items.iter().filter(|item| !is_link(item)) {
+            match &item.kind {
+                Kind::File(body) => {
+                    let limit = Limits::for_daemon().unpacked(body.wire().len());
+                    place(&item.name, Thing::File(&body.clone().unpack(limit)?))?;
+                }
+                _ => place(&item.name, Thing::Folder)?,
+            }
+        }
+        for item in self.items.iter().filter(is_link) {
+            match &item.kind {
+                Kind::Link(target) => place(&item.name, Thing::Link(target))?,
+                _ => place(&item.name, Thing::System)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first 16 bytes of BLAKE3.
+pub(crate) fn digest(bytes: &[u8]) -> [u8; 16] {
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+    digest
+}
+
+/// Where the command leaves its object and its dependency file, if it is one that a launcher sends anywhere.
+fn outputs(
+    compiler: &Compiler,
+    args: &[OsString],
+    directory: &Path,
+) -> Result<(PathBuf, Option<PathBuf>), Refused> {
+    let surroundings = Surroundings {
+        assembler_goes: true,
+        ..Surroundings::new(directory.as_os_str())
+    };
+    match classify(compiler.family, compiler.cxx, args, &surroundings) {
+        Verdict::Distribute(job) => {
+            let depfile = job.depfile().map(|depfile| PathBuf::from(depfile.path));
+            Ok((PathBuf::from(job.output()), depfile))
+        }
+        Verdict::RunHere(reason) => Err(Refused::NotAJob {
+            why: reason.sentence(),
+        }),
+    }
+}
+
+/// An entry as it stands in the box; none for what the box has anyway.
+fn item(entry: Entry) -> Result<Option<Item>, Refused> {
+    let name = PathBuf::from(OsString::from_vec(entry.name));
+    if !is_plain(&name) {
+        return Err(Refused::Name { word: name.into() });
+    }
+    let kind = match entry.content {
+        Content::Folder => Kind::Folder,
+        Content::Link(target) => {
+            let target = OsString::from_vec(target);
+            match climbs(&name, Path::new(&target)) {
+                Some(there) if there == name => Kind::System,
+                Some(_) => return Err(Refused::Link { word: name.into() }),
+                None => Kind::Link(target),
+            }
+        }
+        Content::File(body) => {
+            if name.file_name() == Some(OsStr::new(FORCING)) && body.wire().is_empty() {
+                let name = name.parent().map_or(name.clone(), Path::to_owned);
+                return Ok((name != Path::new("/")).then_some(Item {
+                    name,
+                    kind: Kind::Folder,
+                }));
+            }
+            Kind::File(body)
+        }
+    };
+    Ok(Some(Item { name, kind }))
+}
+
+/// Absolute, of plain components, and not the root.
+fn is_plain(name: &Path) -> bool {
+    let bytes = name.as_os_str().as_bytes();
+    let plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && part.len() <= 255;
+    bytes.len() < 4096
+        && bytes
+            .strip_prefix(b"/")
+            .is_some_and(|rest| rest.split(|byte| *byte == b'/').all(plain))
+}
+
+/// Where a relative link leads to that leaves every folder on its way up: such a link is not meant for the client's machine.
+fn climbs(name: &Path, target: &Path) -> Option<PathBuf> {
+    let up = target
+        .components()
+        .take_while(|part| *part == Component::ParentDir)
+        .count();
+    let depth = name.components().count().saturating_sub(2);
+    if up <= depth {
+        return None;
+    }
+    let down = target.components().skip(up);
+    Some(Path::new("/").join(down.collect::<PathBuf>()))
+}
+
+fn links(items: &[Item]) -> HashMap<&Path, &OsStr> {
+    let links = items.iter().filter_map(|item| match &item.kind {
+        Kind::Link(target) => Some((item.name.as_path(), target.as_os_str())),
+        _ => None,
+    });
+    links.collect()
+}
+
+/// `path` without links and `..`, as it is in the client's tree.
+fn resolve(path: &Path, links: &HashMap<&Path, &OsStr>) -> Result<PathBuf, Refused> {
+    let refused = || Refused::Name { word: path.into() };
+    let mut real = PathBuf::from("/");
+    let mut rest: Vec<OsString> = parts(path).rev().collect();
+    let mut left = MOST_LINKS;
+    while let Some(part) = rest.pop() {
+        if part == ".." {
+            real.pop();
+            continue;
+        }
+        real.push(part);
+        if let Some(target) = links.get(real.as_path()) {
+            left = left.checked_sub(1).ok_or_else(refused)?;
+            let target = Path::new(target);
+            real.pop();
+            if target.is_absolute() {
+                real = PathBuf::from("/");
+            }
+            rest.extend(parts(target).rev());
+        }
+    }
+    match is_plain(&real) || real == Path::new("/") {
+        true => Ok(real),
+        false => Err(refused()),
+    }
+}
+
+fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
+    path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    })
+}
+
+/// Folders of headers that were sent whole: up to the first part named `include…`, as compilers call theirs.
+fn include_folders(items: &[Item]) -> Vec<PathBuf> {
+    let mut folders = BTreeSet::new();
+    for item in items
+        .iter()
+        .filter(|item| matches!(item.kind, Kind::File(_)))
+    {
+        let mut folder = PathBuf::new();
+        let above = item.name.parent().into_iter().flat_map(Path::components);
+        for part in above {
+            folder.push(part);
+            if part.as_os_str().as_bytes().starts_with(b"include") {
+                folders.insert(folder);
+                break;
+            }
+        }
+    }
+    folders.into_iter().collect()
+}
+
+/// Those of the variables that a client may set.
+fn variables(environment: &[u8]) -> Vec<(OsString, OsString)> {
+    let pairs = environment.split(|byte| *byte == 0).filter_map(|pair| {
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (&pair[..at], &pair[at + 1..]);
+        let known = VARIABLES.iter().any(|known| known.as_bytes() == name);
+        known.then(|| {
+            (
+                OsStr::from_bytes(name).to_owned(),
+                OsStr::from_bytes(value).to_owned(),
+            )
+        })
+    });
+    pairs.collect()
+}

@@ -1,0 +1,82 @@
+//! Files as they travel: compressed once for each content, with its digest, and kept while the analysis keeps the file.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use includes::Member;
+use protocol::{Digest, lzo};
+
+use crate::plan::FileItem;
+
+/// Bytes of blocks that are kept; beyond, all are forgotten and made anew.
+const MOST: usize = 10 << 20;
+
+/// What is known of a member's content.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// By the member's address and whether its name is said first; the address counts only while the member is the same.
+    blocks: HashMap<(usize, bool), (Weak<Member>, Arc<[u8]>)>,
+    digests: HashMap<usize, (Weak<Member>, Digest)>,
+    bytes: usize,
+}
+
+impl Blocks {
+    /// The file as one LZO1X block; nothing for an empty one.
+    pub(crate) fn block(&self, file: &FileItem) -> Arc<[u8]> {
+        let key = (address(&file.member), file.named);
+        if let Some((member, block)) = self.lock().blocks.get(&key)
+            && is(member, &file.member)
+        {
+            return Arc::clone(block);
+        }
+        let content = file.content();
+        let mut block = Vec::new();
+        if !content.is_empty() {
+            lzo::compress(&content, &mut block);
+        }
+        let block: Arc<[u8]> = block.into();
+        let mut known = self.lock();
+        if known.bytes + block.len() > MOST {
+            *known = Known::default();
+        }
+        known.bytes += block.len();
+        let entry = (Arc::downgrade(&file.member), Arc::clone(&block));
+        if let Some((_, old)) = known.blocks.insert(key, entry) {
+            known.bytes = known.bytes.saturating_sub(old.len());
+        }
+        block
+    }
+
+    /// The first 16 bytes of the content's BLAKE3.
+    pub(crate) fn digest(&self, member: &Arc<Member>) -> Digest {
+        let key = address(member);
+        if let Some((known, digest)) = self.lock().digests.get(&key)
+            && is(known, member)
+        {
+            return *digest;
+        }
+        let mut digest = Digest::default();
+        let whole = blake3::hash(&member.bytes);
+        digest.copy_from_slice(&whole.as_bytes()[..16]);
+        let entry = (Arc::downgrade(member), digest);
+        self.lock().digests.insert(key, entry);
+        digest
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn address(member: &Arc<Member>) -> usize {
+    Arc::as_ptr(member).addr()
+}
+
+fn is(known: &Weak<Member>, member: &Arc<Member>) -> bool {
+    std::ptr::eq(known.as_ptr(), Arc::as_ptr(member))
+}

@@ -1,0 +1,513 @@
+//! One directive to one step of the program; conditions to jumps.
+
+use super::blank::{is_blank, is_word};
+use super::{CLEANED, Definition, Inclusion, Mode, Named, Op, Remark, Remarks, Site, Source, Span};
+use crate::names::{Name, Names};
+use std::sync::Arc;
+
+/// A program in the making.
+pub(super) struct Program {
+    source: Source,
+    mode: Mode,
+    open: Vec<Group>,
+}
+
+/// An `#if` whose `#endif` has not come yet.
+struct Group {
+    /// The condition whose `otherwise` is where the next branch begins.
+    pending: Option<usize>,
+    /// Jumps that end branches.
+    ends: Vec<usize>,
+}
+
+impl Program {
+    pub(super) fn new(text: Arc<[u8]>, mode: Mode) -> Program {
+        Program {
+            source: Source {
+                text,
+                mode,
+                cleaned: Vec::new(),
+                ops: Vec::new(),
+                definitions: Vec::new(),
+                conditions: Vec::new(),
+                sites: Vec::new(),
+                remarks: Vec::new(),
+                guard: None,
+            },
+            mode,
+            open: Vec::new(),
+        }
+    }
+
+    pub(super) fn plain(&self, start: usize, end: usize) -> Span {
+        Span {
+            start: start as u32,
+            len: (end - start) as u32,
+        }
+    }
+
+    pub(super) fn cleaned(&mut self, text: &[u8]) -> Span {
+        let start = self.source.cleaned.len() as u32;
+        self.source.cleaned.extend_from_slice(text);
+        Span {
+            start,
+            len: text.len() as u32 | CLEANED,
+        }
+    }
+
+    pub(super) fn remark(&mut self, remark: Remark) {
+        let at = self.source.remarks.len() as u32;
+        self.source.remarks.push(remark);
+        self.source.ops.push(Op::Text(at));
+    }
+
+    pub(super) fn finish(mut self) -> Source {
+        let end = self.source.ops.len() as u32;
+        while let Some(group) = self.open.pop() {
+            self.close(group, end);
+        }
+        self.source.ops.push(Op::End);
+        self.source.guard = self.guard();
+        self.source.ops.shrink_to_fit();
+        self.source.definitions.shrink_to_fit();
+        self.source.cleaned.shrink_to_fit();
+        self.source
+    }
+
+    /// The macro whose definition makes the whole program do nothing.
+    fn guard(&self) -> Option<Name> {
+        let end = self.source.ops.len() as u32 - 1;
+        match *self.source.ops.first()? {
+            Op::Ifdef {
+                name,
+                negated: true,
+                otherwise,
+            } if otherwise == end => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Adds the directive whose sign is at `sign` and whose text, behind the sign, is `span`.
+    pub(super) fn directive(&mut self, sign: u32, span: Span, remarks: Remarks, names: &mut Names) {
+        let text = self.source.get(span);
+        let start = skip_blank(text, 0);
+        let end = start + text[start..].iter().take_while(|&&b| is_word(b)).count();
+        let rest = Span {
+            start: span.start + end as u32,
+            len: (span.len & CLEANED) | (text.len() - end) as u32,
+        };
+        match &text[start..end] {
+            b"define" => self.define(rest, remarks, names),
+            b"undef" => {
+                if let Some((name, _)) = self.word(rest, names) {
+                    self.source.ops.push(Op::Undef(name));
+                }
+            }
+            b"if" => self.begin_if(sign, rest, names),
+            b"ifdef" => self.begin_ifdef(rest, false, names),
+            b"ifndef" => self.begin_ifdef(rest, true, names),
+            b"elif" => self.branch(|program| program.condition(sign, rest, names)),
+            b"elifdef" if self.mode.elifdef => {
+                self.branch(|program| program.ifdef(rest, false, names));
+            }
+            b"elifndef" if self.mode.elifdef => {
+                self.branch(|program| program.ifdef(rest, true, names));
+            }
+            b"else" => self.branch(|_| None),
+            b"endif" => {
+                if let Some(group) = self.open.pop() {
+                    let end = self.source.ops.len() as u32;
+                    self.close(group, end);
+                }
+            }
+            b"include" => self.site(Inclusion::Include, sign, rest, names),
+            b"include_next" => self.site(Inclusion::Next, sign, rest, names),
+            b"import" => self.site(Inclusion::Import, sign, rest, names),
+            b"embed" => self.site(Inclusion::Embed, sign, rest, names),
+            b"pragma" => self.pragma(sign, rest, names),
+            b"line" => self.line(sign, rest),
+            b"error" if !self.mode.assembler => self.source.ops.push(Op::Fail),
+            word if word.first().is_some_and(u8::is_ascii_digit) && !self.mode.assembler => {
+                self.line(sign, span);
+            }
+            _ => {}
+        }
+    }
+
+    fn define(&mut self, rest: Span, remarks: Remarks, names: &mut Names) {
+        let Some((name, used)) = self.word(rest, names) else {
+            return;
+        };
+        let at = self.source.definitions.len() as u32;
+        self.source.definitions.push(Definition {
+            name,
+            text: after(rest, used),
+            remarks,
+        });
+        self.source.ops.push(Op::Define(at));
+    }
+
+    /// The first word of `span`, and how many bytes there are up to its end.
+    fn word(&self, span: Span, names: &mut Names) -> Option<(Name, usize)> {
+        let text = self.source.get(span);
+        let start = skip_blank(text, 0);
+        let len = text[start..].iter().take_while(|&&b| is_word(b)).count();
+        let first = *text.get(start)?;
+        if len == 0 || first.is_ascii_digit() {
+            return None;
+        }
+        Some((names.add(&text[start..start + len]), start + len))
+    }
+
+    fn begin_if(&mut self, sign: u32, rest: Span, names: &mut Names) {
+        let pending = self.condition(sign, rest, names);
+        self.open.push(Group {
+            pending,
+            ends: Vec::new(),
+        });
+    }
+
+    fn begin_ifdef(&mut self, rest: Span, negated: bool, names: &mut Names) {
+        let pending = self.ifdef(rest, negated, names);
+        self.open.push(Group {
+            pending,
+            ends: Vec::new(),
+        });
+    }
+
+    fn ifdef(&mut self, rest: Span, negated: bool, names: &mut Names) -> Option<usize> {
+        let at = self.source.ops.len();
+        let op = match self.word(rest, names) {
+            Some((name, _)) => Op::Ifdef {
+                name,
+                negated,
+                otherwise: 0,
+            },
+            // An error, and the group is skipped.
+            None => Op::Jump(0),
+        };
+        self.source.ops.push(op);
+        Some(at)
+    }
+
+    fn condition(&mut self, sign: u32, rest: Span, names: &mut Names) -> Option<usize> {
+        let at = self.source.ops.len();
+        let op = match self.defined(rest, names) {
+            Some((name, negated)) => Op::Ifdef {
+                name,
+                negated,
+                otherwise: 0,
+            },
+            None => {
+                let condition = self.source.conditions.len() as u32;
+                self.source.conditions.push((rest, sign));
+                Op::If {
+                    condition,
+                    otherwise: 0,
+                }
+            }
+        };
+        self.source.ops.push(op);
+        Some(at)
+    }
+
+    /// Is the condition `defined X` or its opposite?
+    fn defined(&self, span: Span, names: &mut Names) -> Option<(Name, bool)> {
+        let text = self.source.get(span).trim_ascii();
+        let (negated, text) = match text.strip_prefix(b"!") {
+            Some(rest) => (true, rest.trim_ascii_start()),
+            None => (false, text),
+        };
+        let rest = text.strip_prefix(b"defined")?;
+        let word = match rest.trim_ascii().strip_prefix(b"(") {
+            Some(inner) => inner.strip_suffix(b")")?.trim_ascii(),
+            None if rest.first().is_some_and(|&b| is_blank(b)) => rest.trim_ascii(),
+            None => return None,
+        };
+        let whole =
+            !word.is_empty() && word.iter().all(|&b| is_word(b)) && !word[0].is_ascii_digit();
+        whole.then(|| (names.add(word), negated))
+    }
+
+    /// `#else` and its kin: ends the branch before, begins the next with the condition that `begin` adds.
+    fn branch(&mut self, begin: impl FnOnce(&mut Program) -> Option<usize>) {
+        let Some(mut group) = self.open.pop() else {
+            return;
+        };
+        group.ends.push(self.source.ops.len());
+        self.source.ops.push(Op::Jump(0));
+        let here = self.source.ops.len() as u32;
+        if let Some(pending) = group.pending.take() {
+            self.aim(pending, here);
+        }
+        group.pending = begin(self);
+        self.open.push(group);
+    }
+
+    fn close(&mut self, group: Group, end: u32) {
+        for at in group.ends.into_iter().chain(group.pending) {
+            self.aim(at, end);
+        }
+    }
+
+    fn aim(&mut self, at: usize, target: u32) {
+        match &mut self.source.ops[at] {
+            Op::Jump(to) => *to = target,
+            Op::Ifdef { otherwise, .. } | Op::If { otherwise, .. } => *otherwise = target,
+            _ => {}
+        }
+    }
+
+    fn site(&mut self, kind: Inclusion, sign: u32, rest: Span, names: &mut Names) {
+        let at = self.source.sites.len() as u32;
+        let file = self.named(rest, names);
+        self.source.sites.push(Site {
+            kind,
+            file,
+            at: sign,
+        });
+        self.source.ops.push(Op::Include(at));
+    }
+
+    fn named(&self, rest: Span, names: &mut Names) -> Named {
+        let text = self.source.get(rest);
+        let start = skip_blank(text, 0);
+        let close = match text.get(start) {
+            Some(b'"') => b'"',
+            Some(b'<') => b'>',
+            _ => return Named::Computed(rest),
+        };
+        let Some(len) = memchr::memchr(close, &text[start + 1..]) else {
+            return Named::Computed(rest);
+        };
+        let name = names.add(&text[start + 1..start + 1 + len]);
+        if close == b'"' {
+            Named::Quote(name)
+        } else {
+            Named::Angle(name)
+        }
+    }
+
+    fn line(&mut self, sign: u32, rest: Span) {
+        let at = self.source.sites.len() as u32;
+        self.source.sites.push(Site {
+            kind: Inclusion::Include,
+            file: Named::Computed(rest),
+            at: sign,
+        });
+        self.source.ops.push(Op::Line(at));
+    }
+
+    fn pragma(&mut self, sign: u32, rest: Span, names: &mut Names) {
+        let text = self.source.get(rest).trim_ascii();
+        let word_end = text.iter().position(|&b| !is_word(b)).unwrap_or(text.len());
+        let (word, tail) = text.split_at(word_end);
+        match word {
+            b"once" => self.source.ops.push(Op::Once),
+            b"push_macro" | b"pop_macro" => {
+                if let Some(name) = quoted(tail) {
+                    let name = names.add(name);
+                    self.source.ops.push(if word == b"push_macro" {
+                        Op::PushMacro(name)
+                    } else {
+                        Op::PopMacro(name)
+                    });
+                }
+            }
+            b"GCC" | b"clang" => {
+                let inner = tail.trim_ascii_start();
+                let text = self.source.get(rest);
+                if let Some(found) = inner.strip_prefix(b"dependency") {
+                    let used = text.len() - text.trim_ascii_start().len();
+                    let from =
+                        used + word_end + (tail.len() - inner.len()) + (inner.len() - found.len());
+                    self.site(Inclusion::Dependency, sign, after(rest, from), names);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The text of the pragma that `_Pragma("…")` at the beginning of `text` holds.
+pub(crate) fn pragma_text(text: &[u8]) -> Option<Vec<u8>> {
+    let rest = text.strip_prefix(b"_Pragma")?.trim_ascii_start();
+    let rest = rest.strip_prefix(b"(")?.trim_ascii_start();
+    let mut rest = rest.strip_prefix(b"\"")?.iter();
+    let mut out = Vec::new();
+    while let Some(&byte) = rest.next() {
+        match byte {
+            b'"' => return Some(out),
+            b'\n' => return None,
+            b'\\' => out.push(*rest.next()?),
+            _ => out.push(byte),
+        }
+    }
+    None
+}
+
+/// Does a pragma push (or pop) a macro, and which?
+pub(crate) fn macro_pragma(text: &[u8]) -> Option<(bool, Vec<u8>)> {
+    let (push, rest) = match text.strip_prefix(b"push_macro") {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix(b"pop_macro")?),
+    };
+    Some((push, quoted(rest)?.to_vec()))
+}
+
+/// The name in `("NAME")`.
+fn quoted(text: &[u8]) -> Option<&[u8]> {
+    let inner = text.trim_ascii().strip_prefix(b"(")?.trim_ascii_start();
+    let inner = inner.strip_prefix(b"\"")?;
+    let end = memchr::memchr(b'"', inner)?;
+    Some(inner[..end].trim_ascii())
+}
+
+fn skip_blank(text: &[u8], from: usize) -> usize {
+    from + text[from..].iter().take_while(|&&b| is_blank(b)).count()
+}
+
+fn after(span: Span, used: usize) -> Span {
+    Span {
+        start: span.start + used as u32,
+        len: span.len - used as u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scan;
+    use super::*;
+
+    const C: Mode = Mode {
+        cxx: false,
+        assembler: false,
+        raw_strings: true,
+        trigraphs: false,
+        digraphs: true,
+        line_comments: true,
+        separators: false,
+        elifdef: true,
+        booleans: false,
+        va_opt: true,
+    };
+
+    fn program(text: &str, mode: Mode) -> (Source, Names) {
+        let mut names = Names::new();
+        let source = scan(&Arc::from(text.as_bytes()), mode, &mut names);
+        (source, names)
+    }
+
+    /// The files that a source names anywhere.
+    fn files(text: &str, mode: Mode) -> Vec<String> {
+        let (source, names) = program(text, mode);
+        let name = |name| String::from_utf8_lossy(names.get(name)).into_owned();
+        source
+            .sites
+            .iter()
+            .map(|site| match site.file {
+                Named::Quote(file) => format!("\"{}\"", name(file)),
+                Named::Angle(file) => format!("<{}>", name(file)),
+                Named::Computed(span) => {
+                    String::from_utf8_lossy(source.get(span)).trim().to_owned()
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn directives_are_found_wherever_they_may_begin() {
+        for text in [
+            "#include \"a.h\"",
+            "\u{feff}#include \"a.h\"\n",
+            "  /* x\n */ # /* y\n */ include /* z */ \"a.h\" // c\n",
+            "#inc\\\nlude \"a.h\"\n",
+            "#\\\n include \"a.h\"\n",
+            "\\\n#include \"a.h\"\n",
+            "%:include \"a.h\"\n",
+            "\x0c\x0b#\x0b include \"a.h\"\n",
+            "int a;\r#include \"a.h\"\rint b;",
+            "'\n#include \"a.h\"\n",
+            "\"x\\\"\n#include \"a.h\"\n",
+            "/\\\n* #include \"b.h\" *\\\n/\n#include \"a.h\"\n",
+            "x /\\\n/ y /*\n#include \"a.h\"\n/* */",
+            "int a = 4 / 2; // */ /* \n#include \"a.h\"\n",
+        ] {
+            assert_eq!(files(text, C), ["\"a.h\""], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_directive_is_none() {
+        for text in [
+            "/*\n#include \"a.h\"\n*/",
+            "// x \\\n#include \"a.h\"\n",
+            "\"\\\n#include \\\"a.h\\\"\"",
+            "R\"(\n#include \"a.h\"\n)\"",
+            "u8R\"x(\n)\" \n#include \"a.h\"\n)x\"",
+            "a #include \"a.h\"\n",
+        ] {
+            assert_eq!(files(text, C), [""; 0], "{text:?}");
+        }
+        let cxx = Mode {
+            cxx: true,
+            separators: true,
+            ..C
+        };
+        assert_eq!(files("int i = 1'000;\n#include <a>\n'", cxx), ["<a>"]);
+        assert_eq!(files("xR\"(\n#include <a>\n)\"", cxx), ["<a>"]);
+    }
+
+    #[test]
+    fn trigraphs_count_where_the_mode_says_so() {
+        let trigraphs = Mode {
+            trigraphs: true,
+            ..C
+        };
+        assert_eq!(files("??=include \"a.h\"", trigraphs), ["\"a.h\""]);
+        assert_eq!(files("??=include \"a.h\"", C), [""; 0]);
+        assert_eq!(files("// x ??/\n#include \"a.h\"", trigraphs), [""; 0]);
+    }
+
+    #[test]
+    fn conditions_become_jumps() {
+        let (source, _) = program(
+            "#if A\n#define X\n#elif B\n#define Y\n#else\n#define Z\n#endif\n",
+            C,
+        );
+        let targets: Vec<u32> = source
+            .ops
+            .iter()
+            .filter_map(|op| match op {
+                Op::If { otherwise, .. } => Some(*otherwise),
+                Op::Jump(to) => Some(*to),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(targets, [3, 7, 6, 7]);
+    }
+
+    #[test]
+    fn guards_are_seen() {
+        let guard = |text| program(text, C).0.guard.is_some();
+        assert!(guard("/* c */\n#ifndef A\n#define A\nint a;\n#endif\n"));
+        assert!(guard("#if !defined(A)\n#define A\n#endif\n"));
+        assert!(!guard("#ifndef A\n#define A\n#endif\n#define B\n"));
+        assert!(!guard("#ifndef A\n#else\n#define B\n#endif\n"));
+        assert!(!guard("#ifdef A\n#endif\n"));
+    }
+
+    #[test]
+    fn text_that_matters_is_noted_unless_it_is_commented_out() {
+        let kinds = |text| {
+            let (source, _) = program(text, C);
+            source.remarks.iter().map(|r| r.kind.0).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds("int d = __DATE__; // __TIME__\n"), [1]);
+        assert_eq!(kinds("\"__DATE__ .incbin \\\"x\\\"\" a__DATE__"), [16]);
+        assert_eq!(kinds("/* __DATE__ */ _Pragma(\"once\")"), [8]);
+        assert_eq!(kinds("#error __DATE__\n__TIMESTAMP__\n"), [2]);
+        let (source, _) = program("#define A __DATE__\n", C);
+        assert_eq!(source.definitions[0].remarks, Remarks::NOW);
+    }
+}

@@ -1,0 +1,204 @@
+//! One directive's text: to the end of its logical line, without comments and splices.
+
+use super::Mode;
+use super::blank::{after_end, find_end, is_end, splice};
+
+/// The text of a directive.
+pub(super) enum Text {
+    /// As it stands: a range of the source.
+    Plain { start: usize, end: usize },
+    /// Had comments or splices in it.
+    Cleaned(Vec<u8>),
+}
+
+/// Reads the logical line from `at`, which is behind the `#`. Gives its text and where the next line begins.
+pub(super) fn logical_line(text: &[u8], at: usize, mode: Mode) -> (Text, usize) {
+    let mut end = at;
+    while let Some(&byte) = text.get(end) {
+        if is_end(byte) {
+            let next = after_end(text, end);
+            return (Text::Plain { start: at, end }, next);
+        }
+        if matches!(byte, b'\\' | b'/') {
+            return clean(text, at, end, mode);
+        }
+        end += 1;
+    }
+    (Text::Plain { start: at, end }, end)
+}
+
+/// As [`logical_line`], when something odd stands at `odd`.
+fn clean(text: &[u8], start: usize, odd: usize, mode: Mode) -> (Text, usize) {
+    let mut out = Vec::with_capacity(odd - start + 64);
+    let mut at = start;
+    while let Some(&byte) = text.get(at) {
+        if is_end(byte) {
+            return (Text::Cleaned(out), after_end(text, at));
+        }
+        match byte {
+            b'\\' => match splice(text, at) {
+                Some(next) => at = next,
+                None => {
+                    out.push(byte);
+                    at += 1;
+                }
+            },
+            b'/' => at = slash(text, at, mode, &mut out),
+            b'"' | b'\'' => at = literal(text, at, byte, mode, &mut out),
+            b'<' if names_file(&out) => at = literal(text, at, b'>', mode, &mut out),
+            _ => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    (Text::Cleaned(out), at)
+}
+
+/// A comment becomes a blank; another slash stays.
+fn slash(text: &[u8], at: usize, mode: Mode, out: &mut Vec<u8>) -> usize {
+    let next = past_splices(text, at + 1);
+    match text.get(next) {
+        Some(b'*') => {
+            out.push(b' ');
+            end_of_block(text, next + 1)
+        }
+        Some(b'/') if mode.line_comments => end_of_logical_line(text, next + 1),
+        _ => {
+            out.push(b'/');
+            at + 1
+        }
+    }
+}
+
+pub(super) fn past_splices(text: &[u8], mut at: usize) -> usize {
+    while text.get(at) == Some(&b'\\') {
+        match splice(text, at) {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    at
+}
+
+/// Behind the `*/` that ends the comment, or the end of the text.
+pub(super) fn end_of_block(text: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(star) = memchr::memchr(b'*', &text[at.min(text.len())..]) {
+        let next = past_splices(text, at + star + 1);
+        if text.get(next) == Some(&b'/') {
+            return next + 1;
+        }
+        at += star + 1;
+    }
+    text.len()
+}
+
+/// The line end that ends the logical line, or the end of the text.
+pub(super) fn end_of_logical_line(text: &[u8], from: usize) -> usize {
+    let mut at = from;
+    loop {
+        let end = find_end(text, at);
+        let line = &text[at..end];
+        let last = line.iter().rposition(|&b| !super::blank::is_blank(b));
+        match last {
+            Some(last) if line[last] == b'\\' && end < text.len() => at = after_end(text, end),
+            _ => return end,
+        }
+    }
+}
+
+/// Copies a literal to its closing quote or, if it has none, to the end of the line.
+fn literal(text: &[u8], from: usize, close: u8, mode: Mode, out: &mut Vec<u8>) -> usize {
+    if close == b'"' && mode.raw_strings && super::scan::is_raw(text, from) {
+        let end = super::scan::end_of_raw(text, from);
+        out.extend_from_slice(&text[from..end]);
+        return end;
+    }
+    if close == b'\'' && mode.separators && super::scan::is_separator(text, from) {
+        out.push(b'\'');
+        return from + 1;
+    }
+    out.push(text[from]);
+    let mut at = from + 1;
+    while let Some(&byte) = text.get(at) {
+        if is_end(byte) {
+            break;
+        }
+        if byte == b'\\' {
+            if let Some(next) = splice(text, at) {
+                at = next;
+                continue;
+            }
+            // In the name of a header a backslash is one.
+            if close != b'>' && text.get(at + 1).is_some_and(|&b| !is_end(b)) {
+                out.extend_from_slice(&text[at..at + 2]);
+                at += 2;
+                continue;
+            }
+        }
+        out.push(byte);
+        at += 1;
+        if byte == close {
+            break;
+        }
+    }
+    at
+}
+
+/// Does the directive whose beginning this is take the name of a header next?
+fn names_file(start: &[u8]) -> bool {
+    let word = start.trim_ascii();
+    matches!(
+        word,
+        b"include" | b"include_next" | b"import" | b"embed" | b"pragma GCC dependency"
+    ) || (word.ends_with(b"(") && {
+        let word = word[..word.len() - 1].trim_ascii_end();
+        word.ends_with(b"__has_include")
+            || word.ends_with(b"__has_include_next")
+            || word.ends_with(b"__has_embed")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const C: Mode = Mode {
+        cxx: false,
+        assembler: false,
+        raw_strings: true,
+        trigraphs: false,
+        digraphs: true,
+        line_comments: true,
+        separators: false,
+        elifdef: true,
+        booleans: false,
+        va_opt: true,
+    };
+
+    fn line(text: &str) -> (String, usize) {
+        let (line, next) = logical_line(text.as_bytes(), 0, C);
+        let line = match line {
+            Text::Plain { start, end } => text.as_bytes()[start..end].to_vec(),
+            Text::Cleaned(line) => line,
+        };
+        (String::from_utf8(line).expect("tests use UTF-8"), next)
+    }
+
+    #[test]
+    fn comments_and_splices_go_and_literals_stay() {
+        assert_eq!(line("if 1\nx").0, "if 1");
+        assert_eq!(line("if 1 // a \\\n b\nx").0, "if 1 ");
+        assert_eq!(line("if /* a\n b */ 1\nx").0, "if   1");
+        assert_eq!(line("inc\\\nlude \"a//b.h\"\n").0, "include \"a//b.h\"");
+        assert_eq!(line("include <a//b.h> // c\n").0, "include <a//b.h> ");
+        assert_eq!(
+            line("define A '/*' \"\\\"/*\" b\n").0,
+            "define A '/*' \"\\\"/*\" b"
+        );
+        assert_eq!(line("error don't /* x\ny").0, "error don't /* x");
+        assert_eq!(line("if 4 / 2\r\nx").1, 10);
+        assert_eq!(line("include \"a\\b.h\" // c\n").0, "include \"a\\b.h\" ");
+    }
+}

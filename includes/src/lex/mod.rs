@@ -1,0 +1,201 @@
+//! Bytes to programs: a file becomes the list of its directives, with everything that cannot matter left out.
+//!
+//! Lexing depends on the bytes and on the [`Mode`] alone. Bodies of macros and conditions are only found here; they become tokens when
+//! they are first used.
+
+mod blank;
+mod directive;
+mod line;
+mod normal;
+mod scan;
+mod token;
+
+pub(crate) use directive::{macro_pragma, pragma_text};
+pub(crate) use scan::scan;
+pub(crate) use token::{Kind, Punct, Token, WHITE, tokens};
+
+use crate::names::Name;
+use std::sync::Arc;
+
+/// What the compiler takes text for; what its probe said of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Mode {
+    pub(crate) cxx: bool,
+    pub(crate) assembler: bool,
+    /// `R"(…)"`
+    pub(crate) raw_strings: bool,
+    pub(crate) trigraphs: bool,
+    pub(crate) digraphs: bool,
+    /// `//`
+    pub(crate) line_comments: bool,
+    /// `1'000`
+    pub(crate) separators: bool,
+    /// `#elifdef`
+    pub(crate) elifdef: bool,
+    /// `true` and `false` in conditions.
+    pub(crate) booleans: bool,
+    /// `__VA_OPT__`
+    pub(crate) va_opt: bool,
+}
+
+/// A range of the text of a [`Source`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    /// The length, and in the highest bit whether the text is a cleaned one.
+    len: u32,
+}
+
+const CLEANED: u32 = 1 << 31;
+
+impl Span {
+    pub(crate) const EMPTY: Span = Span { start: 0, len: 0 };
+}
+
+/// What a directive that names a file does with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Inclusion {
+    Include,
+    Next,
+    Import,
+    Embed,
+    /// `#pragma GCC dependency`
+    Dependency,
+}
+
+/// Where a file is named.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Site {
+    pub(crate) kind: Inclusion,
+    pub(crate) file: Named,
+    /// Offset of the directive in the bytes that were scanned.
+    pub(crate) at: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Named {
+    Quote(Name),
+    Angle(Name),
+    /// By text that has to be expanded.
+    Computed(Span),
+}
+
+/// One step of a program. Targets are indices of steps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Op {
+    /// Index of a definition of this source.
+    Define(u32),
+    Undef(Name),
+    /// Goes on when the name is defined (or, negated, is not); else to `otherwise`.
+    Ifdef {
+        name: Name,
+        negated: bool,
+        otherwise: u32,
+    },
+    /// Index of a condition of this source.
+    If {
+        condition: u32,
+        otherwise: u32,
+    },
+    Jump(u32),
+    /// Index of a site of this source.
+    Include(u32),
+    Once,
+    PushMacro(Name),
+    PopMacro(Name),
+    /// `#line 7 "name"`; index of a site, whose text is not looked at.
+    Line(u32),
+    /// Live text that matters; index of a remark.
+    Text(u32),
+    /// A directive that makes the compiler fail.
+    Fail,
+    End,
+}
+
+/// `#define`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Definition {
+    pub(crate) name: Name,
+    /// From behind the name to the end of the directive.
+    pub(crate) text: Span,
+    /// What its body contains that matters in text.
+    pub(crate) remarks: Remarks,
+}
+
+/// What text can contain that matters beside directives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Remarks(pub(crate) u8);
+
+impl Remarks {
+    pub(crate) const NOW: Remarks = Remarks(1);
+    pub(crate) const STAMP: Remarks = Remarks(2);
+    pub(crate) const COUNTER: Remarks = Remarks(4);
+    pub(crate) const PRAGMA: Remarks = Remarks(8);
+    /// `.incbin` or `.include` in a string or in assembler text.
+    pub(crate) const DATA: Remarks = Remarks(16);
+    /// `import` or `module` at the beginning of a line.
+    pub(crate) const MODULE: Remarks = Remarks(32);
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn has(self, other: Remarks) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(crate) fn add(&mut self, other: Remarks) {
+        self.0 |= other.0;
+    }
+}
+
+/// A place in text that matters.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Remark {
+    pub(crate) kind: Remarks,
+    /// Offset in the bytes that were scanned.
+    pub(crate) at: u32,
+}
+
+/// A file, lexed.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// What was scanned: the bytes of the file, or those without splices and trigraphs where these stand at odd places.
+    pub(crate) text: Arc<[u8]>,
+    pub(crate) mode: Mode,
+    /// Text of directives that had comments or splices in them, without these.
+    pub(crate) cleaned: Vec<u8>,
+    pub(crate) ops: Vec<Op>,
+    pub(crate) definitions: Vec<Definition>,
+    pub(crate) conditions: Vec<(Span, u32)>,
+    pub(crate) sites: Vec<Site>,
+    pub(crate) remarks: Vec<Remark>,
+    /// The macro around everything that the file does.
+    pub(crate) guard: Option<Name>,
+}
+
+impl Source {
+    pub(crate) fn get(&self, span: Span) -> &[u8] {
+        let (from, len) = if span.len & CLEANED != 0 {
+            (&self.cleaned[..], span.len & !CLEANED)
+        } else {
+            (&self.text[..], span.len)
+        };
+        &from[span.start as usize..][..len as usize]
+    }
+
+    /// The number of the line that this offset is in.
+    pub(crate) fn line(&self, at: u32) -> u32 {
+        memchr::memchr_iter(b'\n', &self.text[..at as usize]).count() as u32 + 1
+    }
+
+    /// About how much memory it takes, its text left out, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.cleaned.len()
+            + self.ops.len() * size_of::<Op>()
+            + self.definitions.len() * size_of::<Definition>()
+            + self.conditions.len() * size_of::<(Span, u32)>()
+            + self.sites.len() * size_of::<Site>()
+            + 256
+    }
+}

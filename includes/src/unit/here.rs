@@ -1,0 +1,161 @@
+//! What an expansion asks of the run that it is part of.
+
+use super::machine::{Frame, Outcome, Start};
+use crate::closure::Role;
+use crate::disk::Tree;
+use crate::lex::Inclusion;
+use crate::macros::Facts;
+use crate::names::Names;
+use crate::search::{OpenedId, Place, Wish};
+use std::collections::HashMap;
+
+/// How far `__COUNTER__` is.
+#[derive(Debug, Default)]
+pub(super) struct Counting {
+    pub(super) next: u32,
+    /// Text may have taken numbers too.
+    pub(super) uncertain: bool,
+}
+
+/// The place in the run where an expansion happens.
+pub(super) struct Here<'h> {
+    frame: Option<&'h Frame>,
+    depth: usize,
+    offset: u32,
+    start: &'h Start<'h>,
+    tree: &'h mut Tree,
+    place: &'h mut Place,
+    answers: &'h HashMap<Vec<u8>, i64>,
+    outcome: &'h mut Outcome,
+    counting: &'h mut Counting,
+}
+
+impl<'h> Here<'h> {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of a machine, borrowed one by one"
+    )]
+    pub(super) fn of(
+        frame: Option<&'h Frame>,
+        depth: usize,
+        offset: u32,
+        start: &'h Start<'h>,
+        tree: &'h mut Tree,
+        place: &'h mut Place,
+        answers: &'h HashMap<Vec<u8>, i64>,
+        outcome: &'h mut Outcome,
+        counting: &'h mut Counting,
+    ) -> Here<'h> {
+        Here {
+            frame,
+            depth,
+            offset,
+            start,
+            tree,
+            place,
+            answers,
+            outcome,
+            counting,
+        }
+    }
+
+    fn from(&self) -> OpenedId {
+        self.frame.map_or(self.start.unit, |frame| frame.opened)
+    }
+
+    fn path_of(&self, opened: OpenedId, names: &Names) -> Vec<u8> {
+        names.get(self.place.get(opened).path).to_vec()
+    }
+
+    fn probe(&mut self, kind: Inclusion, quote: bool, name: &[u8], names: &mut Names) -> bool {
+        let kind = if kind == Inclusion::Next && self.from() == self.start.unit {
+            Inclusion::Include
+        } else {
+            kind
+        };
+        let wish = Wish {
+            from: self.from(),
+            kind,
+            quote,
+            name: names.add(name),
+        };
+        let Some(opened) = self.place.find(wish, self.tree, names) else {
+            return false;
+        };
+        let number = self.outcome.files.len() as u32;
+        let question = self.tree.question;
+        let entry = self.place.get_mut(opened);
+        if entry.listed.0 != question {
+            entry.listed = (question, number);
+            self.outcome.files.push((opened, Role::Probed));
+        }
+        true
+    }
+}
+
+impl Facts for Here<'_> {
+    fn line(&mut self) -> u32 {
+        let Some(frame) = self.frame else {
+            return 1;
+        };
+        let line = frame.source.line(self.offset);
+        match frame.line {
+            Some((at, number)) => number + (line - frame.source.line(at)).saturating_sub(1),
+            None => line,
+        }
+    }
+
+    fn file(&mut self, names: &Names) -> Vec<u8> {
+        match self.frame.and_then(|frame| frame.file.clone()) {
+            Some(file) => file,
+            None => self.path_of(self.from(), names),
+        }
+    }
+
+    fn base_file(&mut self, names: &Names) -> Vec<u8> {
+        self.path_of(self.start.unit, names)
+    }
+
+    fn level(&mut self) -> u32 {
+        self.depth.saturating_sub(1) as u32
+    }
+
+    fn counter(&mut self) -> Option<u32> {
+        let number = self.counting.next;
+        self.counting.next += 1;
+        (!self.counting.uncertain).then_some(number)
+    }
+
+    fn has_include(&mut self, next: bool, quote: bool, name: &[u8], names: &mut Names) -> bool {
+        let kind = if next {
+            Inclusion::Next
+        } else {
+            Inclusion::Include
+        };
+        self.probe(kind, quote, name, names)
+    }
+
+    fn has_embed(&mut self, quote: bool, name: &[u8], names: &mut Names) -> u32 {
+        if !self.probe(Inclusion::Embed, quote, name, names) {
+            return 0;
+        }
+        let number = self.outcome.files.len();
+        let empty = self
+            .outcome
+            .files
+            .get(number.wrapping_sub(1))
+            .and_then(|&(opened, _)| self.place.get(opened).file)
+            .is_some_and(|file| self.tree.file(file).stat.size == 0);
+        if empty { 2 } else { 1 }
+    }
+
+    fn ask(&mut self, text: &[u8]) -> Option<i64> {
+        if let Some(&value) = self.answers.get(text) {
+            return Some(value);
+        }
+        if !self.outcome.pending.iter().any(|known| known == text) {
+            self.outcome.pending.push(text.to_vec());
+        }
+        None
+    }
+}

@@ -1,0 +1,452 @@
+//! The loop over directives.
+
+use super::MAX_STEPS;
+use super::here::{Counting, Here};
+use crate::closure::{Dates, Refusal, Role};
+use crate::condition::{self, Decision};
+use crate::disk::{FileId, Map, Tree};
+use crate::lex::{Mode, Named, Op, Remarks, Site, Source};
+use crate::macros::{
+    ConditionId, Expansion, Library, MacroId, Memo, Parts, Scratch, SourceId, Table,
+};
+use crate::names::Name;
+use crate::search::{OpenedId, Place};
+use crate::{Family, lex};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Everything that a run works on.
+pub(crate) struct Machine<'m> {
+    pub(crate) library: &'m mut Library,
+    pub(crate) tree: &'m mut Tree,
+    pub(crate) place: &'m mut Place,
+    pub(crate) table: &'m mut Table,
+    pub(crate) scratch: &'m mut Scratch,
+    pub(crate) answers: &'m HashMap<Vec<u8>, i64>,
+    pub(crate) start: &'m Start<'m>,
+    pub(crate) outcome: Outcome,
+    pub(super) frames: Vec<Frame>,
+    pub(super) counting: Counting,
+    pub(super) steps: u64,
+    pub(super) once: Once,
+    pub(super) tainted: Vec<(Name, MacroId)>,
+    /// Jumps that are not taken, because both branches are.
+    both: Vec<(SourceId, u32)>,
+    pub(super) stopped: bool,
+}
+
+/// How a run begins.
+pub(crate) struct Start<'a> {
+    pub(crate) family: Family,
+    pub(crate) mode: Mode,
+    pub(crate) unit: OpenedId,
+    pub(crate) unit_source: SourceId,
+    pub(crate) unit_path: PathBuf,
+    /// `-D` and `-U`.
+    pub(crate) command: Option<SourceId>,
+    pub(crate) macros: &'a [&'a [u8]],
+    pub(crate) includes: &'a [&'a [u8]],
+    pub(crate) preinclude: Option<&'a [u8]>,
+    pub(crate) max_depth: u32,
+    /// Folders that the assembler searches.
+    pub(crate) angle: &'a [&'a [u8]],
+}
+
+/// What a run found.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// What is read, in the order in which it was opened.
+    pub(crate) files: Vec<(OpenedId, Role)>,
+    pub(crate) dates: Dates,
+    pub(crate) unsure: u32,
+    pub(crate) missing: Option<Vec<u8>>,
+    /// What the compiler has to be asked before the run means anything.
+    pub(crate) pending: Vec<Vec<u8>>,
+}
+
+/// A file that is being run.
+pub(super) struct Frame {
+    pub(super) source: Arc<Source>,
+    pub(super) id: SourceId,
+    pub(super) at: u32,
+    macros: MacroId,
+    conditions: ConditionId,
+    pub(super) opened: OpenedId,
+    /// What `#line` said: a number for the line at an offset, and a name.
+    pub(super) line: Option<(u32, u32)>,
+    pub(super) file: Option<Vec<u8>>,
+}
+
+/// Files that are not included a second time.
+#[derive(Default)]
+pub(super) struct Once {
+    pub(super) files: Map<u32, ()>,
+    /// By size and second of modification: gcc takes files with equal bytes for one.
+    pub(super) alike: Map<(u32, u32), Vec<FileId>>,
+}
+
+impl<'m> Machine<'m> {
+    pub(crate) fn new(
+        library: &'m mut Library,
+        tree: &'m mut Tree,
+        place: &'m mut Place,
+        table: &'m mut Table,
+        scratch: &'m mut Scratch,
+        answers: &'m HashMap<Vec<u8>, i64>,
+        start: &'m Start<'m>,
+    ) -> Machine<'m> {
+        Machine {
+            library,
+            tree,
+            place,
+            table,
+            scratch,
+            answers,
+            start,
+            outcome: Outcome::default(),
+            frames: Vec::with_capacity(32),
+            counting: Counting::default(),
+            steps: MAX_STEPS,
+            once: Once::default(),
+            tainted: Vec::new(),
+            both: Vec::new(),
+            stopped: false,
+        }
+    }
+
+    /// Runs the command's macros, what it includes, and the unit.
+    pub(crate) fn run(mut self) -> Result<Outcome, Refusal> {
+        let start = self.start;
+        self.list(start.unit, Role::Source)?;
+        if let Some(command) = start.command {
+            self.push(command, start.unit);
+            self.go()?;
+        }
+        for name in start.macros {
+            self.forced(name)?;
+        }
+        if let Some(name) = start.preinclude
+            && let Some(opened) = self
+                .place
+                .find_angle(name, self.tree, &mut self.library.names)
+        {
+            self.enter(opened, lex::Inclusion::Include)?;
+            self.go()?;
+        }
+        for name in start.includes {
+            self.forced(name)?;
+        }
+        if !self.stopped {
+            self.push(start.unit_source, start.unit);
+            self.go()?;
+        }
+        self.weigh_tainted()?;
+        Ok(self.outcome)
+    }
+
+    fn forced(&mut self, name: &[u8]) -> Result<(), Refusal> {
+        if self.stopped {
+            return Ok(());
+        }
+        match self
+            .place
+            .find_forced(name, self.tree, &mut self.library.names)
+        {
+            Some(opened) => {
+                self.refuse_precompiled(opened)?;
+                self.enter(opened, lex::Inclusion::Include)?;
+                self.go()
+            }
+            None => {
+                self.outcome.missing = Some(name.to_vec());
+                self.stopped = true;
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn push(&mut self, id: SourceId, opened: OpenedId) {
+        let loaded = self.library.loaded(id);
+        self.frames.push(Frame {
+            source: loaded.source.clone(),
+            id,
+            at: 0,
+            macros: loaded.macros,
+            conditions: loaded.conditions,
+            opened,
+            line: None,
+            file: None,
+        });
+    }
+
+    /// Runs until no file is left.
+    fn go(&mut self) -> Result<(), Refusal> {
+        while let Some(frame) = self.frames.last() {
+            let source = frame.source.clone();
+            let (macros, conditions, id) = (frame.macros, frame.conditions, frame.id);
+            let mut at = frame.at as usize;
+            let ops = &source.ops[..];
+            let depth = self.frames.len();
+            loop {
+                self.steps = self.steps.saturating_sub(1);
+                if self.steps == 0 {
+                    return Err(self.too_much());
+                }
+                match ops[at] {
+                    Op::Define(number) => {
+                        at += 1;
+                        let definition = &source.definitions[number as usize];
+                        let macro_id = macros.offset(number);
+                        self.table.set(definition.name, macro_id);
+                        if !definition.remarks.is_empty() {
+                            self.tainted.push((definition.name, macro_id));
+                        }
+                    }
+                    Op::Undef(name) => {
+                        at += 1;
+                        self.table.remove(name);
+                    }
+                    Op::Ifdef {
+                        name,
+                        negated,
+                        otherwise,
+                    } => {
+                        let defined = self.table.get(name) != MacroId::NONE;
+                        at = if defined != negated {
+                            at + 1
+                        } else {
+                            otherwise as usize
+                        };
+                    }
+                    Op::If {
+                        condition,
+                        otherwise,
+                    } => match self.decide(conditions.offset(condition), at as u32) {
+                        Decision::Holds(true) => at += 1,
+                        Decision::Holds(false) => at = otherwise as usize,
+                        Decision::Unknown => {
+                            self.outcome.unsure += 1;
+                            self.both.push((id, otherwise.saturating_sub(1)));
+                            at += 1;
+                        }
+                    },
+                    Op::Jump(target) => {
+                        let here = (id, at as u32);
+                        if !self.both.is_empty()
+                            && let Some(both) = self.both.iter().rposition(|&both| both == here)
+                        {
+                            self.both.remove(both);
+                            at += 1;
+                        } else {
+                            at = target as usize;
+                        }
+                    }
+                    Op::Include(site) => {
+                        at += 1;
+                        self.frames[depth - 1].at = at as u32;
+                        self.include(&source, site)?;
+                        if self.stopped {
+                            self.frames.clear();
+                            return Ok(());
+                        }
+                        if self.frames.len() > depth {
+                            break;
+                        }
+                    }
+                    Op::End => {
+                        self.frames.pop();
+                        break;
+                    }
+                    other => {
+                        at += 1;
+                        self.frames[depth - 1].at = at as u32;
+                        self.rare(other, &source)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn rare(&mut self, op: Op, source: &Arc<Source>) -> Result<(), Refusal> {
+        let Some(frame) = self.frames.last() else {
+            return Ok(());
+        };
+        match op {
+            Op::Once => {
+                let opened = frame.opened;
+                self.mark_once(opened);
+            }
+            Op::PushMacro(name) => self.table.push(name),
+            Op::PopMacro(name) => self.table.pop(name),
+            Op::Line(site) => self.line_directive(source, source.sites[site as usize]),
+            Op::Text(remark) => self.text(source, source.remarks[remark as usize])?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, id: ConditionId, at: u32) -> Decision {
+        let condition = self.library.condition(id);
+        for memo in &condition.memos {
+            if memo
+                .reads
+                .iter()
+                .all(|&(name, value)| self.table.get(name) == value)
+            {
+                return Decision::Holds(memo.holds);
+            }
+        }
+        let offset = condition.at;
+        let _ = at;
+        let mut here = Here::of(
+            self.frames.last(),
+            self.frames.len(),
+            offset,
+            self.start,
+            self.tree,
+            self.place,
+            self.answers,
+            &mut self.outcome,
+            &mut self.counting,
+        );
+        let mut expansion = Expansion::new(
+            Parts {
+                library: self.library,
+                table: self.table,
+                scratch: self.scratch,
+                facts: &mut here,
+            },
+            self.start.mode,
+            self.start.family,
+            self.steps,
+            |library, out| library.condition_tokens(id, out),
+        );
+        let decision = condition::decide(&mut expansion);
+        let (repeatable, budget) = (expansion.repeatable, expansion.budget);
+        drop(expansion);
+        self.steps = budget.max(1);
+        if let Decision::Holds(holds) = decision
+            && repeatable
+        {
+            let reads: Box<[(Name, MacroId)]> = self.scratch.reads[..].into();
+            let memos = &mut self.library.condition_mut(id).memos;
+            if memos.len() >= MAX_MEMOS {
+                memos.remove(0);
+            } else {
+                self.library.memory += size_of_val(&reads[..]) + 24;
+            }
+            let memos = &mut self.library.condition_mut(id).memos;
+            memos.insert(0, Memo { reads, holds });
+        }
+        decision
+    }
+
+    /// The file that a computed name gives.
+    pub(super) fn computed(&mut self, site: Site, span: lex::Span) -> Option<(bool, Name)> {
+        let id = self.frames.last()?.id;
+        let mut here = Here::of(
+            self.frames.last(),
+            self.frames.len(),
+            site.at,
+            self.start,
+            self.tree,
+            self.place,
+            self.answers,
+            &mut self.outcome,
+            &mut self.counting,
+        );
+        let mut expansion = Expansion::new(
+            Parts {
+                library: self.library,
+                table: self.table,
+                scratch: self.scratch,
+                facts: &mut here,
+            },
+            self.start.mode,
+            self.start.family,
+            self.steps,
+            |library, out| library.span_tokens(id, span, out),
+        )
+        .padded();
+        let first = expansion.next();
+        let header = expansion.header(first);
+        let (unknown, budget) = (expansion.unknown, expansion.budget);
+        drop(expansion);
+        self.steps = budget.max(1);
+        self.outcome.unsure += u32::from(unknown);
+        let (quote, name) = header?;
+        Some((quote, self.library.names.add(&name)))
+    }
+
+    fn text(&mut self, source: &Arc<Source>, remark: lex::Remark) -> Result<(), Refusal> {
+        let kind = remark.kind;
+        if kind == Remarks::NOW {
+            self.outcome.dates.now = true;
+        } else if kind == Remarks::STAMP {
+            self.outcome.dates.file = true;
+        } else if kind == Remarks::COUNTER {
+            self.counting.uncertain = true;
+        } else if kind == Remarks::PRAGMA {
+            self.pragma_operator(source, remark.at as usize);
+        } else if kind == Remarks::DATA {
+            self.data(source, remark.at as usize)?;
+        } else if kind == Remarks::MODULE && self.modules_count() {
+            return Err(Refusal::Modules {
+                path: self.unit_path(),
+            });
+        }
+        Ok(())
+    }
+
+    /// `_Pragma("once")` and its kin, in text.
+    fn pragma_operator(&mut self, source: &Arc<Source>, at: usize) {
+        let Some(text) = lex::pragma_text(&source.text[at..]) else {
+            return;
+        };
+        let word = text.trim_ascii();
+        if word == b"once" {
+            if let Some(opened) = self.frames.last().map(|frame| frame.opened) {
+                self.mark_once(opened);
+            }
+        } else if let Some((push, name)) = lex::macro_pragma(word) {
+            let name = self.library.names.add(&name);
+            if push {
+                self.table.push(name);
+            } else {
+                self.table.pop(name);
+            }
+        }
+    }
+
+    /// Does the compiler know modules without being told by an option? Then `__cpp_modules` says so.
+    fn modules_count(&mut self) -> bool {
+        let name = self.library.names.add(b"__cpp_modules");
+        let id = self.table.get(name);
+        self.start.mode.cxx && id != MacroId::NONE
+    }
+
+    pub(super) fn unit_path(&self) -> PathBuf {
+        self.start.unit_path.clone()
+    }
+
+    pub(super) fn too_much(&self) -> Refusal {
+        Refusal::TooMuch {
+            path: self.unit_path(),
+            limit: MAX_STEPS,
+            what: "steps",
+        }
+    }
+
+    pub(super) fn named(&mut self, site: Site) -> Option<(bool, Name)> {
+        match site.file {
+            Named::Quote(name) => Some((true, name)),
+            Named::Angle(name) => Some((false, name)),
+            Named::Computed(span) => self.computed(site, span),
+        }
+    }
+}
+
+/// Outcomes that are remembered of one condition.
+const MAX_MEMOS: usize = 4;

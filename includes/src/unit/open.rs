@@ -1,0 +1,264 @@
+//! Including: finds a file, lists it, and begins to run it unless it is one that is run only once.
+
+use super::machine::Machine;
+use crate::Family;
+use crate::closure::{Refusal, Role};
+use crate::lex::{Inclusion, Kind, Named, Site, Source, scan, tokens};
+use crate::macros::{MacroId, SourceId};
+use crate::search::{OpenedId, Origin, Wish};
+use std::sync::Arc;
+
+impl Machine<'_> {
+    /// Does what an `#include` or one of its kin says.
+    pub(super) fn include(&mut self, source: &Arc<Source>, site: u32) -> Result<(), Refusal> {
+        let site = source.sites[site as usize];
+        let Some((quote, name)) = self.named(site) else {
+            // Not the name of a file: an error, after which gcc goes on.
+            return Ok(());
+        };
+        let Some(frame) = self.frames.last() else {
+            return Ok(());
+        };
+        let from = frame.opened;
+        let mut kind = site.kind;
+        if kind == Inclusion::Next && from == self.start.unit {
+            kind = Inclusion::Include;
+        }
+        if kind == Inclusion::Embed && !self.knows_embed() {
+            return Ok(());
+        }
+        let wish = Wish {
+            from,
+            kind,
+            quote,
+            name,
+        };
+        match self.place.find(wish, self.tree, &mut self.library.names) {
+            Some(opened) => self.enter(opened, kind),
+            None if matches!(kind, Inclusion::Dependency) => Ok(()),
+            None => {
+                self.outcome.missing = Some(self.library.names.get(name).to_vec());
+                self.stopped = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn knows_embed(&self) -> bool {
+        self.table.get(crate::names::HAS_EMBED) != MacroId::NONE
+    }
+
+    /// Lists a file that was found, and begins to run it.
+    pub(super) fn enter(&mut self, opened: OpenedId, kind: Inclusion) -> Result<(), Refusal> {
+        let role = match kind {
+            Inclusion::Embed => Role::Data,
+            Inclusion::Dependency => Role::Probed,
+            _ => Role::Header,
+        };
+        if self.outcome.files.len() == 1 && self.start.family == Family::Gcc && role == Role::Header
+        {
+            self.refuse_precompiled(opened)?;
+        }
+        self.list(opened, role)?;
+        let Some(file) = self.place.get(opened).file else {
+            return Ok(());
+        };
+        if role != Role::Header || self.frames.len() as u32 >= self.start.max_depth {
+            return Ok(());
+        }
+        if self.is_done(opened, kind == Inclusion::Import) {
+            return Ok(());
+        }
+        let id = self.source_of(file)?;
+        if let Some(guard) = self.library.source(id).guard
+            && self.table.get(guard) != MacroId::NONE
+        {
+            return Ok(());
+        }
+        self.push(id, opened);
+        Ok(())
+    }
+
+    /// Puts a file into the list of what is read, and sees to it that its bytes are there.
+    pub(super) fn list(&mut self, opened: OpenedId, role: Role) -> Result<(), Refusal> {
+        let question = self.tree.question;
+        let number = self.outcome.files.len() as u32;
+        let entry = self.place.get_mut(opened);
+        let (when, at) = entry.listed;
+        if when == question {
+            let listed = &mut self.outcome.files[at as usize].1;
+            if *listed == Role::Probed {
+                *listed = role;
+            }
+        } else {
+            entry.listed = (question, number);
+            self.outcome.files.push((opened, role));
+        }
+        Ok(())
+    }
+
+    /// The program of a file, lexed now if it was not before.
+    fn source_of(&mut self, file: crate::disk::FileId) -> Result<SourceId, Refusal> {
+        let mode = self.start.mode;
+        let bytes = match self.tree.content(file, false) {
+            Ok(bytes) => bytes.clone(),
+            Err(error) => {
+                use std::os::unix::ffi::OsStrExt as _;
+                let path = std::ffi::OsStr::from_bytes(&self.tree.file(file).path);
+                return Err(Refusal::Unreadable {
+                    path: path.into(),
+                    why: error.to_string(),
+                });
+            }
+        };
+        let node = &mut self.tree.files[file.0 as usize];
+        if let Some(&(_, id)) = node.sources.iter().find(|(known, _)| *known == mode) {
+            return Ok(id);
+        }
+        let source = scan(&bytes, mode, &mut self.library.names);
+        let id = self.library.add(source, false);
+        self.tree.files[file.0 as usize].sources.push((mode, id));
+        Ok(id)
+    }
+
+    /// Is this file one that was read and is not to be read again?
+    fn is_done(&mut self, opened: OpenedId, import: bool) -> bool {
+        let Some(file) = self.place.get(opened).file else {
+            return true;
+        };
+        if self.once.files.contains_key(&file.0) {
+            return true;
+        }
+        if import {
+            let before = self.tree.file(file).entered == self.tree.question;
+            self.mark_once(opened);
+            if before {
+                return true;
+            }
+        }
+        if !self.once.alike.is_empty() && self.is_alike(file) {
+            return true;
+        }
+        self.tree.files[file.0 as usize].entered = self.tree.question;
+        false
+    }
+
+    /// gcc: has a file with these bytes and this time been marked?
+    fn is_alike(&mut self, file: crate::disk::FileId) -> bool {
+        if self.start.family != Family::Gcc || self.tree.content(file, false).is_err() {
+            return false;
+        }
+        let node = self.tree.file(file);
+        let key = (node.stat.size as u32, node.stat.modified.0 as u32);
+        self.once.alike.get(&key).is_some_and(|others| {
+            others
+                .iter()
+                .any(|&other| other != file && self.tree.file(other).bytes == node.bytes)
+        })
+    }
+
+    /// `#pragma once`
+    pub(super) fn mark_once(&mut self, opened: OpenedId) {
+        let Some(file) = self.place.get(opened).file else {
+            return;
+        };
+        if self.once.files.insert(file.0, ()).is_none() {
+            let stat = self.tree.file(file).stat;
+            let key = (stat.size as u32, stat.modified.0 as u32);
+            self.once.alike.entry(key).or_default().push(file);
+        }
+    }
+
+    /// A header that was compiled before would be read in place of this one.
+    pub(super) fn refuse_precompiled(&mut self, opened: OpenedId) -> Result<(), Refusal> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = self.library.names.get(self.place.get(opened).path).to_vec();
+        let suffixes: &[&[u8]] = match self.start.family {
+            Family::Gcc => &[b".gch"],
+            Family::Clang => &[b".pch", b".gch"],
+        };
+        for suffix in suffixes {
+            let compiled = [&path[..], suffix].concat();
+            let mut trail = crate::disk::Trail::default();
+            let cwd = self.place.cwd;
+            let found = self
+                .tree
+                .resolve(cwd, &compiled, &mut self.library.names, &mut trail);
+            if found.is_some() {
+                return Err(Refusal::Precompiled {
+                    path: std::ffi::OsStr::from_bytes(&path).into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// `#line 7 "name"` or `# 7 "name"`.
+    pub(super) fn line_directive(&mut self, source: &Arc<Source>, site: Site) {
+        let Named::Computed(span) = site.file else {
+            return;
+        };
+        let mut words = Vec::new();
+        tokens(
+            source.get(span),
+            self.start.mode,
+            &mut self.library.names,
+            &mut words,
+        );
+        let text = |at: usize| {
+            words
+                .get(at)
+                .map(|word| (word.kind, self.library.names.get(word.name)))
+        };
+        let number = match text(0) {
+            Some((Kind::Number, digits)) => std::str::from_utf8(digits)
+                .ok()
+                .and_then(|d| d.parse().ok()),
+            _ => None,
+        };
+        let file = match text(1) {
+            Some((Kind::String, quoted)) if quoted.len() >= 2 => {
+                Some(quoted[1..quoted.len() - 1].to_vec())
+            }
+            _ => None,
+        };
+        if let Some(frame) = self.frames.last_mut() {
+            if let Some(number) = number {
+                frame.line = Some((site.at, number));
+            }
+            if file.is_some() {
+                frame.file = file;
+            }
+        }
+    }
+
+    /// The name under which a file that no directive names is listed.
+    pub(super) fn open_data(&mut self, name: &[u8]) -> Option<OpenedId> {
+        let mut unwatched = false;
+        let origin = if name.first() == Some(&b'/') {
+            Origin::Absolute
+        } else {
+            Origin::Beside
+        };
+        let found = self.place.open(
+            name,
+            origin,
+            self.tree,
+            &mut self.library.names,
+            &mut unwatched,
+        );
+        if found.is_some() || origin == Origin::Absolute {
+            return found;
+        }
+        self.start.angle.iter().find_map(|folder| {
+            let path = [folder, &b"/"[..], name].concat();
+            self.place.open(
+                &path,
+                Origin::Beside,
+                self.tree,
+                &mut self.library.names,
+                &mut unwatched,
+            )
+        })
+    }
+}

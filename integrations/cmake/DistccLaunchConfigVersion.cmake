@@ -1,0 +1,8 @@
+# Tells find_package(DistccLaunch VERSION) whether this one will do.
+
+set(PACKAGE_VERSION 0.1.0)
+if(PACKAGE_VERSION VERSION_LESS PACKAGE_FIND_VERSION)
+  set(PACKAGE_VERSION_COMPATIBLE FALSE)
+else()
+  set(PACKAGE_VERSION_COMPATIBLE TRUE)
+endif()

@@ -1,0 +1,456 @@
+//! The layers of this machine: settings, host list, folders, journal.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use hosts::{Capacity, Host, HostList, Origin, Transport};
+use rustix::fs::{Access, FlockOperation, access, fcntl_lock};
+
+use super::finding::{Finding, Layer};
+use crate::commands::records::Journal;
+use crate::commands::why::ago;
+use crate::driver::host_list;
+use crate::here::processors;
+use crate::say::chain;
+use crate::settings::{BuildEnvironment, Settings};
+
+/// A journal whose last line is older than this belongs to builds that do not come through us any more.
+const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Clocks may be this far apart.
+pub(super) const SKEW: Duration = Duration::from_secs(3);
+/// Less free space than this does not hold what compilers put there.
+const ROOM: u64 = 8 << 20;
+
+/// Variables of ours whose value means nothing.
+pub(super) fn settings(settings: &Settings, environment: &BuildEnvironment) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut bad = |name: &str, value: &str, wants: &str| {
+        found.push(Finding::failed(
+            Layer::Settings,
+            "bad-setting",
+            format!(
+                "{name} is {value:?}, which means nothing and is passed over; it wants {wants}"
+            ),
+            format!("unset {name}"),
+        ));
+    };
+    let value = |name: &str| environment.get(name).map(|value| value.to_string_lossy());
+    if let Some(wrong) = &settings.bad_io_timeout {
+        bad(
+            wrong.name,
+            &wrong.value.to_string_lossy(),
+            "a whole number of seconds above 0",
+        );
+    }
+    for name in ["DISTCC_FALLBACK", "DISTCC_VERBOSE"] {
+        if let Some(value) = value(name).filter(|value| value != "0" && value != "1") {
+            bad(name, &value, "0 or 1");
+        }
+    }
+    if let (Some(value), None) = (value("DISTCC_BACKOFF_PERIOD"), settings.backoff) {
+        bad("DISTCC_BACKOFF_PERIOD", &value, "a number of seconds");
+    }
+    if let (Some(value), None) = (value("DISTCC_LAUNCH_PREPROCESS"), settings.preprocess) {
+        let wants = "expanded, directives, whole or rewritten";
+        bad("DISTCC_LAUNCH_PREPROCESS", &value, wants);
+    }
+    if let Some(value) = value("DISTCC_LAUNCH_DIAGNOSTICS").filter(|value| value != "exact") {
+        bad("DISTCC_LAUNCH_DIAGNOSTICS", &value, "exact");
+    }
+    if let Some(log) = settings.log.as_ref().filter(|log| !log.is_empty())
+        && let Err(error) = appendable(Path::new(log))
+    {
+        found.push(Finding::failed(
+            Layer::Settings,
+            "log-not-writable",
+            format!(
+                "DISTCC_LOG names {}, which cannot be written: {error}",
+                log.display()
+            ),
+            "unset DISTCC_LOG",
+        ));
+    }
+    if found.is_empty() {
+        found.push(Finding::ok(
+            Layer::Settings,
+            "each variable means something",
+        ));
+    }
+    found
+}
+
+/// Which list holds; an empty one where none does.
+pub(super) fn list(settings: &Settings) -> (HostList, Vec<Finding>) {
+    let (list, origin) = match host_list(settings) {
+        Ok(found) => found,
+        Err(error) => {
+            let fix = match &error {
+                hosts::NoHosts::Bad { origin, .. } => {
+                    format!("{}      # then: distcc-launch doctor", edit(origin))
+                }
+                hosts::NoHosts::Empty(Origin::Variable) => {
+                    "unset DISTCC_HOSTS      # so that the files count, or: export DISTCC_HOSTS='10.0.0.2/8,lzo'"
+                        .to_owned()
+                }
+                hosts::NoHosts::Unreadable { path, .. } => {
+                    format!("chmod a+r {}", path.display())
+                }
+                _ => "export DISTCC_HOSTS='10.0.0.2/8,lzo'      # or write it into ~/.distcc/hosts".to_owned(),
+            };
+            let fault = match error {
+                hosts::NoHosts::Bad { .. } => "bad-host-list",
+                _ => "no-hosts",
+            };
+            let failed = Finding::failed(Layer::HostList, fault, chain(&error), fix);
+            return (HostList::default(), vec![failed]);
+        }
+    };
+    let mut found = Vec::new();
+    if let Some(shadowed) = shadowed(settings, &list, &origin) {
+        found.push(shadowed);
+    }
+    let remote = |host: &&Host| host.transport != Transport::Local && !host.down;
+    let usable = list.hosts.iter().filter(remote).count();
+    let capacity = Capacity::new(&list, processors(), u64::MAX);
+    found.push(match usable {
+        0 => Finding::failed(
+            Layer::HostList,
+            "no-remote-hosts",
+            format!(
+                "{origin} names no other machine that is not marked down: everything runs here"
+            ),
+            edit(&origin),
+        ),
+        _ => Finding::ok(
+            Layer::HostList,
+            format!(
+                "{origin}: {usable} {}, {} slots, and {} here",
+                if usable == 1 { "host" } else { "hosts" },
+                capacity.remote,
+                capacity.local
+            ),
+        ),
+    });
+    (list, found)
+}
+
+fn edit(origin: &Origin) -> String {
+    match origin {
+        Origin::Variable => "export DISTCC_HOSTS='10.0.0.2/8,lzo'".to_owned(),
+        Origin::File(path) => format!("${{EDITOR:-vi}} {}", path.display()),
+    }
+}
+
+/// A hosts file of the user's own that says something else than the variable, which hides it.  The system's file is there on many
+/// machines without anybody's doing, and hides nothing.
+fn shadowed(settings: &Settings, list: &HostList, origin: &Origin) -> Option<Finding> {
+    if *origin != Origin::Variable {
+        return None;
+    }
+    let file = settings.folder.as_ref()?.join("hosts");
+    let text = fs::read(&file).ok()?;
+    let hidden = hosts::list::parse(&text);
+    if hidden.as_ref() == Ok(list) || matches!(hidden, Err(hosts::HostListError::Empty)) {
+        return None;
+    }
+    let hosts = hidden
+        .map(|list| names(&list))
+        .unwrap_or_else(|error| format!("with a mistake: {error}"));
+    Some(Finding::failed(
+        Layer::HostList,
+        "hosts-file-shadowed",
+        format!(
+            "DISTCC_HOSTS ({}) hides the list in {} ({hosts}), which nobody reads now; lists are not merged",
+            names(list),
+            file.display()
+        ),
+        format!(
+            "unset DISTCC_HOSTS      # or: mv {0} {0}.unused",
+            file.display()
+        ),
+    ))
+}
+
+fn names(list: &HostList) -> String {
+    let names: Vec<_> = list.hosts.iter().map(|host| host.token.as_str()).collect();
+    names.join(" ")
+}
+
+/// `$DISTCC_DIR`: can it hold locks and state?
+pub(super) fn folder(settings: &Settings, list: &HostList) -> Finding {
+    let Some(root) = &settings.folder else {
+        return Finding::failed(
+            Layer::Folder,
+            "no-folder",
+            "neither DISTCC_DIR nor HOME is set, so there is no place for lock files, and nothing is sent",
+            "export DISTCC_DIR=/var/tmp/distcc-$(id -u)",
+        );
+    };
+    let mend = |path: &Path| {
+        format!(
+            "sudo chown -R \"$(id -un)\" {0} && chmod -R u+rwX {0}      # or: export DISTCC_DIR=/var/tmp/distcc-$(id -u)",
+            path.display()
+        )
+    };
+    let failed = |path: &Path, error: &io::Error| {
+        let (fault, fix) = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (
+                "folder-full",
+                "export DISTCC_DIR=/var/tmp/distcc-$(id -u)      # or make room there".to_owned(),
+            ),
+            _ => ("folder-not-writable", mend(root)),
+        };
+        let what = format!(
+            "{} cannot be written, so nothing is sent: {error}",
+            path.display()
+        );
+        Finding::failed(Layer::Folder, fault, what, fix)
+    };
+    for name in ["lock", "state"] {
+        let path = root.join(name);
+        if let Err(error) = fs::create_dir_all(&path).and_then(|()| try_write(&path)) {
+            return failed(&path, &error);
+        }
+    }
+    // Files of another user, from a build as root.
+    let lock = root.join("lock");
+    for entry in fs::read_dir(&lock).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let used = ["cpu_", "backoff_", "unfit_"]
+            .iter()
+            .any(|kind| name.starts_with(kind));
+        if used && access(entry.path(), Access::READ_OK | Access::WRITE_OK).is_err() {
+            return failed(&entry.path(), &io::ErrorKind::PermissionDenied.into());
+        }
+    }
+    let slots = list
+        .hosts
+        .iter()
+        .map(|host| u64::from(host.slots))
+        .sum::<u64>();
+    Finding::ok(
+        Layer::Folder,
+        format!("{}: locks for {slots} slots can be written", root.display()),
+    )
+}
+
+/// Writes a file into `folder`, locks it, and takes it away.
+fn try_write(folder: &Path) -> io::Result<()> {
+    let path = folder.join(format!("doctor_{}", std::process::id()));
+    let tried = File::create(&path).and_then(|mut file| {
+        file.write_all(&[b'x'; 512])?;
+        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(())
+    });
+    let _ = fs::remove_file(&path);
+    tried
+}
+
+/// The folder for temporary files.
+pub(super) fn temporary(folder: &Path) -> Finding {
+    let failed = |fault, what: String| {
+        let fix = "export TMPDIR=/var/tmp      # or make room there, see: df -h";
+        Finding::failed(Layer::Temporary, fault, what, fix)
+    };
+    let shown = folder.display();
+    match try_write(folder) {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => failed(
+            "temporary-full",
+            format!("{shown} is full: compilers on this machine cannot work"),
+        ),
+        Err(error) => failed(
+            "temporary-not-writable",
+            format!("{shown} cannot be written, so compilers on this machine cannot work: {error}"),
+        ),
+        Ok(()) => {
+            let room = rustix::fs::statvfs(folder);
+            let free = room.map_or(u64::MAX, |room| room.f_bavail.saturating_mul(room.f_frsize));
+            match free {
+                ..ROOM => failed(
+                    "temporary-full",
+                    format!(
+                        "{shown} has {} KiB left, too little for compilers on this machine",
+                        free >> 10
+                    ),
+                ),
+                _ => Finding::ok(
+                    Layer::Temporary,
+                    format!("{shown}: {} MiB free", free >> 20),
+                ),
+            }
+        }
+    }
+}
+
+/// Opens a file as the journal and the log are opened, without making one that is not there.
+fn appendable(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    match options
+        .append(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+    {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let above = path.ancestors().skip(1).find(|folder| folder.exists());
+            let above = match above {
+                Some(folder) if folder != Path::new("") => folder,
+                _ => Path::new("."),
+            };
+            if !above.is_dir() {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+            Ok(access(above, Access::WRITE_OK | Access::EXEC_OK)?)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Is the journal written, by builds of late?
+pub(super) fn journal(settings: &Settings) -> Finding {
+    let Some(path) = settings.journal_path() else {
+        return Finding::skipped(Layer::Journal, "there is no place for one");
+    };
+    let shown = path.display();
+    if path.exists() && !path.is_file() {
+        return Finding::failed(
+            Layer::Journal,
+            "journal-not-writable",
+            format!("{shown} is no file, so that status and why know nothing"),
+            "unset DISTCC_LAUNCH_JOURNAL",
+        );
+    }
+    if let Err(error) = appendable(&path) {
+        return Finding::failed(
+            Layer::Journal,
+            "journal-not-writable",
+            format!("{shown} cannot be written, so that status and why know nothing: {error}"),
+            format!(
+                "sudo chown \"$(id -un)\" {shown} && chmod u+rw {shown}      # or: export DISTCC_LAUNCH_JOURNAL=/some/other/file"
+            ),
+        );
+    }
+    let Some(last) = Journal::at(&path).newest_first().next() else {
+        return Finding::ok(Layer::Journal, format!("{shown}: no command has come yet"));
+    };
+    let time = SystemTime::UNIX_EPOCH + Duration::try_from_secs_f64(last.time).unwrap_or_default();
+    let now = SystemTime::now();
+    if time > now + SKEW {
+        return Finding::failed(
+            Layer::Clock,
+            "journal-from-the-future",
+            format!(
+                "the last line of {shown} is from the future: the clock of this machine was set back"
+            ),
+            "sudo timedatectl set-ntp true",
+        );
+    }
+    let stale = |what: String| {
+        Finding::failed(
+            Layer::Journal,
+            "journal-stale",
+            what,
+            "cmake -S . -B build -DCMAKE_C_COMPILER_LAUNCHER=distcc-launch -DCMAKE_CXX_COMPILER_LAUNCHER=distcc-launch\n\
+             make CC=\"distcc-launch gcc\"      # others: distcc-launch setup --help; then distcc-launch why FILE",
+        )
+    };
+    if now.duration_since(time).is_ok_and(|age| age > STALE) {
+        return stale(format!(
+            "the last command in {shown} came {}: builds do not go through distcc-launch any more",
+            ago(last.time)
+        ));
+    }
+    if let Some((log, built)) = newer_build(time) {
+        return stale(format!(
+            "{} shows a build {} that left no line in {shown}, whose last is from {}: that build does not go through distcc-launch",
+            log.display(),
+            ago(built),
+            ago(last.time)
+        ));
+    }
+    Finding::ok(
+        Layer::Journal,
+        format!("{shown}: the last command came {}", ago(last.time)),
+    )
+}
+
+/// Ninja's log of a build here that is told to use us, written well after `last`; when, in seconds since 1970.
+fn newer_build(last: SystemTime) -> Option<(PathBuf, f64)> {
+    [".", "build"].iter().find_map(|folder| {
+        let log = Path::new(folder).join(".ninja_log");
+        let cache = fs::read(Path::new(folder).join("CMakeCache.txt")).ok()?;
+        memchr::memmem::find(&cache, b"distcc-launch")?;
+        let found = fs::metadata(&log).ok()?;
+        let built = found.modified().ok()?;
+        (built > last + Duration::from_secs(600)).then(|| (log, found.mtime() as f64))
+    })
+}
+
+/// Is the clock of this machine that of its files?  Folders on other machines have their clocks.
+pub(super) fn clock(settings: &Settings) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let now = SystemTime::now();
+    let folder = settings.folder.as_ref().map(|root| root.join("lock"));
+    if let Some(ahead) = folder.as_deref().and_then(ahead_of_us) {
+        found.push(Finding::failed(
+            Layer::Clock,
+            "clock-skew",
+            format!(
+                "the file system of $DISTCC_DIR has a clock that is {:.0} s away from this machine's: hosts are avoided too long or not at all",
+                ahead.as_secs_f64()
+            ),
+            "sudo timedatectl set-ntp true      # on both machines",
+        ));
+    }
+    let mut files: Vec<PathBuf> = settings
+        .folder
+        .iter()
+        .map(|root| root.join("hosts"))
+        .collect();
+    for folder in [".", "build"] {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        files.extend(entries.take(2000).map(|entry| entry.path()));
+    }
+    let late = files.into_iter().find_map(|path| {
+        let time = fs::metadata(&path).ok()?.modified().ok()?;
+        let ahead = time
+            .duration_since(now)
+            .ok()
+            .filter(|ahead| *ahead > SKEW)?;
+        Some((path, ahead))
+    });
+    if let Some((path, ahead)) = late {
+        found.push(Finding::failed(
+            Layer::Clock,
+            "clock-skew",
+            format!(
+                "{} is {:.0} s in the future by this machine's clock: build tools compile such files again and again",
+                path.display(),
+                ahead.as_secs_f64()
+            ),
+            format!(
+                "sudo timedatectl set-ntp true      # then: find . {} -newermt now -exec touch {{}} +",
+                path.display()
+            ),
+        ));
+    }
+    found
+}
+
+/// How far a new file's time is from this machine's, where that is too far.
+fn ahead_of_us(folder: &Path) -> Option<Duration> {
+    let path = folder.join(format!("doctor_clock_{}", std::process::id()));
+    let before = SystemTime::now();
+    let written = File::create(&path).and_then(|file| file.metadata()?.modified());
+    let _ = fs::remove_file(&path);
+    let written = written.ok()?;
+    let apart = written
+        .duration_since(before)
+        .or_else(|_| before.duration_since(written))
+        .ok()?;
+    (apart > SKEW).then_some(apart)
+}

@@ -1,0 +1,236 @@
+//! How it is printed: for people, and as JSON.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use hosts::view::{self, Held};
+
+use super::build::Build;
+use super::{HostNow, JobNow, Now, shown};
+use crate::commands::json::Object;
+use crate::commands::reasons;
+use crate::commands::why::ago;
+
+pub(super) fn as_text(now: &Now, build: &Build) -> String {
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = hosts(&mut out, now);
+    let _ = jobs(&mut out, &now.jobs);
+    let _ = last_build(&mut out, build);
+    out
+}
+
+fn hosts(out: &mut String, now: &Now) -> std::fmt::Result {
+    let up = || now.hosts.iter().filter(|host| !host.down);
+    let slots: u32 = up().map(|host| host.slots).sum();
+    let held: usize = up().map(|host| host.held.len()).sum();
+    match &now.origin {
+        Ok(origin) => writeln!(
+            out,
+            "hosts, from {origin}: {}, with {slots} slots, {held} in use",
+            now.hosts.len()
+        )?,
+        Err(error) => writeln!(out, "no hosts: {error}")?,
+    }
+    let names = now.hosts.iter().map(|host| host.name.len());
+    let width = names.max().unwrap_or(0).max("this machine".len());
+    for host in &now.hosts {
+        write!(
+            out,
+            "  {:width$}  {:>4} of {:<4} in use",
+            host.name,
+            host.held.len(),
+            host.slots
+        )?;
+        if host.down {
+            out.push_str("  marked down");
+        }
+        out.push_str(&avoided(host, now.time));
+        out.push('\n');
+        for unfit in &host.unfit {
+            let compiler = match unfit.compiler.as_str() {
+                "" => "a compiler",
+                name => name,
+            };
+            let left = span(view::left(unfit.until, now.time));
+            writeln!(
+                out,
+                "  {:width$}  gets no jobs of {compiler} for {left} more: it answered wrongly",
+                ""
+            )?;
+        }
+    }
+    writeln!(
+        out,
+        "  {:width$}  {:>4} of {:<4} in use",
+        "this machine",
+        now.local.held.len(),
+        now.local.slots
+    )
+}
+
+fn avoided(host: &HostNow, now: SystemTime) -> String {
+    let Some(avoided) = host.avoided else {
+        return String::new();
+    };
+    let failures = match avoided.failures {
+        1 => "failed".to_owned(),
+        count => format!("failed {count} times"),
+    };
+    match view::left(avoided.until, now) {
+        Duration::ZERO => format!("  {failures}; the next job tries it"),
+        left => format!("  {failures}; avoided for {} more", span(left)),
+    }
+}
+
+/// `1.2 s`, `9 min`.
+fn span(time: Duration) -> String {
+    match time.as_secs_f64() {
+        seconds @ ..120.0 => format!("{seconds:.1} s"),
+        seconds => format!("{:.0} min", seconds / 60.0),
+    }
+}
+
+fn jobs(out: &mut String, jobs: &[JobNow]) -> std::fmt::Result {
+    if jobs.is_empty() {
+        return writeln!(out, "nothing runs");
+    }
+    writeln!(out, "running: {}", jobs.len())?;
+    for job in jobs {
+        writeln!(
+            out,
+            "  {:>8}  {:<10}  {:<30}  {}[{}]",
+            job.pid,
+            job.phase,
+            shown(&job.file),
+            shown(&job.host),
+            job.slot
+        )?;
+    }
+    Ok(())
+}
+
+fn last_build(out: &mut String, build: &Build) -> std::fmt::Result {
+    if build.commands == 0 {
+        return writeln!(out, "no build in the journal");
+    }
+    let commands = if build.commands == 1 {
+        "command"
+    } else {
+        "commands"
+    };
+    write!(
+        out,
+        "last build: {} {commands} in {}, the last {}",
+        build.commands,
+        span(Duration::try_from_secs_f64(build.ended - build.began).unwrap_or_default()),
+        ago(build.ended)
+    )?;
+    for (count, what) in [
+        (build.fell_back, "fell back to this machine"),
+        (build.failed, "failed"),
+    ] {
+        if count > 0 {
+            write!(out, "; {count} {what}")?;
+        }
+    }
+    out.push('\n');
+    for (host, count) in build.remote.sorted() {
+        writeln!(out, "  {count:>8}  on {host}")?;
+    }
+    for (reason, count) in build.here.sorted() {
+        writeln!(out, "  {count:>8}  here: {}", reasons::spelled(reason))?;
+    }
+    Ok(())
+}
+
+pub(super) fn as_json(now: &Now, build: &Build) -> String {
+    let seconds = |until| view::left(until, now.time).as_secs_f64();
+    let host = |host: &HostNow| {
+        let avoided = host.avoided.map(|avoided| {
+            Object::new()
+                .plain("seconds_left", seconds(avoided.until))
+                .plain("failures", avoided.failures)
+                .end()
+        });
+        let unfit = host.unfit.iter().map(|unfit| {
+            Object::new()
+                .text("compiler", &unfit.compiler)
+                .plain("seconds_left", seconds(unfit.until))
+                .end()
+        });
+        Object::new()
+            .text("name", &host.name)
+            .plain("slots", host.slots)
+            .plain(
+                "free",
+                (host.slots as usize).saturating_sub(host.held.len()),
+            )
+            .list("in_use", held(&host.held))
+            .plain("down", host.down)
+            .number("avoided", avoided)
+            .list("unfit", unfit)
+            .end()
+    };
+    let jobs = now.jobs.iter().map(|job| {
+        use std::os::unix::ffi::OsStrExt as _;
+        Object::new()
+            .plain("pid", job.pid)
+            .text("phase", job.phase)
+            .text("file", std::ffi::OsStr::from_bytes(&job.file))
+            .text("host", std::ffi::OsStr::from_bytes(&job.host))
+            .plain("slot", job.slot)
+            .end()
+    });
+    let local = Object::new()
+        .plain("slots", now.local.slots)
+        .list("in_use", held(&now.local.held))
+        .end();
+    let whole = Object::new()
+        .maybe("from", now.origin.as_ref().ok())
+        .maybe("error", now.origin.as_ref().err())
+        .list("hosts", now.hosts.iter().map(host))
+        .plain("local", local)
+        .list("jobs", jobs)
+        .number("last_build", (build.commands > 0).then(|| totals(build)))
+        .end();
+    whole + "\n"
+}
+
+fn held(held: &[Held]) -> impl Iterator<Item = String> {
+    held.iter().map(|held| {
+        Object::new()
+            .plain("slot", held.slot)
+            .number("pid", held.pid)
+            .end()
+    })
+}
+
+fn totals(build: &Build) -> String {
+    let remote = build.remote.sorted().into_iter().map(|(host, count)| {
+        Object::new()
+            .text("host", host)
+            .plain("commands", count)
+            .end()
+    });
+    let here = build.here.sorted().into_iter().map(|(reason, count)| {
+        Object::new()
+            .text("reason", reason)
+            .maybe("sentence", reasons::sentence(reason))
+            .plain("commands", count)
+            .end()
+    });
+    Object::new()
+        .plain("commands", build.commands)
+        .plain("began", build.began)
+        .plain("ended", build.ended)
+        .plain("remote", build.remote.sum())
+        .plain("here", build.here.sum())
+        .plain("fell_back", build.fell_back)
+        .plain("failed", build.failed)
+        .plain("sent", build.sent)
+        .plain("received", build.received)
+        .list("hosts", remote)
+        .list("reasons", here)
+        .end()
+}

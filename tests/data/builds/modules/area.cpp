@@ -1,0 +1,6 @@
+module shapes;
+
+int area(Square square)
+{
+    return square.side * square.side;
+}

@@ -1,0 +1,5 @@
+export module shapes:square;
+
+export struct Square {
+    int side;
+};

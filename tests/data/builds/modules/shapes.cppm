@@ -1,0 +1,4 @@
+export module shapes;
+export import :square;
+
+export int area(Square square);

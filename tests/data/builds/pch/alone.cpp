@@ -1,0 +1,6 @@
+#include <string>
+
+std::string alone()
+{
+    return "no precompiled header here";
+}

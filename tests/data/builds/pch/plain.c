@@ -1,0 +1,4 @@
+int plain(int number)
+{
+    return number;
+}

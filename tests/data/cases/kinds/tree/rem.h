@@ -1,0 +1,1 @@
+static inline int thrice(int z) { return twice_(z) + z; }
