@@ -25,32 +25,20 @@ impl State {
             own,
         };
         let folders = search::folders(&plan, asked.cwd, &mut self.tree, &mut self.library.names);
-        let sysroot = asked.inclusion.header_sysroot.or(asked.inclusion.sysroot);
-        let sysroot = sysroot.and_then(|path| {
-            let mut trail = Trail::default();
-            let found = self
-                .tree
-                .resolve(asked.cwd, path, &mut self.library.names, &mut trail);
-            match found {
-                Some(Found::Folder(folder)) if folder != ROOT => {
-                    Some(vec![path_of(self.tree.path(folder))])
-                }
-                _ => None,
-            }
-        });
+        let given = self.given_folders(asked);
         let mut system: Vec<PathBuf> = Vec::new();
-        for path in own {
+        for path in &self.compilers[compiler].said.folders {
             let mut trail = Trail::default();
             let found = self
                 .tree
                 .resolve(asked.cwd, path, &mut self.library.names, &mut trail);
             if let Some(Found::Folder(folder)) = found {
-                let path = self.tree.path(folder);
-                let given = sysroot
-                    .as_ref()
-                    .is_some_and(|sysroot| search::is_below(path, sysroot));
-                if !given {
-                    system.push(path_of(path));
+                let real = path_of(self.tree.path(folder));
+                let is_given = path.first() != Some(&b'/')
+                    || given.contains(&real)
+                    || search::is_below(self.tree.path(folder), &given);
+                if !is_given {
+                    system.push(real);
                 }
             }
         }
@@ -63,6 +51,31 @@ impl State {
             generation,
             self.serial,
         )
+    }
+
+    /// Folders that the command's words name in ways that make them the compiler's own (`--sysroot`, `-B`): these are the user's all the same.
+    fn given_folders(&mut self, asked: &Asked<'_>) -> Vec<PathBuf> {
+        let mut given = Vec::new();
+        for word in &asked.inclusion.probe {
+            let word = word.as_bytes();
+            let value = match memchr::memchr(b'=', word) {
+                Some(equals) => &word[equals + 1..],
+                None => word.strip_prefix(b"-B").unwrap_or(word),
+            };
+            if value.is_empty() || value.starts_with(b"-") {
+                continue;
+            }
+            let mut trail = Trail::default();
+            let found = self
+                .tree
+                .resolve(asked.cwd, value, &mut self.library.names, &mut trail);
+            if let Some(Found::Folder(folder)) = found
+                && folder != ROOT
+            {
+                given.push(path_of(self.tree.path(folder)));
+            }
+        }
+        given
     }
 
     /// Runs the unit in `place`.
