@@ -4,7 +4,7 @@ use super::asked::Asked;
 use super::{State, path_of};
 use crate::closure::Refusal;
 use crate::disk::{FileId, Found, ROOT, Trail, Tree};
-use crate::lex::scan;
+use crate::lex::{Op, scan, scan_with_text};
 use crate::macros::SourceId;
 use crate::probe::Said;
 use crate::search::{self, Place, Plan};
@@ -85,6 +85,27 @@ impl State {
         compiler: usize,
         place: &mut Place,
     ) -> Result<(FileId, Outcome), Refusal> {
+        let result = self.run_once(asked, compiler, place, false);
+        let again = match &result {
+            Ok((_, outcome)) => outcome.wants_text && outcome.pending.is_empty(),
+            Err(Refusal::DataByName { .. }) => true,
+            Err(_) => false,
+        };
+        if again {
+            self.tree.question += 1;
+            return self.run_once(asked, compiler, place, true);
+        }
+        result
+    }
+
+    /// Runs the unit; with `text`, what stands between directives is expanded as well.
+    fn run_once(
+        &mut self,
+        asked: &Asked<'_>,
+        compiler: usize,
+        place: &mut Place,
+        text: bool,
+    ) -> Result<(FileId, Outcome), Refusal> {
         let unit_name = asked.inclusion.source.as_bytes();
         let unreadable = |why: &str| Refusal::Unreadable {
             path: PathBuf::from(asked.inclusion.source),
@@ -121,11 +142,15 @@ impl State {
                 ..said.mode
             }
         };
-        let mut source = scan(&bytes, mode, &mut self.library.names);
+        let mut source = if text {
+            scan_with_text(&bytes, mode, &mut self.library.names)
+        } else {
+            scan(&bytes, mode, &mut self.library.names)
+        };
         if !language.wants_preprocessor() {
             source
                 .ops
-                .retain(|op| matches!(op, crate::lex::Op::Text(_) | crate::lex::Op::End));
+                .retain(|op| matches!(op, Op::Text(_) | Op::Span(_) | Op::End));
         }
         self.statistics.files += 1;
         let unit_source = self.library.add(source, true);
@@ -160,6 +185,7 @@ impl State {
             preinclude: said_preinclude(&self.compilers[compiler].said, language),
             max_depth: asked.inclusion.max_depth.unwrap_or(MAX_DEPTH),
             angle: &angle,
+            text,
         };
         for &(name, id) in self.compilers[compiler].predefined.iter().flatten() {
             self.table.set(name, id);
