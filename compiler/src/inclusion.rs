@@ -138,7 +138,10 @@ pub fn inclusion(
             continue;
         }
         inclusion.take(opt.name, word.value)?;
-        if matters_to_probe(opt.name, opt.effect) {
+        let harmless = HARMLESS
+            .iter()
+            .any(|name| args[word.at].as_bytes() == name.as_bytes());
+        if !harmless && matters_to_probe(opt.name, opt.effect) {
             inclusion.probe_with(args, word);
         }
     }
@@ -298,6 +301,26 @@ fn frontend_role(word: &[u8]) -> Option<Chain> {
         _ => None,
     }
 }
+
+/// Words that are frequent and change nothing that is predefined, as a test asks gcc and clang.
+pub const HARMLESS: &[&str] = &[
+    "-fdata-sections",
+    "-ffunction-sections",
+    "-fmerge-all-constants",
+    "-fno-common",
+    "-fno-ident",
+    "-fno-omit-frame-pointer",
+    "-fno-plt",
+    "-fno-semantic-interposition",
+    "-fno-strict-aliasing",
+    "-fomit-frame-pointer",
+    "-fstrict-aliasing",
+    "-funroll-loops",
+    "-fvisibility-inlines-hidden",
+    "-fvisibility=default",
+    "-fvisibility=hidden",
+    "-pipe",
+];
 
 /// Can an option change what the compiler predefines, or where its own headers are?
 fn matters_to_probe(name: &str, effect: Effect) -> bool {

@@ -12,6 +12,8 @@ use crate::options::Options;
 use crate::user::{self, UserError};
 use crate::{log, scratch};
 
+/// Most memory of a job, when nobody says so: more than all but very few units need.
+const MEMORY: u64 = 2 << 30;
 /// Bytes of a machine whose memory cannot be asked for.
 const SOME_MEMORY: u64 = 4 << 30;
 /// Most bytes that a job may write, when nobody says so: the largest object that is sent back, and what it is made of.
@@ -137,7 +139,7 @@ fn limits(wanted: &Wanted, tmpdir: Option<&OsStr>) -> Limits {
         .min(room.unwrap_or(u64::MAX))
         .max(1 << 16);
     Limits {
-        memory: or(wanted.memory, memory() / 2),
+        memory: or(wanted.memory, MEMORY.min(memory() / 2)),
         processes: or(wanted.processes, PROCESSES),
         seconds: or(wanted.seconds, SECONDS),
         disk: or(wanted.disk, usual).unwrap_or(u64::MAX >> 1),

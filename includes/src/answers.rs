@@ -41,7 +41,7 @@ pub(crate) struct Answers {
 }
 
 /// Memory for answers, in bytes; beyond it all are forgotten.
-const MAX_MEMORY: usize = 12 << 20;
+const MAX_MEMORY: usize = 8 << 20;
 
 impl Answers {
     pub(crate) fn get(

@@ -4,6 +4,9 @@
 //! predefined ones, and the compiler's search path. Knows nothing of sockets, hosts or how a closure travels.
 
 mod answers;
+#[cfg(any(test, feature = "checks"))]
+#[doc(hidden)]
+pub mod checks;
 mod closure;
 mod condition;
 mod disk;

@@ -1,5 +1,7 @@
 //! The collection of include sets (tests/data/cases/includes.json): each closure holds exactly the files that the compiler opened.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
 use includes::{Config, Includes, Question};
 use serde_json::Value;
 use std::collections::BTreeSet;

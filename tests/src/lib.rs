@@ -34,7 +34,7 @@ pub use jobserver::Jobserver;
 pub use journal::{Attempt, Row, Text, read_journal};
 pub use liar::{Conversation, Greeting, LyingServer};
 pub use mill::{long, side_by_side, until};
-pub use programs::{distcc, distccd, include_server, launcher, launcher_daemon, newest};
+pub use programs::{cargo, distcc, distccd, include_server, launcher, launcher_daemon, newest};
 pub use recorded::{Recorded, data};
 pub use run::{Ran, Running, run, start, with_default_signals};
 pub use sleepers::Sleepers;

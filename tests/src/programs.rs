@@ -5,6 +5,7 @@
 
 use std::{
     env,
+    ffi::OsStr,
     fs::File,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -63,6 +64,26 @@ fn tools_now() -> Result<PathBuf, String> {
         true => Ok(folder.into()),
         false => Err("cargo xtask tools failed; run it to see why".into()),
     }
+}
+
+/// The cargo that built these tests, with the person's toolchain and registry; `first` goes first in its `PATH`.
+///
+/// The toolchain's own folder goes before rustup's: in the folder of a crate with a rust-toolchain.toml, rustup's rustc would
+/// install what that asks for, for everybody on this machine.
+pub fn cargo(mut command: Command, first: &OsStr) -> Command {
+    for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
+        if let Some(value) = env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    let toolchain = Path::new(env!("CARGO")).parent().map(Path::to_owned);
+    let own = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(first)
+        .chain(toolchain)
+        .chain(env::split_paths(&own));
+    let path = env::join_paths(folders).expect("folders of a PATH make a PATH");
+    command.env("PATH", path).env("RUSTUP_AUTO_INSTALL", "0");
+    command
 }
 
 fn installed(name: &str) -> PathBuf {

@@ -159,7 +159,7 @@ fn what_only_a_preprocessor_here_can_do_goes_preprocessed() {
         compared.assert_same_as_local().assert_not_pumped(code);
     }
     // Whoever chooses a manner of preprocessing wants it to happen here.
-    let chosen = project(&farm).client_env("DISTCC_LAUNCH_PREPROCESS", "full");
+    let chosen = project(&farm).client_env("DISTCC_LAUNCH_PREPROCESS", "expanded");
     let compared = chosen.compile("gcc -c src/a.c");
     compared.assert_same_as_local().assert_remote();
     assert_eq!(compared.row().mode.as_deref(), Some("plain"));

@@ -1,12 +1,17 @@
 //! What is on the disk: folders, files and links, looked at as seldom as may be and never believed longer than that.
 
+#[cfg(any(test, feature = "checks"))]
+mod memory;
 mod os;
 mod tree;
 
+#[cfg(any(test, feature = "checks"))]
+pub(crate) use memory::{Memory, Node};
 pub(crate) use os::System;
 pub(crate) use tree::{FileId, FolderId, Found, LinkId, Map, ROOT, Trail, Tree};
 
 use std::io;
+use std::sync::Arc;
 
 /// What a name is, without going through links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +55,7 @@ pub(crate) trait Disk: std::fmt::Debug + Send {
     fn look(&mut self, path: &[u8]) -> Option<Stat>;
     fn read_link(&mut self, path: &[u8]) -> io::Result<Vec<u8>>;
     /// The bytes of a file, and what it was when they were read.
-    fn read(&mut self, path: &[u8]) -> io::Result<(Vec<u8>, Stat)>;
+    fn read(&mut self, path: &[u8]) -> io::Result<(Arc<[u8]>, Stat)>;
     /// Seconds since the epoch.
     fn now(&mut self) -> i64;
     /// Begins to report changes in a folder; `None` where none would be reported.

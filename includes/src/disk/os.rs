@@ -11,6 +11,7 @@ use std::io::{self, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// No source is larger than this.
@@ -67,17 +68,22 @@ impl Disk for System {
         Ok(target.into_bytes())
     }
 
-    fn read(&mut self, name: &[u8]) -> io::Result<(Vec<u8>, Stat)> {
+    fn read(&mut self, name: &[u8]) -> io::Result<(Arc<[u8]>, Stat)> {
         let mut file = File::open(path(name))?;
         let mut stat = stat_of(&rustix::fs::fstat(&file)?);
         if stat.sort != Sort::File || stat.size > MAX_FILE {
             return Err(io::Error::other("no ordinary file, or a huge one"));
         }
-        let mut bytes = Vec::with_capacity(stat.size as usize + 1);
-        file.read_to_end(&mut bytes)?;
-        if bytes.len() as u64 != stat.size {
-            // Somebody is writing: what was read stands for no state of the file, so it will be read again.
+        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, stat.size as usize).collect();
+        let space = Arc::get_mut(&mut bytes).expect("nobody else has it yet");
+        let read = file.read_exact(space);
+        let mut more = [0];
+        if read.is_err() || file.read(&mut more)? > 0 {
+            // Somebody is writing: what can be read stands for no state of the file, so it will be read again.
             stat.changed = (i64::MAX, 0);
+            let mut all = std::fs::read(path(name))?;
+            all.truncate(MAX_FILE as usize);
+            bytes = all.into();
         }
         Ok((bytes, stat))
     }

@@ -98,6 +98,8 @@ pub(crate) struct FileNode {
     changed: bool,
     /// The question for which it was last included.
     pub(crate) entered: u32,
+    /// The question for which it is not to be included again.
+    pub(crate) once: u32,
     /// So young when it was read that a later change might not show.
     pub(crate) young: bool,
 }
@@ -403,6 +405,7 @@ impl Tree {
             sources: Vec::new(),
             checked: 0,
             entered: 0,
+            once: 0,
             changed: true,
             young: true,
         });
@@ -422,14 +425,14 @@ impl Tree {
     /// The bytes of a file as they are now. With `again`, they are read even if nothing says that they changed.
     pub(crate) fn content(&mut self, id: FileId, again: bool) -> io::Result<&Arc<[u8]>> {
         let at = id.0 as usize;
-        let fresh = {
-            let file = &self.files[at];
-            file.bytes.is_some()
-                && (file.checked == self.question
-                    || !(again || file.changed || self.is_volatile(id)))
-        };
-        if !fresh {
-            self.refresh(id, again)?;
+        let file = &self.files[at];
+        if file.checked != self.question || file.bytes.is_none() {
+            let fresh = file.bytes.is_some() && !(again || file.changed || self.is_volatile(id));
+            if fresh {
+                self.files[at].checked = self.question;
+            } else {
+                self.refresh(id, again)?;
+            }
         }
         Ok(self.files[at].bytes.as_ref().expect("it was read above"))
     }
@@ -453,7 +456,7 @@ impl Tree {
                     self.generation += 1;
                 }
                 let file = &mut self.files[at];
-                file.bytes = Some(bytes.into());
+                file.bytes = Some(bytes);
                 file.sources.clear();
             }
             self.files[at].stat = stat;

@@ -1,7 +1,9 @@
 //! One directive to one step of the program; conditions to jumps.
 
 use super::blank::{is_blank, is_word};
-use super::{CLEANED, Definition, Inclusion, Mode, Named, Op, Remark, Remarks, Site, Source, Span};
+use super::{
+    CLEANED, Definition, Inclusion, Last, Mode, Named, Op, Remark, Remarks, Site, Source, Span,
+};
 use crate::names::{Name, Names};
 use std::sync::Arc;
 
@@ -144,7 +146,11 @@ impl Program {
             text: after(rest, used),
             remarks,
         });
-        self.source.ops.push(Op::Define(at));
+        self.source.ops.push(if remarks.is_empty() {
+            Op::Define { name, number: at }
+        } else {
+            Op::DefineRemarked(at)
+        });
     }
 
     /// The first word of `span`, and how many bytes there are up to its end.
@@ -265,6 +271,7 @@ impl Program {
             kind,
             file,
             at: sign,
+            last: Last::default(),
         });
         self.source.ops.push(Op::Include(at));
     }
@@ -294,6 +301,7 @@ impl Program {
             kind: Inclusion::Include,
             file: Named::Computed(rest),
             at: sign,
+            last: Last::default(),
         });
         self.source.ops.push(Op::Line(at));
     }
@@ -390,6 +398,7 @@ mod tests {
         elifdef: true,
         booleans: false,
         va_opt: true,
+        modules: false,
     };
 
     fn program(text: &str, mode: Mode) -> (Source, Names) {
@@ -504,7 +513,7 @@ mod tests {
             source.remarks.iter().map(|r| r.kind.0).collect::<Vec<_>>()
         };
         assert_eq!(kinds("int d = __DATE__; // __TIME__\n"), [1]);
-        assert_eq!(kinds("\"__DATE__ .incbin \\\"x\\\"\" a__DATE__"), [16]);
+        assert_eq!(kinds("asm(\"__DATE__ .incbin \\\"x\\\"\" a__DATE__)"), [16]);
         assert_eq!(kinds("/* __DATE__ */ _Pragma(\"once\")"), [8]);
         assert_eq!(kinds("#error __DATE__\n__TIMESTAMP__\n"), [2]);
         let (source, _) = program("#define A __DATE__\n", C);

@@ -175,6 +175,7 @@ mod tests {
         elifdef: true,
         booleans: false,
         va_opt: true,
+        modules: false,
     };
 
     fn line(text: &str) -> (String, usize) {

@@ -16,6 +16,7 @@ pub(crate) use token::{Kind, Punct, Token, WHITE, tokens};
 
 use crate::names::Name;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// What the compiler takes text for; what its probe said of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -36,6 +37,8 @@ pub(crate) struct Mode {
     pub(crate) booleans: bool,
     /// `__VA_OPT__`
     pub(crate) va_opt: bool,
+    /// `import` and `module` without an option.
+    pub(crate) modules: bool,
 }
 
 /// A range of the text of a [`Source`].
@@ -64,12 +67,32 @@ pub(crate) enum Inclusion {
 }
 
 /// Where a file is named.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) kind: Inclusion,
     pub(crate) file: Named,
     /// Offset of the directive in the bytes that were scanned.
     pub(crate) at: u32,
+    /// What was found last, to be asked first.
+    pub(crate) last: Last,
+}
+
+/// A number that was found for a key. Relaxed: whoever uses it has the state to itself.
+#[derive(Debug, Default)]
+pub(crate) struct Last {
+    key: AtomicU64,
+    found: AtomicU32,
+}
+
+impl Last {
+    pub(crate) fn get(&self, key: u64) -> Option<u32> {
+        (self.key.load(Relaxed) == key).then(|| self.found.load(Relaxed))
+    }
+
+    pub(crate) fn set(&self, key: u64, found: u32) {
+        self.found.store(found, Relaxed);
+        self.key.store(key, Relaxed);
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,8 +106,13 @@ pub(crate) enum Named {
 /// One step of a program. Targets are indices of steps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Op {
-    /// Index of a definition of this source.
-    Define(u32),
+    /// Index of a definition of this source, and its name.
+    Define {
+        name: Name,
+        number: u32,
+    },
+    /// The same of a macro whose body matters in text.
+    DefineRemarked(u32),
     Undef(Name),
     /// Goes on when the name is defined (or, negated, is not); else to `otherwise`.
     Ifdef {

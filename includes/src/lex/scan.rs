@@ -1,27 +1,28 @@
 //! Finds the directives of a file, and the few places in its text that matter.
 
-use super::blank::{after_end, find_end, is_blank, is_end, is_word, splice};
+use super::blank::{after_end, find_end, is_end, is_word, splice};
 use super::directive::Program;
 use super::line::{Text, end_of_block, end_of_logical_line, logical_line, past_splices};
 use super::normal::normalise;
 use super::{Mode, Remark, Remarks, Source};
 use crate::names::Names;
-use std::sync::Arc;
+use memchr::memmem::Finder;
+use std::sync::{Arc, LazyLock};
 
 /// The program of a file.
 pub(crate) fn scan(bytes: &Arc<[u8]>, mode: Mode, names: &mut Names) -> Source {
     let odd_trigraphs = mode.trigraphs && memchr::memmem::find(bytes, b"??").is_some();
-    if !odd_trigraphs && let Some(source) = Scanner::new(bytes.clone(), mode, names).run() {
+    if !odd_trigraphs && let Some(source) = Scanner::new(bytes, mode, names).run() {
         return source;
     }
     let text: Arc<[u8]> = normalise(bytes, mode.trigraphs).into();
-    Scanner::new(text.clone(), mode, names)
+    Scanner::new(&text, mode, names)
         .run()
         .unwrap_or_else(|| Program::new(text, mode).finish())
 }
 
-struct Scanner<'n> {
-    text: Arc<[u8]>,
+struct Scanner<'t, 'n> {
+    text: &'t [u8],
     mode: Mode,
     names: &'n mut Names,
     program: Program,
@@ -32,9 +33,9 @@ struct Scanner<'n> {
 /// Where a scan of one stretch of text ended.
 struct Odd;
 
-impl<'n> Scanner<'n> {
-    fn new(text: Arc<[u8]>, mode: Mode, names: &'n mut Names) -> Scanner<'n> {
-        let remarks = find_remarks(&text, mode).into_iter().peekable();
+impl<'t, 'n> Scanner<'t, 'n> {
+    fn new(text: &'t Arc<[u8]>, mode: Mode, names: &'n mut Names) -> Scanner<'t, 'n> {
+        let remarks = find_remarks(text, mode).into_iter().peekable();
         Scanner {
             program: Program::new(text.clone(), mode),
             text,
@@ -46,8 +47,7 @@ impl<'n> Scanner<'n> {
 
     /// `None` when splices stand where only a normalised text can be scanned.
     fn run(mut self) -> Option<Source> {
-        let text = self.text.clone();
-        let text = &text[..];
+        let text = self.text;
         let mut at = if text.starts_with(b"\xef\xbb\xbf") {
             3
         } else {
@@ -59,12 +59,12 @@ impl<'n> Scanner<'n> {
                 Class::Plain => {
                     begins = false;
                     at += 1;
-                    while text
-                        .get(at)
-                        .is_some_and(|&b| CLASS[b as usize] == Class::Plain || is_blank(b))
-                    {
-                        at += 1;
-                    }
+                    // Within a line nothing else can begin.
+                    let rest = &text[at..];
+                    at += rest
+                        .iter()
+                        .position(|&b| STOPS[b as usize])
+                        .unwrap_or(rest.len());
                 }
                 Class::Blank => at += 1,
                 Class::End => {
@@ -110,11 +110,11 @@ impl<'n> Scanner<'n> {
     /// Reads the directive whose sign is at `sign`, with its text from `from`. Gives where the next line begins.
     fn directive(&mut self, sign: usize, from: usize) -> usize {
         self.pass(sign);
-        let text = self.text.clone();
-        let (line, next) = logical_line(&text, from, self.mode);
+        let text = self.text;
+        let (line, next) = logical_line(text, from, self.mode);
         let mut remarks = Remarks::default();
         while let Some(remark) = self.remarks.next_if(|remark| (remark.at as usize) < next) {
-            if is_meant(&text, remark) {
+            if is_meant(text, remark, self.mode) {
                 remarks.add(remark.kind);
             }
         }
@@ -129,20 +129,11 @@ impl<'n> Scanner<'n> {
 
     /// Behind the comment that begins at `at`, if one does.
     fn slash(&mut self, at: usize) -> Result<Option<usize>, Odd> {
-        let text = self.text.clone();
+        let text = self.text;
         let next = match text.get(at + 1) {
-            Some(b'*') => {
-                let end = memchr::memmem::find(&text[at + 2..], b"*/")
-                    .map_or(text.len(), |found| at + 2 + found + 2);
-                if memchr::memmem::find(&text[at + 2..end], b"*\\").is_some()
-                    && end_of_block(&text, at + 2) != end
-                {
-                    return Err(Odd);
-                }
-                end
-            }
-            Some(b'/') if self.mode.line_comments => end_of_logical_line(&text, at + 2),
-            Some(b'\\') if matches!(text.get(past_splices(&text, at + 1)), Some(b'*' | b'/')) => {
+            Some(b'*') => end_of_comment(text, at + 2)?,
+            Some(b'/') if self.mode.line_comments => end_of_logical_line(text, at + 2),
+            Some(b'\\') if matches!(text.get(past_splices(text, at + 1)), Some(b'*' | b'/')) => {
                 return Err(Odd);
             }
             _ => return Ok(None),
@@ -159,20 +150,20 @@ impl<'n> Scanner<'n> {
 
     /// Behind the literal whose quote is at `at`.
     fn quote(&mut self, at: usize) -> usize {
-        let text = self.text.clone();
+        let text = self.text;
         let close = text[at];
-        if close == b'\'' && self.mode.separators && is_separator(&text, at) {
+        if close == b'\'' && self.mode.separators && is_separator(text, at) {
             return at + 1;
         }
-        let next = if close == b'"' && self.mode.raw_strings && is_raw(&text, at) {
-            end_of_raw(&text, at)
+        let next = if close == b'"' && self.mode.raw_strings && is_raw(text, at) {
+            end_of_raw(text, at)
         } else {
-            end_of_literal(&text, at)
+            end_of_literal(text, at)
         };
         self.pass(at);
         while let Some(remark) = self.remarks.next_if(|remark| (remark.at as usize) < next) {
             // Of what stands in a literal only the names of files for the assembler matter.
-            if remark.kind == Remarks::DATA {
+            if remark.kind == Remarks::DATA && is_meant(text, remark, self.mode) {
                 self.program.remark(remark);
             }
         }
@@ -182,7 +173,8 @@ impl<'n> Scanner<'n> {
     /// Notes what matters before `to`.
     fn pass(&mut self, to: usize) {
         while let Some(remark) = self.remarks.next_if(|remark| (remark.at as usize) < to) {
-            if is_meant(&self.text, remark) {
+            let elsewhere = remark.kind == Remarks::DATA && !self.mode.assembler;
+            if !elsewhere && is_meant(self.text, remark, self.mode) {
                 self.program.remark(remark);
             }
         }
@@ -216,6 +208,33 @@ static CLASS: [Class; 256] = {
             _ => Class::Plain,
         };
         byte += 1;
+    }
+    table
+};
+
+/// Behind the `*/` of a comment whose text begins at `from`.
+fn end_of_comment(text: &[u8], from: usize) -> Result<usize, Odd> {
+    let mut at = from;
+    while let Some(found) = memchr::memchr(b'/', &text[at..]) {
+        let slash = at + found;
+        at = slash + 1;
+        match text[..slash].last() {
+            Some(b'*') if slash > from => return Ok(at),
+            Some(b'\n' | b'\r') if end_of_block(text, from) == at => return Err(Odd),
+            _ => {}
+        }
+    }
+    Ok(text.len())
+}
+
+/// What may end a stretch of plain text.
+static STOPS: [bool; 256] = {
+    let mut table = [false; 256];
+    let stops = b"\n\r/\"'\\";
+    let mut at = 0;
+    while at < stops.len() {
+        table[stops[at] as usize] = true;
+        at += 1;
     }
     table
 };
@@ -302,25 +321,37 @@ pub(super) fn is_separator(text: &[u8], at: usize) -> bool {
     }
 }
 
+/// Words that may matter in text.
+static FINDERS: LazyLock<Vec<(Finder<'static>, Remarks)>> = LazyLock::new(|| {
+    [
+        ("__DATE__", Remarks::NOW),
+        ("__TIME", Remarks::NOW),
+        ("__COUNTER__", Remarks::COUNTER),
+        ("_Pragma", Remarks::PRAGMA),
+        (".inc", Remarks::DATA),
+    ]
+    .into_iter()
+    .map(|(word, kind)| (Finder::new(word), kind))
+    .collect()
+});
+
 /// Where words stand that may matter in text, ascending.
 fn find_remarks(text: &[u8], mode: Mode) -> Vec<Remark> {
-    const WORDS: &[(&[u8], Remarks)] = &[
-        (b"__DATE__", Remarks::NOW),
-        (b"__TIME__", Remarks::NOW),
-        (b"__TIMESTAMP__", Remarks::STAMP),
-        (b"__COUNTER__", Remarks::COUNTER),
-        (b"_Pragma", Remarks::PRAGMA),
-        (b".incbin", Remarks::DATA),
-        (b".include", Remarks::DATA),
-    ];
     let mut found = Vec::new();
-    for &(word, kind) in WORDS {
-        found.extend(memchr::memmem::find_iter(text, word).map(|at| Remark {
-            kind,
-            at: at as u32,
-        }));
+    for (finder, kind) in FINDERS.iter() {
+        for at in finder.find_iter(text) {
+            let kind = if text[at..].starts_with(b"__TIMESTAMP__") {
+                Remarks::STAMP
+            } else {
+                *kind
+            };
+            found.push(Remark {
+                kind,
+                at: at as u32,
+            });
+        }
     }
-    if mode.cxx {
+    if mode.modules {
         for word in [&b"import"[..], b"module"] {
             found.extend(
                 memchr::memmem::find_iter(text, word)
@@ -350,10 +381,13 @@ fn begins_module(text: &[u8], at: usize, len: usize) -> bool {
 }
 
 /// Is what stands there a word of its own, or for the assembler?
-fn is_meant(text: &[u8], remark: Remark) -> bool {
+fn is_meant(text: &[u8], remark: Remark, mode: Mode) -> bool {
     let at = remark.at as usize;
     if remark.kind == Remarks::DATA {
-        return true;
+        let len = text[at + 1..].iter().take_while(|&&b| is_word(b)).count();
+        return matches!(&text[at + 1..at + 1 + len], b"incbin" | b"include")
+            && (mode.assembler
+                || memchr::memmem::find(&text[at.saturating_sub(4096)..at], b"asm").is_some());
     }
     let len = text[at..]
         .iter()

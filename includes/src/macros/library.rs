@@ -2,7 +2,7 @@
 //!
 //! There are two shelves: what is shared by all questions, and what is one question's own (its unit, `-D`) and goes with it.
 
-use super::Body;
+use super::{Body, Table};
 use crate::lex::{Remarks, Source, Span, Token, tokens};
 use crate::names::{Name, Names};
 use std::sync::Arc;
@@ -88,12 +88,16 @@ pub(crate) struct Macro {
     body: Option<Box<Body>>,
 }
 
-/// What a condition was decided by, and how.
-#[derive(Debug)]
-pub(crate) struct Memo {
-    pub(crate) reads: Box<[(Name, MacroId)]>,
-    pub(crate) holds: bool,
+/// What a condition was decided by, a range of what all conditions have read, and how.
+#[derive(Debug, Clone, Copy)]
+struct Memo {
+    start: u32,
+    len: u16,
+    holds: bool,
 }
+
+/// Outcomes that are remembered of one condition.
+const MEMOS: usize = 3;
 
 /// The condition of an `#if` or `#elif`.
 #[derive(Debug)]
@@ -103,7 +107,7 @@ pub(crate) struct Condition {
     /// Offset of the directive.
     pub(crate) at: u32,
     tokens: Option<Box<[Token]>>,
-    pub(crate) memos: Vec<Memo>,
+    memos: [Option<Memo>; MEMOS],
 }
 
 /// A lexed source, and the numbers of its macros and conditions.
@@ -127,6 +131,8 @@ pub(crate) struct Library {
     pub(crate) names: Names,
     shared: Shelf,
     own: Shelf,
+    /// What conditions were decided by.
+    reads: Vec<(Name, MacroId)>,
     /// About how much memory the shared shelf takes, in bytes.
     pub(crate) memory: usize,
 }
@@ -137,6 +143,7 @@ impl Library {
             names: Names::new(),
             shared: Shelf::default(),
             own: Shelf::default(),
+            reads: Vec::new(),
             memory: 0,
         };
         // Number 0 is no macro.
@@ -180,7 +187,7 @@ impl Library {
                 span,
                 at,
                 tokens: None,
-                memos: Vec::new(),
+                memos: [None; MEMOS],
             }));
         shelf.sources.push(Loaded {
             source: Arc::new(source),
@@ -248,8 +255,41 @@ impl Library {
         &self.shelf(id.is_own()).conditions[id.index()]
     }
 
-    pub(crate) fn condition_mut(&mut self, id: ConditionId) -> &mut Condition {
+    fn condition_mut(&mut self, id: ConditionId) -> &mut Condition {
         &mut self.shelf_mut(id.is_own()).conditions[id.index()]
+    }
+
+    /// How the condition was decided before with these very macros.
+    pub(crate) fn recall(&self, condition: &Condition, table: &Table) -> Option<bool> {
+        condition
+            .memos
+            .iter()
+            .map_while(|memo| *memo)
+            .find_map(|memo| {
+                let start = memo.start as usize;
+                self.reads[start..start + usize::from(memo.len)]
+                    .iter()
+                    .all(|&(name, value)| table.get(name) == value)
+                    .then_some(memo.holds)
+            })
+    }
+
+    /// Remembers how a condition was decided, and by which macros.
+    pub(crate) fn remember(&mut self, id: ConditionId, reads: &[(Name, MacroId)], holds: bool) {
+        // A unit's own conditions are met once.
+        if id.is_own() {
+            return;
+        }
+        let memo = Memo {
+            start: self.reads.len() as u32,
+            len: reads.len() as u16,
+            holds,
+        };
+        self.reads.extend_from_slice(reads);
+        self.memory += size_of_val(reads);
+        let memos = &mut self.condition_mut(id).memos;
+        memos.rotate_right(1);
+        memos[0] = Some(memo);
     }
 
     /// Appends the condition's tokens to `out`.

@@ -10,5 +10,5 @@ mod table;
 
 pub(crate) use body::Body;
 pub(crate) use expand::{Expansion, Facts, Parts, Scratch};
-pub(crate) use library::{Builtin, ConditionId, Library, MacroId, Memo, SourceId};
+pub(crate) use library::{Builtin, ConditionId, Library, MacroId, SourceId};
 pub(crate) use table::Table;

@@ -1,9 +1,11 @@
 //! What a compiler predefines and where its own headers are: it is asked once for each set of words that may matter.
 
 mod ask;
+mod common;
 mod said;
 
 pub(crate) use ask::{Ask, candidates, run};
+pub(crate) use common::COMMON;
 pub(crate) use said::{Said, said};
 
 use crate::names::{self, Name};
@@ -57,6 +59,12 @@ pub(crate) fn first_source() -> Vec<u8> {
          #undef DL_OPT\n\
          DLRAW R\"(\n#define DL_NORAW\n)\"\n#ifndef DL_NORAW\nDLIS raw_strings\n#endif\n",
     );
+    for (at, question) in COMMON.iter().enumerate() {
+        let name = question.split('(').next().unwrap_or_default();
+        text.push_str(&format!(
+            "#ifdef {name}\nDLANSWER {at} {question}\n#endif\n"
+        ));
+    }
     text.into_bytes()
 }
 

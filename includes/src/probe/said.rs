@@ -77,6 +77,7 @@ pub(crate) fn said(out: &[u8], err: &[u8]) -> Option<Said> {
     said.mode.cxx = cxx.is_some();
     said.mode.separators = cxx.is_some_and(|version| version >= 201_402)
         || (cxx.is_none() && c.is_some_and(|version| version > 201_710));
+    said.mode.modules = numeric("__cpp_modules").is_some();
     said.mode.assembler = memchr::memmem::find(&said.macros, b"#define __ASSEMBLER__").is_some();
     Some(said)
 }

@@ -50,17 +50,32 @@ pub(crate) enum Origin {
 pub(crate) struct Opened {
     /// As the compiler names it.
     pub(crate) path: Name,
-    /// The path up to and with its last slash.
-    folder: Name,
     /// `None` for a device, which is empty.
     pub(crate) file: Option<FileId>,
     pub(crate) origin: Origin,
     pub(crate) trail: Trail,
     /// Below one of the compiler's own folders?
     pub(crate) system: bool,
+    pub(crate) member: Option<Arc<Member>>,
+}
+
+/// What is asked of a file each time that it is included.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hot {
+    /// The path up to and with its last slash.
+    folder: Name,
     /// The question that it was listed for, and where in the list.
     pub(crate) listed: (u32, u32),
-    pub(crate) member: Option<Arc<Member>>,
+    /// What makes it do nothing, once it was run for this question.
+    pub(crate) skip: Skip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Skip {
+    Never,
+    Always,
+    /// When this macro is defined.
+    Guarded(Name),
 }
 
 /// A file that was looked for; with the question that it counts for when nobody watches all of the folders.
@@ -76,6 +91,9 @@ pub(crate) struct Place {
     pub(crate) system: Arc<[std::path::PathBuf]>,
     lookups: Map<(u32, u32), Lookup>,
     pub(crate) opened: Vec<Opened>,
+    pub(crate) hot: Vec<Hot>,
+    /// Tells this place from any other, and from itself before something changed.
+    pub(crate) serial: u32,
     by_path: Map<(u32, u32), OpenedId>,
     /// The state of the tree that all this is for.
     pub(crate) generation: u64,
@@ -98,6 +116,7 @@ impl Place {
         folders: Folders,
         system: Arc<[std::path::PathBuf]>,
         generation: u64,
+        serial: u32,
     ) -> Place {
         Place {
             family,
@@ -106,6 +125,8 @@ impl Place {
             system,
             lookups: Map::default(),
             opened: Vec::new(),
+            hot: Vec::new(),
+            serial,
             by_path: Map::default(),
             generation,
             last_used: 0,
@@ -120,6 +141,10 @@ impl Place {
         &self.opened[id.0 as usize]
     }
 
+    pub(crate) fn hot(&mut self, id: OpenedId) -> &mut Hot {
+        &mut self.hot[id.0 as usize]
+    }
+
     pub(crate) fn get_mut(&mut self, id: OpenedId) -> &mut Opened {
         &mut self.opened[id.0 as usize]
     }
@@ -131,22 +156,32 @@ impl Place {
         tree: &mut Tree,
         names: &mut Names,
     ) -> Option<OpenedId> {
+        self.find_lasting(wish, tree, names).0
+    }
+
+    /// The file that a directive means, and whether it will be the same for other questions until the place changes.
+    pub(crate) fn find_lasting(
+        &mut self,
+        wish: Wish,
+        tree: &mut Tree,
+        names: &mut Names,
+    ) -> (Option<OpenedId>, bool) {
         let key = self.key(wish);
         if let Some(&(found, only)) = self.lookups.get(&key)
             && only.is_none_or(|question| question == tree.question)
         {
-            return found;
+            return (found, only.is_none());
         }
         let mut unwatched = false;
         let found = self.search(wish, tree, names, &mut unwatched);
         let only = unwatched.then_some(tree.question);
         self.lookups.insert(key, (found, only));
-        found
+        (found, only.is_none())
     }
 
     /// What a search depends on: where it begins, and the name.
     fn key(&self, wish: Wish) -> (u32, u32) {
-        let from = &self.get(wish.from);
+        let from = self.hot[wish.from.0 as usize];
         let start = match (wish.kind, wish.quote) {
             (Inclusion::Next, quote) => 1 << 31 | wish.from.0 << 1 | u32::from(quote),
             (_, true) => from.folder.0 + 1,
@@ -170,7 +205,7 @@ impl Place {
             return self.open(&name, Origin::Absolute, tree, names, unwatched);
         }
         let from = self.get(wish.from);
-        let beside = from.folder;
+        let beside = self.hot[wish.from.0 as usize].folder;
         let (first, look_beside) = match (wish.kind, from.origin) {
             (Inclusion::Next, Origin::Folder(at)) => (at as usize + 1, false),
             (Inclusion::Next, Origin::Beside) => (0, false),
@@ -332,13 +367,16 @@ impl Place {
         let id = OpenedId(self.opened.len() as u32);
         self.opened.push(Opened {
             path: name,
-            folder,
             file,
             origin,
             trail,
             system,
-            listed: (0, 0),
             member: None,
+        });
+        self.hot.push(Hot {
+            folder,
+            listed: (0, 0),
+            skip: Skip::Never,
         });
         self.by_path.insert((name.0, from), id);
         Some(id)

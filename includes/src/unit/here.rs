@@ -6,7 +6,7 @@ use crate::disk::Tree;
 use crate::lex::Inclusion;
 use crate::macros::Facts;
 use crate::names::Names;
-use crate::search::{OpenedId, Place, Wish};
+use crate::search::{OpenedId, Place, Skip, Wish};
 use std::collections::HashMap;
 
 /// How far `__COUNTER__` is.
@@ -84,9 +84,10 @@ impl<'h> Here<'h> {
         };
         let number = self.outcome.files.len() as u32;
         let question = self.tree.question;
-        let entry = self.place.get_mut(opened);
+        let entry = self.place.hot(opened);
         if entry.listed.0 != question {
             entry.listed = (question, number);
+            entry.skip = Skip::Never;
             self.outcome.files.push((opened, Role::Probed));
         }
         true

@@ -6,9 +6,7 @@ use crate::closure::{Dates, Refusal, Role};
 use crate::condition::{self, Decision};
 use crate::disk::{FileId, Map, Tree};
 use crate::lex::{Mode, Named, Op, Remarks, Site, Source};
-use crate::macros::{
-    ConditionId, Expansion, Library, MacroId, Memo, Parts, Scratch, SourceId, Table,
-};
+use crate::macros::{ConditionId, Expansion, Library, MacroId, Parts, Scratch, SourceId, Table};
 use crate::names::Name;
 use crate::search::{OpenedId, Place};
 use crate::{Family, lex};
@@ -29,7 +27,8 @@ pub(crate) struct Machine<'m> {
     pub(super) frames: Vec<Frame>,
     pub(super) counting: Counting,
     pub(super) steps: u64,
-    pub(super) once: Once,
+    /// Files that are included once, by size and second of modification: gcc takes files with equal bytes for one.
+    pub(super) alike: Map<(u32, u32), Vec<FileId>>,
     pub(super) tainted: Vec<(Name, MacroId)>,
     /// Jumps that are not taken, because both branches are.
     both: Vec<(SourceId, u32)>,
@@ -78,13 +77,8 @@ pub(super) struct Frame {
     pub(super) file: Option<Vec<u8>>,
 }
 
-/// Files that are not included a second time.
-#[derive(Default)]
-pub(super) struct Once {
-    pub(super) files: Map<u32, ()>,
-    /// By size and second of modification: gcc takes files with equal bytes for one.
-    pub(super) alike: Map<(u32, u32), Vec<FileId>>,
-}
+/// Steps that beginning a file counts for.
+const COST_OF_FILE: u64 = 100;
 
 impl<'m> Machine<'m> {
     pub(crate) fn new(
@@ -108,7 +102,7 @@ impl<'m> Machine<'m> {
             frames: Vec::with_capacity(32),
             counting: Counting::default(),
             steps: MAX_STEPS,
-            once: Once::default(),
+            alike: Map::default(),
             tainted: Vec::new(),
             both: Vec::new(),
             stopped: false,
@@ -167,6 +161,7 @@ impl<'m> Machine<'m> {
     }
 
     pub(super) fn push(&mut self, id: SourceId, opened: OpenedId) {
+        self.steps = self.steps.saturating_sub(COST_OF_FILE).max(1);
         let loaded = self.library.loaded(id);
         self.frames.push(Frame {
             source: loaded.source.clone(),
@@ -194,14 +189,16 @@ impl<'m> Machine<'m> {
                     return Err(self.too_much());
                 }
                 match ops[at] {
-                    Op::Define(number) => {
+                    Op::Define { name, number } => {
                         at += 1;
-                        let definition = &source.definitions[number as usize];
-                        let macro_id = macros.offset(number);
-                        self.table.set(definition.name, macro_id);
-                        if !definition.remarks.is_empty() {
-                            self.tainted.push((definition.name, macro_id));
-                        }
+                        self.table.set(name, macros.offset(number));
+                    }
+                    Op::DefineRemarked(number) => {
+                        at += 1;
+                        let name = source.definitions[number as usize].name;
+                        let id = macros.offset(number);
+                        self.table.set(name, id);
+                        self.tainted.push((name, id));
                     }
                     Op::Undef(name) => {
                         at += 1;
@@ -280,7 +277,7 @@ impl<'m> Machine<'m> {
             }
             Op::PushMacro(name) => self.table.push(name),
             Op::PopMacro(name) => self.table.pop(name),
-            Op::Line(site) => self.line_directive(source, source.sites[site as usize]),
+            Op::Line(site) => self.line_directive(source, &source.sites[site as usize]),
             Op::Text(remark) => self.text(source, source.remarks[remark as usize])?,
             _ => {}
         }
@@ -289,14 +286,8 @@ impl<'m> Machine<'m> {
 
     fn decide(&mut self, id: ConditionId, at: u32) -> Decision {
         let condition = self.library.condition(id);
-        for memo in &condition.memos {
-            if memo
-                .reads
-                .iter()
-                .all(|&(name, value)| self.table.get(name) == value)
-            {
-                return Decision::Holds(memo.holds);
-            }
+        if let Some(holds) = self.library.recall(condition, self.table) {
+            return Decision::Holds(holds);
         }
         let offset = condition.at;
         let _ = at;
@@ -330,21 +321,13 @@ impl<'m> Machine<'m> {
         if let Decision::Holds(holds) = decision
             && repeatable
         {
-            let reads: Box<[(Name, MacroId)]> = self.scratch.reads[..].into();
-            let memos = &mut self.library.condition_mut(id).memos;
-            if memos.len() >= MAX_MEMOS {
-                memos.remove(0);
-            } else {
-                self.library.memory += size_of_val(&reads[..]) + 24;
-            }
-            let memos = &mut self.library.condition_mut(id).memos;
-            memos.insert(0, Memo { reads, holds });
+            self.library.remember(id, &self.scratch.reads, holds);
         }
         decision
     }
 
     /// The file that a computed name gives.
-    pub(super) fn computed(&mut self, site: Site, span: lex::Span) -> Option<(bool, Name)> {
+    pub(super) fn computed(&mut self, site: &Site, span: lex::Span) -> Option<(bool, Name)> {
         let id = self.frames.last()?.id;
         let mut here = Here::of(
             self.frames.last(),
@@ -392,7 +375,7 @@ impl<'m> Machine<'m> {
             self.pragma_operator(source, remark.at as usize);
         } else if kind == Remarks::DATA {
             self.data(source, remark.at as usize)?;
-        } else if kind == Remarks::MODULE && self.modules_count() {
+        } else if kind == Remarks::MODULE {
             return Err(Refusal::Modules {
                 path: self.unit_path(),
             });
@@ -420,13 +403,6 @@ impl<'m> Machine<'m> {
         }
     }
 
-    /// Does the compiler know modules without being told by an option? Then `__cpp_modules` says so.
-    fn modules_count(&mut self) -> bool {
-        let name = self.library.names.add(b"__cpp_modules");
-        let id = self.table.get(name);
-        self.start.mode.cxx && id != MacroId::NONE
-    }
-
     pub(super) fn unit_path(&self) -> PathBuf {
         self.start.unit_path.clone()
     }
@@ -439,7 +415,7 @@ impl<'m> Machine<'m> {
         }
     }
 
-    pub(super) fn named(&mut self, site: Site) -> Option<(bool, Name)> {
+    pub(super) fn named(&mut self, site: &Site) -> Option<(bool, Name)> {
         match site.file {
             Named::Quote(name) => Some((true, name)),
             Named::Angle(name) => Some((false, name)),
@@ -447,6 +423,3 @@ impl<'m> Machine<'m> {
         }
     }
 }
-
-/// Outcomes that are remembered of one condition.
-const MAX_MEMOS: usize = 4;

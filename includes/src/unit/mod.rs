@@ -8,6 +8,6 @@ mod open;
 pub(crate) use machine::{Machine, Outcome, Start};
 
 /// Steps that one question may take.
-pub(crate) const MAX_STEPS: u64 = 60_000_000;
+pub(crate) const MAX_STEPS: u64 = 30_000_000;
 /// How deep files include one another, unless the command says otherwise; gcc's own limit.
 pub(crate) const MAX_DEPTH: u32 = 200;

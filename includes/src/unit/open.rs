@@ -3,23 +3,33 @@
 use super::machine::Machine;
 use crate::Family;
 use crate::closure::{Refusal, Role};
+use crate::disk::FileId;
 use crate::lex::{Inclusion, Kind, Named, Site, Source, scan, tokens};
 use crate::macros::{MacroId, SourceId};
-use crate::search::{OpenedId, Origin, Wish};
+use crate::search::{OpenedId, Origin, Skip, Wish};
 use std::sync::Arc;
 
 impl Machine<'_> {
     /// Does what an `#include` or one of its kin says.
     pub(super) fn include(&mut self, source: &Arc<Source>, site: u32) -> Result<(), Refusal> {
-        let site = source.sites[site as usize];
-        let Some((quote, name)) = self.named(site) else {
-            // Not the name of a file: an error, after which gcc goes on.
-            return Ok(());
-        };
+        let site = &source.sites[site as usize];
         let Some(frame) = self.frames.last() else {
             return Ok(());
         };
         let from = frame.opened;
+        let key = u64::from(self.place.serial) << 32 | u64::from(from.0);
+        let plain = matches!(site.kind, Inclusion::Include | Inclusion::Next);
+        if plain && let Some(found) = site.last.get(key) {
+            let opened = OpenedId(found);
+            if self.is_skipped(opened) {
+                return Ok(());
+            }
+            return self.enter(opened, Inclusion::Include);
+        }
+        let Some((quote, name)) = self.named(site) else {
+            // Not the name of a file: an error, after which gcc goes on.
+            return Ok(());
+        };
         let mut kind = site.kind;
         if kind == Inclusion::Next && from == self.start.unit {
             kind = Inclusion::Include;
@@ -33,15 +43,34 @@ impl Machine<'_> {
             quote,
             name,
         };
-        match self.place.find(wish, self.tree, &mut self.library.names) {
-            Some(opened) => self.enter(opened, kind),
-            None if matches!(kind, Inclusion::Dependency) => Ok(()),
-            None => {
+        match self
+            .place
+            .find_lasting(wish, self.tree, &mut self.library.names)
+        {
+            (Some(opened), lasts) => {
+                if lasts && plain && !matches!(site.file, Named::Computed(_)) {
+                    site.last.set(key, opened.0);
+                }
+                self.enter(opened, kind)
+            }
+            (None, _) if matches!(kind, Inclusion::Dependency) => Ok(()),
+            (None, _) => {
                 self.outcome.missing = Some(self.library.names.get(name).to_vec());
                 self.stopped = true;
                 Ok(())
             }
         }
+    }
+
+    /// Was the file run for this question, and would it do nothing if it were run again?
+    fn is_skipped(&mut self, opened: OpenedId) -> bool {
+        let hot = self.place.hot[opened.0 as usize];
+        hot.listed.0 == self.tree.question
+            && match hot.skip {
+                Skip::Never => false,
+                Skip::Always => true,
+                Skip::Guarded(name) => self.table.get(name) != MacroId::NONE,
+            }
     }
 
     fn knows_embed(&self) -> bool {
@@ -66,14 +95,15 @@ impl Machine<'_> {
         if role != Role::Header || self.frames.len() as u32 >= self.start.max_depth {
             return Ok(());
         }
-        if self.is_done(opened, kind == Inclusion::Import) {
+        if self.is_done(opened, file, kind == Inclusion::Import) {
             return Ok(());
         }
         let id = self.source_of(file)?;
-        if let Some(guard) = self.library.source(id).guard
-            && self.table.get(guard) != MacroId::NONE
-        {
-            return Ok(());
+        if let Some(guard) = self.library.source(id).guard {
+            self.place.hot(opened).skip = Skip::Guarded(guard);
+            if self.table.get(guard) != MacroId::NONE {
+                return Ok(());
+            }
         }
         self.push(id, opened);
         Ok(())
@@ -83,7 +113,7 @@ impl Machine<'_> {
     pub(super) fn list(&mut self, opened: OpenedId, role: Role) -> Result<(), Refusal> {
         let question = self.tree.question;
         let number = self.outcome.files.len() as u32;
-        let entry = self.place.get_mut(opened);
+        let entry = self.place.hot(opened);
         let (when, at) = entry.listed;
         if when == question {
             let listed = &mut self.outcome.files[at as usize].1;
@@ -92,13 +122,14 @@ impl Machine<'_> {
             }
         } else {
             entry.listed = (question, number);
+            entry.skip = Skip::Never;
             self.outcome.files.push((opened, role));
         }
         Ok(())
     }
 
     /// The program of a file, lexed now if it was not before.
-    fn source_of(&mut self, file: crate::disk::FileId) -> Result<SourceId, Refusal> {
+    fn source_of(&mut self, file: FileId) -> Result<SourceId, Refusal> {
         let mode = self.start.mode;
         let bytes = match self.tree.content(file, false) {
             Ok(bytes) => bytes.clone(),
@@ -122,35 +153,34 @@ impl Machine<'_> {
     }
 
     /// Is this file one that was read and is not to be read again?
-    fn is_done(&mut self, opened: OpenedId, import: bool) -> bool {
-        let Some(file) = self.place.get(opened).file else {
-            return true;
-        };
-        if self.once.files.contains_key(&file.0) {
+    fn is_done(&mut self, opened: OpenedId, file: FileId, import: bool) -> bool {
+        let question = self.tree.question;
+        let node = self.tree.file(file);
+        if node.once == question {
             return true;
         }
+        let before = node.entered == question;
         if import {
-            let before = self.tree.file(file).entered == self.tree.question;
             self.mark_once(opened);
             if before {
                 return true;
             }
         }
-        if !self.once.alike.is_empty() && self.is_alike(file) {
+        if !before && !self.alike.is_empty() && self.is_alike(file) {
             return true;
         }
-        self.tree.files[file.0 as usize].entered = self.tree.question;
+        self.tree.files[file.0 as usize].entered = question;
         false
     }
 
     /// gcc: has a file with these bytes and this time been marked?
-    fn is_alike(&mut self, file: crate::disk::FileId) -> bool {
+    fn is_alike(&mut self, file: FileId) -> bool {
         if self.start.family != Family::Gcc || self.tree.content(file, false).is_err() {
             return false;
         }
         let node = self.tree.file(file);
         let key = (node.stat.size as u32, node.stat.modified.0 as u32);
-        self.once.alike.get(&key).is_some_and(|others| {
+        self.alike.get(&key).is_some_and(|others| {
             others
                 .iter()
                 .any(|&other| other != file && self.tree.file(other).bytes == node.bytes)
@@ -162,10 +192,13 @@ impl Machine<'_> {
         let Some(file) = self.place.get(opened).file else {
             return;
         };
-        if self.once.files.insert(file.0, ()).is_none() {
-            let stat = self.tree.file(file).stat;
-            let key = (stat.size as u32, stat.modified.0 as u32);
-            self.once.alike.entry(key).or_default().push(file);
+        self.place.hot(opened).skip = Skip::Always;
+        let question = self.tree.question;
+        let node = &mut self.tree.files[file.0 as usize];
+        if node.once != question {
+            node.once = question;
+            let key = (node.stat.size as u32, node.stat.modified.0 as u32);
+            self.alike.entry(key).or_default().push(file);
         }
     }
 
@@ -194,7 +227,7 @@ impl Machine<'_> {
     }
 
     /// `#line 7 "name"` or `# 7 "name"`.
-    pub(super) fn line_directive(&mut self, source: &Arc<Source>, site: Site) {
+    pub(super) fn line_directive(&mut self, source: &Arc<Source>, site: &Site) {
         let Named::Computed(span) = site.file else {
             return;
         };
