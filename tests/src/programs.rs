@@ -22,6 +22,11 @@ pub fn launcher_daemon() -> PathBuf {
     ours().join("distcc-launchd")
 }
 
+/// Our include server, `include-server`.
+pub fn include_server() -> PathBuf {
+    ours().join("include-server")
+}
+
 /// The stock client of Debian's `distcc` package.
 pub fn distcc() -> PathBuf {
     installed("distcc")
@@ -103,7 +108,7 @@ fn ours() -> &'static Path {
     }
 }
 
-/// Builds both programs.  One test process does it at a time; the later ones find all fresh.
+/// Builds the programs.  One test process does it at a time; the later ones find all fresh.
 fn built_now() -> Result<PathBuf, String> {
     let lock = File::create(env::temp_dir().join("distcc-launch-tests-build.lock"))
         .map_err(|error| format!("the temporary directory cannot be written: {error}"))?;
@@ -116,6 +121,8 @@ fn built_now() -> Result<PathBuf, String> {
             "launcher",
             "-p",
             "daemon",
+            "-p",
+            "include-server",
             "--message-format=json",
         ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
