@@ -149,6 +149,6 @@ fn limits(wanted: &Wanted, tmpdir: Option<&OsStr>) -> Limits {
 /// Bytes of memory of this machine.
 fn memory() -> u64 {
     let about = rustix::system::sysinfo();
-    let bytes = u64::from(about.totalram).saturating_mul(u64::from(about.mem_unit));
+    let bytes = about.totalram.saturating_mul(u64::from(about.mem_unit));
     if bytes == 0 { SOME_MEMORY } else { bytes }
 }
