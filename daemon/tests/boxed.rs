@@ -205,6 +205,26 @@ fn layers_are_told_and_can_be_demanded() {
     assert_eq!(code, Some(101), "{said}");
 }
 
+#[test]
+fn the_folder_for_jobs_may_be_called_by_any_name() {
+    let place = folder();
+    for name in ["/.", "/", "/../"] {
+        let mut tmpdir = place.path().as_os_str().to_owned();
+        if name == "/../" {
+            tmpdir.push(name);
+            tmpdir.push(place.path().file_name().unwrap());
+        } else {
+            tmpdir.push(name);
+        }
+        for words in [&["--sandbox=off"][..], &["--sandbox=landlock"]] {
+            let daemon = Daemon::with(words, &[("TMPDIR", &tmpdir)]);
+            daemon.assert_serves();
+            daemon.end();
+        }
+    }
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
 /// Without user namespaces, as in many containers, what needs none is still there.
 #[test]
 fn fewer_layers_where_namespaces_are_forbidden() {

@@ -63,7 +63,7 @@ impl Job<'_> {
             .chain(self.outputs)
             .map(PathBuf::as_path)
             .chain([self.cwd]);
-        if let Some(name) = names.into_iter().find(|name| !is_plain(name)) {
+        if let Some(name) = names.into_iter().find(|name| !self.may_name(name)) {
             let what = format!("not a plain absolute name: {}", name.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
@@ -77,6 +77,17 @@ impl Job<'_> {
             .collect::<Vec<_>>();
         write_all(&file, &parts)?;
         Ok(file.into())
+    }
+
+    /// Names are plain and absolute; the caller's own folder may be called by any name, and they are below it.
+    fn may_name(&self, name: &Path) -> bool {
+        match self.place {
+            Place::Folder(folder) => {
+                let below = name.strip_prefix(folder);
+                below.is_ok_and(|below| is_plain(&Path::new("/").join(below)))
+            }
+            _ => is_plain(name),
+        }
     }
 
     fn head(&self) -> Vec<u8> {
@@ -273,7 +284,7 @@ mod tests {
             words: &words,
             environment: &environment,
             cwd: Path::new("/w"),
-            place: Place::Folder(Path::new("/tmp/x")),
+            place: Place::Folder(Path::new("/./w")),
             files: &files,
             outputs: &outputs,
             limits: Limits {
@@ -289,7 +300,7 @@ mod tests {
         let order = Order::read(&file).unwrap();
         assert_eq!(order.words[2].to_str().unwrap(), long);
         assert_eq!(order.environment, [c"PATH=/usr/bin".to_owned()]);
-        assert_eq!(order.location, Location::Folder("/tmp/x".into()));
+        assert_eq!(order.location, Location::Folder("/./w".into()));
         assert_eq!(order.files, [("/w/a.c".into(), 7), ("/w/b.h".into(), 0)]);
         assert_eq!((order.limits, order.nice), (job.limits, -3));
         assert_eq!(

@@ -232,7 +232,7 @@ impl Warden<'_> {
             order.words.clone(),
             order.environment.clone(),
         );
-        let score = order.oom_score_adj.map(|score| score.to_string());
+        self.set_oom_score(order);
         let fds = [
             rustix::stdio::stdin(),
             printed.stdout.as_fd(),
@@ -250,8 +250,7 @@ impl Warden<'_> {
                 );
                 os::unblock_signals();
                 os::enter(&cwd).map_err(in_stage(Stage::View))?;
-                self.set_limits(order, score.as_deref())
-                    .map_err(in_stage(Stage::Limits))?;
+                self.set_limits(order).map_err(in_stage(Stage::Limits))?;
                 if !keeper.layers.has(Layer::Pid) {
                     let kill = Some(rustix::process::Signal::KILL);
                     let set = rustix::process::set_parent_process_death_signal(kill);
@@ -279,8 +278,23 @@ impl Warden<'_> {
         Ok(started)
     }
 
+    /// For this process, from which the program has it.
+    fn set_oom_score(&self, order: &Order) {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        let (Some(score), Some(proc)) = (order.oom_score_adj, &self.keeper.proc) else {
+            return;
+        };
+        // What may not be dumped is root's, and this is not. No program runs yet that could make use of the moment.
+        let _ = set_dumpable_behavior(DumpableBehavior::Dumpable);
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(proc, "self/oom_score_adj", flags, Mode::empty());
+        // Only root may lower it.
+        let _ = file.and_then(|file| rustix::io::write(file, score.to_string().as_bytes()));
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+
     /// In the process that becomes the program.
-    fn set_limits(&self, order: &Order, score: Option<&str>) -> io::Result<()> {
+    fn set_limits(&self, order: &Order) -> io::Result<()> {
         let Limits {
             memory,
             processes,
@@ -308,12 +322,6 @@ impl Warden<'_> {
             let own = rustix::process::getpriority_process(None)?;
             // More than root would allow is cut off, not refused.
             let _ = rustix::process::setpriority_process(None, own + order.nice);
-        }
-        if let (Some(score), Some(proc)) = (score, &self.keeper.proc) {
-            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-            let file = rustix::fs::openat(proc, "self/oom_score_adj", flags, Mode::empty());
-            // Only root may lower it.
-            let _ = file.and_then(|file| rustix::io::write(file, score.as_bytes()));
         }
         Ok(())
     }

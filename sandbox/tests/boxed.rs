@@ -427,6 +427,35 @@ fn nothing_outlives_a_job(boxed: &Boxed) {
     );
 }
 
+fn a_program_has_no_capabilities_and_its_own_score(boxed: &Boxed) {
+    let number = format!("{}.5", 8000 + std::process::id());
+    let words = ["sh", "-c", &format!("exec sleep {number}")].map(OsString::from);
+    let running = boxed.running(&words, &[], &[], LIMITS);
+    let mut folder = None;
+    wait_for("the sleeper", || {
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let sleeps = |folder: &PathBuf| {
+            let line = fs::read(folder.join("cmdline")).unwrap_or_default();
+            line == format!("sleep\0{number}\0").as_bytes()
+        };
+        folder = entries.map(|entry| entry.path()).find(sleeps);
+        folder.is_some()
+    });
+    let read = |name: &str| fs::read_to_string(folder.as_ref().unwrap().join(name)).unwrap();
+    let status = read("status");
+    let says = |line: &str| assert!(status.contains(line), "{line} is not in {status}");
+    says("NoNewPrivs:\t1\n");
+    if boxed.has(Layer::Seccomp) {
+        says("Seccomp:\t2\n");
+    }
+    if boxed.has(Layer::Mount) || boxed.has(Layer::Pid) {
+        says("CapEff:\t0000000000000000\n");
+        says("CapPrm:\t0000000000000000\n");
+    }
+    assert_eq!(read("oom_score_adj"), "500\n");
+    drop(running);
+}
+
 fn a_program_cannot_reach_its_warden(boxed: &Boxed) {
     let mut ended = boxed.shell(
         "kill -9 $PPID 2>/dev/null; kill -9 1 2>/dev/null; echo still here",
@@ -785,6 +814,7 @@ const TESTS: &[Test] = &[
     ("system_calls_are_refused", system_calls_are_refused),
     ("limits_end_a_job_and_are_named", limits_end_a_job_and_are_named),
     ("nothing_outlives_a_job", nothing_outlives_a_job),
+    ("a_program_has_no_capabilities_and_its_own_score", a_program_has_no_capabilities_and_its_own_score),
     ("a_program_cannot_reach_its_warden", a_program_cannot_reach_its_warden),
     ("what_cannot_start_says_why", what_cannot_start_says_why),
     ("many_at_once_are_kept_apart", many_at_once_are_kept_apart),
