@@ -1,4 +1,4 @@
-//! The collection of include sets (tests/data/cases/includes.json): each closure holds exactly the files that the compiler opened.
+//! The collections of include sets (tests/data/cases/includes.json and includes-own.json): each closure holds exactly the files that the compiler opened.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -10,13 +10,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-const CASES: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../tests/data/cases/includes.json"
-);
-
-fn collection() -> Value {
-    let text = fs::read_to_string(CASES).expect("the collection is in tests/data");
+/// A collection in tests/data.
+fn collection(name: &str) -> Value {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/cases");
+    let text = fs::read_to_string(Path::new(folder).join(name)).expect("it is in tests/data");
     serde_json::from_str(&text).expect("it is JSON")
 }
 
@@ -81,7 +78,16 @@ fn answer(
 
 #[test]
 fn closures_are_exactly_what_the_compiler_opens() {
-    let collection = collection();
+    assert_exact("includes.json", 115);
+}
+
+#[test]
+fn so_are_those_of_our_own_cases() {
+    assert_exact("includes-own.json", 110);
+}
+
+fn assert_exact(name: &str, least: usize) {
+    let collection = collection(name);
     let mut wrong = Vec::new();
     let mut count = 0;
     for case in collection["cases"].as_array().unwrap() {
@@ -127,13 +133,13 @@ fn closures_are_exactly_what_the_compiler_opens() {
         wrong.len(),
         wrong.join("\n")
     );
-    assert!(count >= 115, "only {count} cases");
+    assert!(count >= least, "only {count} cases");
 }
 
 #[test]
 fn changes_between_questions_are_noticed() {
     for watch in [true, false] {
-        for sequence in collection()["sequences"].as_array().unwrap() {
+        for sequence in collection("includes.json")["sequences"].as_array().unwrap() {
             let temporary = tempfile::tempdir().unwrap();
             let root = temporary.path().canonicalize().unwrap();
             let includes = Includes::new(Config {
