@@ -180,3 +180,35 @@ fn changes_between_questions_are_noticed() {
         }
     }
 }
+
+#[test]
+fn many_threads_ask_at_once() {
+    let temporary = tempfile::tempdir().unwrap();
+    let root = temporary.path().canonicalize().unwrap();
+    fs::write(root.join("shared.h"), "#include <stdio.h>\n").unwrap();
+    for number in 0..8 {
+        let text = format!("#include \"shared.h\"\n#include \"h{number}.h\"\n");
+        fs::write(root.join(format!("t{number}.c")), text).unwrap();
+        fs::write(root.join(format!("h{number}.h")), "").unwrap();
+    }
+    let includes = Includes::new(Config::default());
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (includes, root) = (&includes, &root);
+            scope.spawn(move || {
+                let words: Vec<OsString> =
+                    ["gcc".into(), "-c".into(), format!("t{number}.c").into()].into();
+                for _ in 0..20 {
+                    let files = answer(includes, root, &words).unwrap();
+                    let names = [
+                        "shared.h".to_owned(),
+                        format!("h{number}.h"),
+                        format!("t{number}.c"),
+                    ];
+                    assert_eq!(files, names.map(|name| root.join(name)).into());
+                }
+            });
+        }
+    });
+    assert_eq!(includes.statistics().questions, 160);
+}

@@ -6,7 +6,7 @@ use crate::names::Names;
 
 impl Tree {
     /// Begins a question: takes in what changed since the last one.
-    pub(crate) fn begin(&mut self, names: &mut Names) {
+    pub(crate) fn begin(&mut self, names: &Names) {
         self.question += 1;
         let mut changes = std::mem::take(&mut self.changes);
         self.disk.changes(&mut changes);
@@ -16,13 +16,15 @@ impl Tree {
         self.changes = changes;
     }
 
-    fn note(&mut self, change: Change, names: &mut Names) {
+    fn note(&mut self, change: Change, names: &Names) {
         match change {
             Change::Name { watch, name } => {
                 let Some(&folder) = self.by_watch.get(&(watch as u32)) else {
                     return;
                 };
-                let name = names.add(&name);
+                let Some(name) = names.known(&name) else {
+                    return;
+                };
                 match self.folders[folder.0 as usize].entries.remove(&name) {
                     None => {}
                     Some((Entry::Folder(_), _)) => self.forget_names(),
@@ -39,7 +41,9 @@ impl Tree {
                 let Some(&folder) = self.by_watch.get(&(watch as u32)) else {
                     return;
                 };
-                let name = names.add(&name);
+                let Some(name) = names.known(&name) else {
+                    return;
+                };
                 if let Some(&(Entry::File(file), _)) =
                     self.folders[folder.0 as usize].entries.get(&name)
                 {
