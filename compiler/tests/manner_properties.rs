@@ -72,7 +72,7 @@ proptest! {
                 if let (Manner::Expanded, Ok(prepared)) = (manner, &prepared) {
                     prop_assert_eq!(&prepared[..], &text[..]);
                 }
-                let trap = manner::trap_in_file(&job, manner, &text, &file);
+                let trap = manner::trap_in_file(&job, manner, &text, OsStr::new("f.h"), &file);
                 prop_assert!(trap.is_none() || manner != Manner::Expanded);
                 let mut read = |_: &OsStr| Some(file.clone());
                 for charset in [Charset::Ascii, Charset::Utf8, Charset::Other] {

@@ -12,6 +12,8 @@ use crate::options::Options;
 use crate::user::{self, UserError};
 use crate::{log, scratch};
 
+/// Most memory of a job, when nobody says so: more than all but very few units need.
+const MEMORY: u64 = 2 << 30;
 /// Bytes of a machine whose memory cannot be asked for.
 const SOME_MEMORY: u64 = 4 << 30;
 /// Most bytes that a job may write, when nobody says so: the largest object that is sent back, and what it is made of.
@@ -137,7 +139,7 @@ fn limits(wanted: &Wanted, tmpdir: Option<&OsStr>) -> Limits {
         .min(room.unwrap_or(u64::MAX))
         .max(1 << 16);
     Limits {
-        memory: or(wanted.memory, memory() / 2),
+        memory: or(wanted.memory, MEMORY.min(memory() / 2)),
         processes: or(wanted.processes, PROCESSES),
         seconds: or(wanted.seconds, SECONDS),
         disk: or(wanted.disk, usual).unwrap_or(u64::MAX >> 1),
@@ -147,6 +149,11 @@ fn limits(wanted: &Wanted, tmpdir: Option<&OsStr>) -> Limits {
 /// Bytes of memory of this machine.
 fn memory() -> u64 {
     let about = rustix::system::sysinfo();
-    let bytes = u64::from(about.totalram).saturating_mul(u64::from(about.mem_unit));
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the field has fewer bits on smaller machines"
+    )]
+    let total = u64::from(about.totalram);
+    let bytes = total.saturating_mul(u64::from(about.mem_unit));
     if bytes == 0 { SOME_MEMORY } else { bytes }
 }

@@ -15,6 +15,7 @@ use sandbox::{Closure, Misfit, Tree, Trees};
 use crate::check::{Named, Refused, name_compiler};
 use crate::compilers::{Compiler, Compilers};
 use crate::headers::Headers;
+use crate::moved::Thing;
 
 /// The file that stands for its folder with stock clients.
 const FORCING: &str = "forcing_technique_271828";
@@ -57,6 +58,8 @@ struct Item {
 enum Kind {
     File(Body),
     Link(OsString),
+    /// A folder of the compiler's own, under its own name.
+    System,
     Folder,
 }
 
@@ -141,6 +144,11 @@ pub(crate) enum LayoutError {
     Misfit(#[from] Misfit),
     #[error("a file cannot be unpacked")]
     Unpack(#[from] ProtocolError),
+    #[error("could not write {}", path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// The words of this line are what launchers look for.
     #[error("system headers differ: {}", .0.display())]
     Headers(PathBuf),
@@ -177,29 +185,64 @@ impl ClosureJob {
                     let limit = Limits::for_daemon().unpacked(body.wire().len());
                     body.clone().unpack(limit)?
                 }
-                Kind::Link(_) | Kind::Folder => Vec::new(),
+                Kind::Link(_) | Kind::System | Kind::Folder => Vec::new(),
             });
         }
-        let entries = self.items.iter().zip(&unpacked).map(|(item, bytes)| {
-            let content = match &item.kind {
-                // Equal blocks hold equal bytes, and a block is shorter.
-                Kind::File(body) => sandbox::Content::File {
-                    digest: digest(body.wire()),
-                    bytes,
-                },
-                Kind::Link(target) => sandbox::Content::Link(target),
-                Kind::Folder => sandbox::Content::Folder,
-            };
-            sandbox::Entry {
-                name: &item.name,
-                content,
-            }
-        });
+        let entries = self
+            .items
+            .iter()
+            .zip(&unpacked)
+            .filter_map(|(item, bytes)| {
+                let content = match &item.kind {
+                    // Equal blocks hold equal bytes, and a block is shorter.
+                    Kind::File(body) => sandbox::Content::File {
+                        digest: digest(body.wire()),
+                        bytes,
+                    },
+                    Kind::Link(target) => sandbox::Content::Link(target),
+                    // It is there.
+                    Kind::System => return None,
+                    Kind::Folder => sandbox::Content::Folder,
+                };
+                Some(sandbox::Entry {
+                    name: &item.name,
+                    content,
+                })
+            });
         let closure = Closure {
             entries: entries.collect(),
             hidden: self.hidden.clone(),
         };
         Ok(trees.lay_out(owner, &closure)?)
+    }
+}
+
+impl ClosureJob {
+    /// Hands over each name with what is to stand there: folders and files before links, so that none of these is gone through.
+    ///
+    /// # Errors
+    /// A file cannot be unpacked, or `place` fails.
+    pub(crate) fn place(
+        &self,
+        place: &mut dyn FnMut(&Path, Thing<'_>) -> Result<(), LayoutError>,
+    ) -> Result<(), LayoutError> {
+        let is_link = |item: &&Item| matches!(item.kind, Kind::Link(_) | Kind::System);
+        for item in self.items.iter().filter(|item| !is_link(item)) {
+            match &item.kind {
+                Kind::File(body) => {
+                    let limit = Limits::for_daemon().unpacked(body.wire().len());
+                    place(&item.name, Thing::File(&body.clone().unpack(limit)?))?;
+                }
+                _ => place(&item.name, Thing::Folder)?,
+            }
+        }
+        for item in self.items.iter().filter(is_link) {
+            match &item.kind {
+                Kind::Link(target) => place(&item.name, Thing::Link(target))?,
+                _ => place(&item.name, Thing::System)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -242,8 +285,7 @@ fn item(entry: Entry) -> Result<Option<Item>, Refused> {
         Content::Link(target) => {
             let target = OsString::from_vec(target);
             match climbs(&name, Path::new(&target)) {
-                // The compiler's own folder, under its own name: it is there.
-                Some(there) if there == name => return Ok(None),
+                Some(there) if there == name => Kind::System,
                 Some(_) => return Err(Refused::Link { word: name.into() }),
                 None => Kind::Link(target),
             }

@@ -72,9 +72,9 @@ async fn answer(server: &Server) -> Result<Vec<u8>, ProtocolError> {
 
 /// The versions beyond 1 and 2 that jobs are taken in.
 fn versions(server: &Server) -> Vec<u32> {
-    let mut versions = vec![Version::Launch.number()];
+    let mut versions = vec![Version::Launch.number(), Version::Pump.number()];
     if server.conditions.sandbox.trees().is_some() {
-        versions.extend([Version::Pump.number(), Version::Tree.number()]);
+        versions.push(Version::Tree.number());
     }
     versions
 }

@@ -38,6 +38,7 @@ mod life;
 mod listen;
 mod log;
 mod metrics;
+mod moved;
 mod options;
 mod os;
 mod queue;

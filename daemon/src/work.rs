@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use protocol::{Body, Request, Source};
+use protocol::{Body, Request, Source, Version};
 use sandbox::{Layer, Place, Tree};
 
 use crate::check::{Checked, Refused, check};
@@ -13,6 +13,7 @@ use crate::closure::{self, ClosureJob};
 use crate::compilers::Compiler;
 use crate::job::{self, Finished, JobError, Plan};
 use crate::launch::{self, LaunchJob};
+use crate::moved::Moved;
 use crate::queue::Client;
 use crate::scratch::JobFolder;
 use crate::server::Server;
@@ -38,6 +39,8 @@ pub(crate) enum Workplace {
     Tree(PathBuf, Tree),
     /// In a folder of this machine, for want of views.
     Folder(JobFolder),
+    /// In this directory below such a folder.
+    Moved(PathBuf, JobFolder),
 }
 
 impl Workplace {
@@ -55,7 +58,9 @@ impl Workplace {
 
     pub(crate) fn path(&self) -> &Path {
         match self {
-            Self::View(directory) | Self::Tree(directory, _) => directory,
+            Self::View(directory) | Self::Tree(directory, _) | Self::Moved(directory, _) => {
+                directory
+            }
             Self::Folder(folder) => folder.path(),
         }
     }
@@ -63,7 +68,7 @@ impl Workplace {
     pub(crate) fn temporary(&self) -> &Path {
         match self {
             Self::View(_) | Self::Tree(..) => Path::new("/tmp"),
-            Self::Folder(folder) => folder.path(),
+            Self::Folder(folder) | Self::Moved(_, folder) => folder.path(),
         }
     }
 
@@ -71,7 +76,7 @@ impl Workplace {
         match self {
             Self::View(_) => Place::View,
             Self::Tree(_, tree) => Place::Tree(tree),
-            Self::Folder(folder) => Place::Folder(folder.path()),
+            Self::Folder(folder) | Self::Moved(_, folder) => Place::Folder(folder.path()),
         }
     }
 }
@@ -94,7 +99,8 @@ impl Work {
         let compilers = server.compilers.get();
         let (source, version) = (request.source, request.version);
         let Source::Preprocessed(body) = source else {
-            if server.conditions.sandbox.trees().is_none() {
+            let views = server.conditions.sandbox.trees().is_some();
+            if !views && version != Version::Pump {
                 return Err(Refused::NoViews);
             }
             let directory = OsString::from_vec(request.cwd.unwrap_or_default()).into();
@@ -105,7 +111,7 @@ impl Work {
             None => Self::Preprocessed(check(&compilers, sysroot, argv)?),
             Some(cwd) => {
                 let views = server.conditions.sandbox.layers().has(Layer::Mount);
-                let place = Some(server.scratch.place()).filter(|_| !views);
+                let place = (!views).then(|| server.scratch.place());
                 Self::Launch(launch::check(&compilers, sysroot, place, argv, cwd)?)
             }
         };
@@ -208,11 +214,9 @@ async fn run_closure(
     client: Client,
     unwanted: impl Future<Output = ()>,
 ) -> Result<Finished, JobError> {
-    let gone = || JobError::Prepare {
-        what: "its files",
-        source: std::io::ErrorKind::NotFound.into(),
+    let Some(trees) = server.conditions.sandbox.trees().cloned() else {
+        return run_moved(server, job, unwanted).await;
     };
-    let trees = server.conditions.sandbox.trees().ok_or_else(gone)?.clone();
     let (laid, headers) = (Arc::clone(job), Arc::clone(&server.headers));
     let layout =
         tokio::task::spawn_blocking(move || laid.lay_out(&trees, &headers, &client.name()));
@@ -235,4 +239,42 @@ async fn run_closure(
         variables: &job.variables,
     };
     job::run(&plan, &server.conditions, unwanted).await
+}
+
+/// The same below a folder of this machine, for want of views.
+async fn run_moved(
+    server: &Server,
+    job: &Arc<ClosureJob>,
+    unwanted: impl Future<Output = ()>,
+) -> Result<Finished, JobError> {
+    let what = "its folder";
+    let folder = shortage::wait_out(|| server.scratch.job()).await;
+    let folder = folder.map_err(|source| JobError::Prepare { what, source })?;
+    let laid = Arc::clone(job);
+    let layout = tokio::task::spawn_blocking(move || {
+        let moved = Moved::lay_out(&laid, folder.path());
+        (moved, folder)
+    });
+    let (moved, folder) = layout.await.map_err(|error| JobError::Prepare {
+        what,
+        source: error.into(),
+    })?;
+    let moved = moved?;
+    let locale = job.locale();
+    let plan = Plan {
+        program: &job.compiler.path,
+        args: &moved.args,
+        place: &Workplace::Moved(moved.directory.clone(), folder),
+        files: &[],
+        outputs: &moved.outputs,
+        locale: locale.as_deref(),
+        variables: &job.variables,
+    };
+    let finished = job::run(&plan, &server.conditions, unwanted).await?;
+    Ok(Finished {
+        stderr: moved.told(finished.stderr),
+        stdout: moved.told(finished.stdout),
+        depfile: moved.told(finished.depfile),
+        ..finished
+    })
 }

@@ -37,9 +37,12 @@ pub(crate) struct Bundles {
     kept: Mutex<Kept>,
 }
 
+/// A closure's address, for whom it is, and where its command runs.
+type Key = (usize, Form, Box<Path>);
+
 #[derive(Debug, Default)]
 struct Kept {
-    bundles: HashMap<(usize, Form, Box<Path>), (Weak<Closure>, Bundle)>,
+    bundles: HashMap<Key, (Weak<Closure>, Bundle)>,
     bytes: usize,
 }
 
@@ -105,7 +108,7 @@ impl Bundles {
 fn system_files(blocks: &Blocks, closure: &Closure, whole: bool) -> Result<Vec<u8>, ProtocolError> {
     let mut list = SystemFiles::default();
     if !whole {
-        for member in plan::sent(closure).filter(|member| member.system) {
+        for member in closure.files.iter().filter(|member| member.system) {
             let digest = match member.role {
                 Role::Probed => PRESENT,
                 _ => blocks.digest(member),
@@ -181,8 +184,8 @@ fn flags(closure: &Closure, form: Form) -> Flags {
             memchr::memmem::find(&member.bytes, b"__FILE__").is_some()
                 || memchr::memmem::find(&member.bytes, b"__BASE_FILE__").is_some()
         };
-        let named = plan::sent(closure).any(|member| absolute(&member));
-        set(named && plan::sent(closure).any(asks), Flags::FILE_NAMES);
+        let named = closure.files.iter().any(|member| absolute(&member));
+        set(named && closure.files.iter().any(asks), Flags::FILE_NAMES);
     }
     Flags(flags)
 }

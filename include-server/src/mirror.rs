@@ -294,7 +294,8 @@ fn is_left_over(entry: &fs::DirEntry) -> bool {
     let own = entry
         .metadata()
         .is_ok_and(|about| about.is_dir() && about.uid() == user);
-    let gone = rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH);
+    let gone = rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH)
+        || is_zombie(process);
     let free = || {
         let folder = fs::File::open(entry.path());
         folder.is_ok_and(|folder| {
@@ -303,6 +304,17 @@ fn is_left_over(entry: &fs::DirEntry) -> bool {
         })
     };
     own && gone && free()
+}
+
+/// Has it ended, with nobody there to notice?
+fn is_zombie(process: rustix::process::Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+    // The state stands behind the name, in which there may be anything.
+    let state = |stat: String| {
+        stat.rsplit_once(") ")
+            .map(|(_, rest)| rest.starts_with('Z'))
+    };
+    stat.ok().and_then(state) == Some(true)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use includes::{Closure, Member, Role};
+use includes::{Closure, Member};
 
 /// One thing to send.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl FileItem {
 pub(crate) fn for_stock(closure: &Closure, force_folders: bool) -> Vec<Item> {
     let mut items = Vec::with_capacity(closure.files.len() + 16);
     let mut seen = HashSet::new();
-    for member in sent(closure).filter(|member| !member.system) {
+    for member in closure.files.iter().filter(|member| !member.system) {
         let named = member.name.is_absolute();
         if seen.insert((member.real.as_path(), named)) {
             items.push(Item::File(FileItem {
@@ -101,7 +101,11 @@ pub(crate) fn for_stock(closure: &Closure, force_folders: bool) -> Vec<Item> {
 pub(crate) fn for_tree(closure: &Closure, directory: &Path, whole: bool) -> Vec<Item> {
     let mut items = Vec::with_capacity(closure.files.len() + 16);
     let mut seen = HashSet::new();
-    for member in sent(closure).filter(|member| whole || !member.system) {
+    for member in closure
+        .files
+        .iter()
+        .filter(|member| whole || !member.system)
+    {
         if seen.insert(member.real.as_path()) {
             items.push(Item::File(FileItem {
                 member: Arc::clone(member),
@@ -131,14 +135,6 @@ pub(crate) fn for_tree(closure: &Closure, directory: &Path, whole: bool) -> Vec<
     folders.sort();
     items.extend(folders.into_iter().map(Item::Folder));
     items
-}
-
-/// The files that a compile elsewhere needs to find: not what the driver here has read already.
-pub(crate) fn sent(closure: &Closure) -> impl Iterator<Item = &Arc<Member>> {
-    closure
-        .files
-        .iter()
-        .filter(|member| member.role != Role::Option)
 }
 
 fn is_system(path: &Path, system: &[PathBuf]) -> bool {
@@ -202,7 +198,7 @@ fn parts(path: &Path) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use includes::Link;
+    use includes::{Link, Role};
     use std::time::SystemTime;
 
     fn member(name: &str, real: &str, bytes: &[u8], system: bool) -> Arc<Member> {

@@ -6,6 +6,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,8 @@ const MOST_THREADS: usize = 8;
 pub(crate) struct Doors {
     pub stock: Option<UnixListener>,
     pub launcher: UnixListener,
+    /// Where they are.
+    pub paths: Vec<PathBuf>,
 }
 
 /// Why serving ended.
@@ -72,6 +75,7 @@ struct Peer {
 }
 
 /// What became of a peer that had something to read.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Heard {
     More(Peer),
     Question(UnixStream, Asked),

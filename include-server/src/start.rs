@@ -12,6 +12,7 @@ use std::os::unix::fs::{
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -25,6 +26,10 @@ const STAYS: &str = "_INCLUDE_SERVER_STAYS";
 const READY: &[u8] = b"ready";
 /// What it says when another server holds the folder.
 const TAKEN: &[u8] = b"taken";
+/// The socket for our launcher, beside the one for stock clients.
+const LAUNCH: &str = "launch";
+/// The longest wait for another server that holds the folder to listen, or to let go.
+const OTHER: Duration = Duration::from_secs(4);
 /// Clients that may wait at a door before they are taken in.
 const BACKLOG: i32 = 4096;
 /// A log that has grown past this many bytes is begun anew.
@@ -93,12 +98,13 @@ impl Waiting {
 
 /// Listens where stock's option says, and beside it for our launcher.
 pub(crate) fn open_port(port: &Path) -> Result<Doors> {
-    let beside = port.with_file_name("launch");
+    let beside = port.with_file_name(LAUNCH);
     let stock = listen(port)?;
     let launcher = listen(&beside)?;
     Ok(Doors {
         stock: Some(stock),
         launcher,
+        paths: vec![port.to_owned(), beside],
     })
 }
 
@@ -110,10 +116,10 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Takes the folder; `None` when another server has it.
+    /// Takes the folder; `None` when another server serves there.
     ///
     /// # Errors
-    /// It cannot be made, or others may enter it.
+    /// It cannot be made, or others may enter it, or another server has it and does not serve.
     pub(crate) fn take(path: &Path) -> Result<Option<Folder>> {
         let made = DirBuilder::new().mode(0o700).recursive(true).create(path);
         made.with_context(|| format!("could not make {}", path.display()))?;
@@ -133,14 +139,29 @@ impl Folder {
             .mode(0o600)
             .open(&lock)
             .with_context(|| format!("could not open {}", lock.display()))?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Folder {
-                path: path.to_owned(),
-                _lock: lock,
-            })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error).context("could not lock the folder"),
+        let begun = Instant::now();
+        loop {
+            match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(error).context("could not lock the folder"),
+            }
+            // The other one comes up, or serves, or is about to end.
+            if reach(&path.join(LAUNCH)).is_ok() {
+                return Ok(None);
+            }
+            if begun.elapsed() > OTHER {
+                bail!(
+                    "another server holds {} and does not listen",
+                    path.display()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
+        Ok(Some(Folder {
+            path: path.to_owned(),
+            _lock: lock,
+        }))
     }
 
     /// Listens for stock clients and for our launcher.
@@ -169,43 +190,53 @@ impl Folder {
 impl Doors {
     /// Removes the sockets.
     pub(crate) fn close(&self) {
-        let doors = self.stock.iter().chain([&self.launcher]);
-        for door in doors {
-            let address = door.local_addr().ok();
-            let path = address.as_ref().and_then(|address| address.as_pathname());
+        for path in &self.paths {
             // One that somebody removed is gone.
-            let _ = path.map(fs::remove_file);
+            let _ = fs::remove_file(path);
         }
     }
 }
 
-/// A socket at `path`, in place of an old one.
+/// A socket at `path`, in place of an old one. Its name appears when it listens: until then nobody can be turned away.
 fn listen(path: &Path) -> Result<UnixListener> {
     match fs::symlink_metadata(path) {
         Ok(about) if about.is_dir() => bail!("{} is a folder", path.display()),
-        Ok(about) if about.file_type().is_socket() || about.is_file() => {
-            fs::remove_file(path)
-                .with_context(|| format!("could not remove {}", path.display()))?;
-        }
+        Ok(about) if about.file_type().is_socket() || about.is_file() => {}
         Ok(_) => bail!("{} is in the way", path.display()),
         Err(_) => {}
     }
-    let bound = bind(path).with_context(|| format!("could not listen on {}", path.display()))?;
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}~", std::process::id()));
+    let draft = PathBuf::from(draft);
+    let bound = bind(&draft).with_context(|| format!("could not listen on {}", path.display()))?;
     bound.set_nonblocking(true)?;
     rustix::net::listen(&bound, BACKLOG)?;
+    if let Err(error) = fs::rename(&draft, path) {
+        let _ = fs::remove_file(&draft);
+        return Err(error).with_context(|| format!("could not listen on {}", path.display()));
+    }
     Ok(bound)
 }
 
 /// Binds, also where the path is too long to be said.
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    match UnixListener::bind(path) {
+    by_any_name(path, |path| UnixListener::bind(path))
+}
+
+/// Connects, also where the path is too long to be said.
+fn reach(path: &Path) -> io::Result<UnixStream> {
+    by_any_name(path, |path| UnixStream::connect(path))
+}
+
+fn by_any_name<T>(path: &Path, done: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
+    match done(path) {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
             let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
                 return Err(error);
             };
             let folder = rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             let number = std::os::fd::AsRawFd::as_raw_fd(&folder);
-            UnixListener::bind(Path::new(&format!("/proc/self/fd/{number}")).join(name))
+            done(&Path::new(&format!("/proc/self/fd/{number}")).join(name))
         }
         done => done,
     }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 
 use compiler::diagnostics::{self, Charset, Said};
 use compiler::{Family, Job, Product};
-use protocol::{Coding, Limits, Outcome, ProtocolError, WaitStatus};
+use protocol::{Body, Coding, Limits, Outcome, ProtocolError, WaitStatus};
 
 use crate::check::{self, Misfit};
 use crate::dispatch::Dispatch;
@@ -58,11 +58,7 @@ pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Pr
             printed,
         });
     }
-    let most = match outcome.object.coding() {
-        Coding::Plain => limits.max_unpacked,
-        Coding::Lzo => limits.unpacked(outcome.object.wire().len()),
-    };
-    let object = outcome.object.unpack(most)?;
+    let object = unpacked(outcome.object)?;
     check::fits(dispatch.job, dispatch.about, &object)?;
     let settings = dispatch.command.settings;
     // Which of the two comes first on one stream is the compiler's own habit.
@@ -85,6 +81,19 @@ pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Pr
     let listed = place_all(dispatch.job, depfile, &object).map_err(Rejection::Place)?;
     printed.stdout.extend(listed.unwrap_or_default());
     Ok(printed)
+}
+
+/// The object of an outcome.
+///
+/// # Errors
+/// Its block is damaged, or unpacks to more than an honest one.
+pub(crate) fn unpacked(object: Body) -> Result<Vec<u8>, ProtocolError> {
+    let limits = Limits::for_launcher();
+    let most = match object.coding() {
+        Coding::Plain => limits.max_unpacked,
+        Coding::Lzo => limits.unpacked(object.wire().len()),
+    };
+    object.unpack(most)
 }
 
 /// What a local compile would have printed on standard error; `None` where only a local compile can tell.

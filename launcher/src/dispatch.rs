@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use compiler::manner::{self, Manner, Trap, preincluded};
 use compiler::words::{Meaning, Word};
 use compiler::{Family, Job, Reason};
-use hosts::{Folder, Host, HostList, LocalPool, Monitor, Phase, Slot, Slots, Transport};
+use hosts::{Host, HostList, LocalPool, Monitor, Phase, Slot};
 use protocol::closure_talk::Form;
 use protocol::{Body, Outcome, Version};
 
@@ -297,18 +297,8 @@ impl<'a> Dispatch<'a> {
 
     /// True once there is nothing to lend.
     fn lend(&mut self) -> bool {
-        let (Some(lender), Some(folder)) = (&mut self.lender, &self.command.settings.folder) else {
-            return true;
-        };
-        if lender.has_lent() {
-            return true;
-        }
-        let hosts = self.list.hosts.iter();
-        let hosts: Vec<&Host> = hosts
-            .filter(|host| host.transport != Transport::Local)
-            .collect();
-        let slots = Slots::new(&Folder::at(folder));
-        lender.lend(|enough| slots.free_remote(&hosts, enough))
+        let lender = self.lender.as_mut();
+        lender.is_none_or(|lender| lender.lend_beside(self.list))
     }
 
     /// Waits for the source's text and sends it.
@@ -391,7 +381,7 @@ fn keep_directives<'t>(
     for name in manner::files(text) {
         // What is no file of this machine is a name that the source made up.
         if let Ok(bytes) = std::fs::read(&*name)
-            && let Some(trap) = manner::trap_in_file(job, manner, text, &bytes)
+            && let Some(trap) = manner::trap_in_file(job, manner, text, &name, &bytes)
         {
             return Err(trap);
         }

@@ -46,6 +46,8 @@ pub(crate) enum Why {
     Unreadable,
     /// With `-g3` macros of the host's C library would go into the object.
     OtherPreincluded,
+    /// Compiled here too, to be compared.
+    Sample,
 }
 
 impl Why {
@@ -69,6 +71,7 @@ impl Why {
             Why::CannotPlace => "cannot-place",
             Why::Unreadable => "unreadable",
             Why::OtherPreincluded => "other-predefined-macros",
+            Why::Sample => "verified-here",
         }
     }
 
@@ -96,6 +99,9 @@ impl Why {
             Why::OtherPreincluded => {
                 "no host has a C library whose own macros are this machine's, and -g3 would keep them"
             }
+            Why::Sample => {
+                "DISTCC_LAUNCH_VERIFY chose it: it was compiled there and here, and compared"
+            }
         }
     }
 
@@ -116,6 +122,7 @@ impl Why {
             Why::CannotPlace,
             Why::Unreadable,
             Why::OtherPreincluded,
+            Why::Sample,
         ];
         own.into_iter().chain(Misfit::CODES.map(Why::Misfit))
     }
@@ -130,6 +137,7 @@ impl Why {
                 | Why::Trapped(_)
                 | Why::Printed
                 | Why::OtherPreincluded
+                | Why::Sample
         )
     }
 
@@ -152,7 +160,8 @@ impl Why {
             | Why::FailedThere
             | Why::Text(_)
             | Why::Trapped(_)
-            | Why::Unreadable => false,
+            | Why::Unreadable
+            | Why::Sample => false,
         }
     }
 
@@ -228,21 +237,27 @@ impl Here<'_> {
         let waited = std::time::Instant::now();
         let slot = slot.or_else(|| self.slot(Work::Compile));
         entry.queue_ms += waited.elapsed().as_secs_f64() * 1e3;
+        let code = self.wait_for_compiler(slot);
+        if let Some(path) = self.settings.journal_path() {
+            entry.write(&path, End::Status(code));
+        }
+        code
+    }
+
+    /// Runs the compiler as a child, without a word in the journal. Gives its exit code as a shell would.
+    pub(crate) fn wait_for_compiler(&self, slot: Option<Slot>) -> i32 {
+        let slot = slot.or_else(|| self.slot(Work::Compile));
         let mut compiler = Command::new(&self.program.path);
         compiler.arg0(&self.program.argv0).args(self.args);
         let ended =
             os::start_as_we_came(&mut compiler).and_then(|(mut child, _ending)| child.wait());
         drop(slot);
-        let code = match ended {
+        match ended {
             Ok(status) => status
                 .code()
                 .unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
             Err(error) => cannot_run(self.say, self.program.path.as_os_str(), &error),
-        };
-        if let Some(path) = self.settings.journal_path() {
-            entry.write(&path, End::Status(code));
         }
-        code
     }
 
     /// Becomes the compiler without a slot and without a word in the journal, as below another launcher.

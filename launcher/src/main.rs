@@ -29,6 +29,7 @@ mod source;
 mod stock;
 mod tokens;
 mod trip;
+mod verify;
 mod wire;
 
 use std::env;

@@ -88,6 +88,13 @@ impl Peer {
         let _ = fs::remove_file(Memory::new(folder, host).file);
     }
 
+    /// What is remembered of `host` and holds still, and the file that does.
+    pub(crate) fn remembered(host: &Host, folder: &Path) -> Option<(Peer, PathBuf)> {
+        let memory = Memory::new(folder, host);
+        let peer = memory.recall(now())?;
+        Some((peer, memory.file))
+    }
+
     /// Has the daemon a compiler of this name that makes what the one here makes?  `None` when that is not known: the
     /// daemon is stock's, or has compilers that it did not name.
     pub(crate) fn has(&self, name: &[u8], ident: &[u8], triple: &[u8]) -> Option<bool> {

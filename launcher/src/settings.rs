@@ -56,6 +56,8 @@ pub(crate) struct Settings {
     pub journal: Option<PathBuf>,
     /// `DISTCC_LAUNCH_PREPROCESS`: the only manner of preprocessing to use, where a daemon and a command allow it.
     pub preprocess: Option<Manner>,
+    /// `DISTCC_LAUNCH_VERIFY`: of a hundred jobs so many are compiled here too and compared.
+    pub verify: u64,
     /// `DISTCC_LAUNCH_DIAGNOSTICS=exact`: a job that printed something is compiled here again.
     pub exact_diagnostics: bool,
     /// Is a variable set that changes how gcc prints its messages?
@@ -131,6 +133,7 @@ impl Settings {
                 .map(PathBuf::from),
             preprocess: env::var_os("DISTCC_LAUNCH_PREPROCESS")
                 .and_then(|name| Manner::from_name(name.as_bytes())),
+            verify: number("DISTCC_LAUNCH_VERIFY").unwrap_or(0),
             exact_diagnostics: env::var_os("DISTCC_LAUNCH_DIAGNOSTICS")
                 .is_some_and(|value| value == "exact"),
             shapes_messages: ["GCC_COLORS", "GCC_EXTRA_DIAGNOSTIC_OUTPUT"]
@@ -164,11 +167,6 @@ impl Settings {
 
     /// A variable of the compiler's own, read only where it matters.
     pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
-        env::var_os(name)
-    }
-
-    /// A variable that means something to build tools, and nothing to us.
-    pub(crate) fn of_build_tools(name: &str) -> Option<OsString> {
         env::var_os(name)
     }
 

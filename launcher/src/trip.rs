@@ -7,10 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 use compiler::Job;
 use hosts::{Dislikes, Folder, Host, HostList, Monitor, NoHosts, NoSlot, Patience, Period};
 use hosts::{ProbeGuard, Slot, Slots, Transport, Try};
-use protocol::WaitStatus;
+use protocol::{Outcome, WaitStatus};
 
 use crate::about::About;
-use crate::accept::{Printed, Rejection, accept};
+use crate::accept::{self, Printed, Rejection, accept};
 use crate::dispatch::{Dispatch, Stop};
 use crate::driver::{Command, host_list};
 use crate::fallback::{EXIT_NO_HOSTS, fall_back, fall_back_from_pump, forbidden, refuse};
@@ -19,6 +19,7 @@ use crate::journal::{Attempt, End, Entry};
 use crate::os;
 use crate::say::chain;
 use crate::source::Source;
+use crate::verify;
 
 /// Exit code for a variable that means nothing: stock's.
 const EXIT_BAD_ARGUMENTS: i32 = 101;
@@ -61,11 +62,21 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         tried: vec![false; list.hosts.len()],
         failure: None,
         refused: None,
+        sample: None,
     };
     let arrival = trip.run();
     trip.take_token_back();
     match arrival {
         Arrival::Done(code) => code,
+        Arrival::Here(Why::Sample, _) => {
+            let (host, object) = trip.sample.take().unwrap_or_default();
+            drop(trip);
+            let (same, code) = verify::compare(command, job, entry, &object);
+            if !same && code == 0 {
+                distrust(command, about, &list.hosts[host], &folder);
+            }
+            code
+        }
         Arrival::Here(why, slot) if why.is_verdict() || command.settings.fallback => {
             // Ends a preprocessor that is still at work: after `exec` nobody would.
             let pumped = trip.dispatch.pumped.is_some();
@@ -114,6 +125,16 @@ struct Trip<'a> {
     failure: Option<(WaitStatus, Printed)>,
     /// Why a host did not take the job that another might have taken.
     refused: Option<Why>,
+    /// The object that came from a host, by its place in the list, when it is to be compared with a local one.
+    sample: Option<(usize, Vec<u8>)>,
+}
+
+/// The host gets no jobs of this compiler for a while.
+fn distrust(command: &Command<'_>, about: &About, host: &Host, folder: &Folder) {
+    let dislikes = Dislikes::new(folder, Period::Growing);
+    if let Err(error) = dislikes.unfit(host, &about.id(), SystemTime::now()) {
+        command.say.info(format_args!("{}", chain(&error)));
+    }
 }
 
 impl Trip<'_> {
@@ -252,6 +273,14 @@ impl Trip<'_> {
                 self.refused = Some(why);
                 return None;
             }
+            Ok(outcome) if self.is_sample(&outcome) => {
+                self.dislikes.worked(host);
+                let mut hosts = self.dispatch.list.hosts.iter();
+                let place = hosts.position(|other| std::ptr::eq(other, host));
+                let object = accept::unpacked(outcome.object);
+                self.sample = place.zip(object.ok());
+                return Some(Arrival::Here(Why::Sample, None));
+            }
             Ok(outcome) => match accept(&mut self.dispatch, outcome) {
                 Ok(printed) => {
                     self.dislikes.worked(host);
@@ -270,6 +299,12 @@ impl Trip<'_> {
             self.note_error(why.code());
         }
         Some(arrival)
+    }
+
+    /// Is this outcome to be compared with that of a local compile?
+    fn is_sample(&self, outcome: &Outcome) -> bool {
+        let settings = self.dispatch.command.settings;
+        settings.fallback && outcome.status.success() && verify::is_sample(settings.verify)
     }
 
     /// What the preprocessor printed.

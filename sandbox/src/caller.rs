@@ -22,7 +22,7 @@ pub struct Setup {
     pub wanted: Layers,
     /// Folders that jobs see read-only beside the system's own, see [`folders_of`](crate::folders_of).
     pub folders: Vec<PathBuf>,
-    /// User and group to become, for who is root.
+    /// User and group that the box becomes, for who is root. To lay out trees the caller has to become that user too.
     pub become_user: Option<(u32, u32)>,
     /// A delegated cgroup, else the one that this process is in.
     pub cgroup: Option<PathBuf>,

@@ -47,25 +47,33 @@ pub(crate) struct Message {
     pub(crate) fds: Vec<OwnedFd>,
 }
 
-/// Takes one message.
+/// Takes one message of any length.
 pub(crate) fn receive(from: BorrowedFd<'_>) -> io::Result<Message> {
+    let mut bytes = vec![0; MAX_BYTES];
+    let (len, fds) = receive_into(from, &mut bytes)?;
+    bytes.truncate(len);
+    Ok(Message { bytes, fds })
+}
+
+/// Takes one message into a buffer: how much came, and what with it.
+pub(crate) fn receive_into(
+    from: BorrowedFd<'_>,
+    bytes: &mut [u8],
+) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut bytes = vec![0; MAX_BYTES];
     let received = loop {
-        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let mut parts = [IoSliceMut::new(bytes)];
         match rustix::net::recvmsg(from, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
             result => break result?,
         }
     };
-    let mut message = Message::default();
+    let mut all = Vec::new();
     for part in control.drain() {
         if let RecvAncillaryMessage::ScmRights(fds) = part {
-            message.fds.extend(fds);
+            all.extend(fds);
         }
     }
-    bytes.truncate(received.bytes);
-    message.bytes = bytes;
-    Ok(message)
+    Ok((received.bytes, all))
 }

@@ -93,6 +93,69 @@ fn fail(code: i32) -> sock_filter {
     step(RETURN, ERRNO | code.cast_unsigned(), 0, 0)
 }
 
+/// What becomes of a range of numbers, from this one on to the next range.
+type Segment = (u32, Verdict);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Allow,
+    Fail(i32),
+    /// By its flags.
+    Clone,
+}
+
+/// All numbers, in ranges.
+fn segments() -> Vec<Segment> {
+    let number = |call: c_long| u32::try_from(call).unwrap_or(u32::MAX);
+    let denied = DENIED
+        .iter()
+        .chain(DENIED_HERE)
+        .map(|call| (number(*call), Verdict::Fail(libc::EPERM)));
+    let special = [
+        (number(SYS_clone3), Verdict::Fail(libc::ENOSYS)),
+        (number(SYS_socket), Verdict::Fail(libc::EAFNOSUPPORT)),
+        (number(SYS_clone), Verdict::Clone),
+    ];
+    let mut single: Vec<Segment> = denied.chain(special).collect();
+    single.sort_unstable_by_key(|(number, _)| *number);
+    let mut segments = vec![(0, Verdict::Allow)];
+    for (number, verdict) in single {
+        match segments.last_mut() {
+            // A range of one number that goes back to what is allowed.
+            Some(last) if last.0 == number => last.1 = verdict,
+            _ => segments.push((number, verdict)),
+        }
+        segments.push((number + 1, Verdict::Allow));
+    }
+    if cfg!(target_arch = "x86_64") {
+        segments.push((X32, Verdict::Fail(libc::ENOSYS)));
+    }
+    segments.dedup_by_key(|(_, verdict)| *verdict);
+    segments
+}
+
+/// A binary search, since the kernel goes through the program for each number there is whenever one is installed.
+fn decide(segments: &[Segment]) -> Vec<sock_filter> {
+    match segments {
+        [] => vec![step(RETURN, ALLOW, 0, 0)],
+        [(_, Verdict::Allow)] => vec![step(RETURN, ALLOW, 0, 0)],
+        [(_, Verdict::Fail(code))] => vec![fail(*code)],
+        [(_, Verdict::Clone)] => vec![
+            step(LOAD, FIRST, 0, 0),
+            step(ANY_BIT, NAMESPACES, 0, 1),
+            fail(libc::EPERM),
+            step(RETURN, ALLOW, 0, 0),
+        ],
+        _ => {
+            let (below, above) = segments.split_at(segments.len() / 2);
+            let (left, right) = (decide(below), decide(above));
+            let skip = u8::try_from(left.len()).expect("half of some hundred ranges");
+            let at = above.first().map_or(0, |(number, _)| *number);
+            [vec![step(AT_LEAST, at, skip, 0)], left, right].concat()
+        }
+    }
+}
+
 impl Filter {
     /// The program for this machine.
     ///
@@ -108,25 +171,7 @@ impl Filter {
             fail(libc::ENOSYS),
             step(LOAD, NUMBER, 0, 0),
         ];
-        if cfg!(target_arch = "x86_64") {
-            program.extend([step(AT_LEAST, X32, 0, 1), fail(libc::ENOSYS)]);
-        }
-        let number = |call: c_long| u32::try_from(call).unwrap_or(u32::MAX);
-        program.extend([
-            step(EQUAL, number(SYS_clone3), 0, 1),
-            fail(libc::ENOSYS),
-            step(EQUAL, number(SYS_socket), 0, 1),
-            fail(libc::EAFNOSUPPORT),
-            step(EQUAL, number(SYS_clone), 0, 4),
-            step(LOAD, FIRST, 0, 0),
-            step(ANY_BIT, NAMESPACES, 0, 1),
-            fail(libc::EPERM),
-            step(RETURN, ALLOW, 0, 0),
-        ]);
-        for call in DENIED.iter().chain(DENIED_HERE) {
-            program.extend([step(EQUAL, number(*call), 0, 1), fail(libc::EPERM)]);
-        }
-        program.push(step(RETURN, ALLOW, 0, 0));
+        program.extend(decide(&segments()));
         Ok(Self(program))
     }
 

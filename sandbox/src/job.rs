@@ -22,7 +22,7 @@ pub enum Place<'a> {
     View,
     /// As `View`, over a tree that was laid out before and stays as it is.
     Tree(&'a Tree),
-    /// In this folder of the machine's own file system, which the caller made and removes.
+    /// In this folder of the machine's own file system, which the caller made and removes; the working directory is in it.
     Folder(&'a Path),
 }
 

@@ -181,37 +181,24 @@ impl Keeper {
 
     /// Starts jobs until the caller is gone.
     fn serve(&self, control: &OwnedFd) -> ! {
+        // Nobody has to wake for the end of a warden if it leaves nothing behind.
+        os::ignore_signals(&[libc::SIGCHLD], !self.buries());
         let Ok(children) = os::watch_children() else {
             os::exit(1)
         };
         let mut jobs: Vec<(os::pid_t, u64)> = Vec::new();
         let mut next = 0;
         loop {
-            let mut fds = [
-                PollFd::new(control, PollFlags::IN),
-                PollFd::new(&children, PollFlags::IN),
-            ];
-            match poll(&mut fds, None) {
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(_) => os::exit(1),
-                Ok(_) => {}
-            }
-            let [asked, ended] = fds.map(|fd| !fd.revents().is_empty());
-            if ended {
-                let mut waste = [0; 1024];
-                let _ = rustix::io::read(&children, &mut waste);
-                while let Some(reaped) = os::reap(-1, false) {
-                    self.bury(&mut jobs, reaped.pid);
-                }
-            }
-            if !asked {
+            if self.buries() && !self.wait_and_bury(control, &children, &mut jobs) {
                 continue;
             }
-            match channel::receive(control.as_fd()) {
-                Ok(message) if message.bytes.is_empty() => break,
-                Ok(message) => {
+            match channel::receive_into(control.as_fd(), &mut [0; 8]) {
+                Ok((0, _)) => break,
+                Ok((_, fds)) => {
                     next += 1;
-                    if let Some(pid) = self.start_warden(next, message) {
+                    if let Some(pid) = self.start_warden(next, fds)
+                        && self.buries()
+                    {
                         jobs.push((pid, next));
                     }
                 }
@@ -221,6 +208,38 @@ impl Keeper {
             }
         }
         self.end(jobs)
+    }
+
+    /// Waits until there is something to do. Whether a job was asked for.
+    fn wait_and_bury(
+        &self,
+        control: &OwnedFd,
+        children: &OwnedFd,
+        jobs: &mut Vec<(os::pid_t, u64)>,
+    ) -> bool {
+        let mut fds = [
+            PollFd::new(control, PollFlags::IN),
+            PollFd::new(children, PollFlags::IN),
+        ];
+        match poll(&mut fds, None) {
+            Err(rustix::io::Errno::INTR) => return false,
+            Err(_) => os::exit(1),
+            Ok(_) => {}
+        }
+        let [asked, ended] = fds.map(|fd| !fd.revents().is_empty());
+        if ended {
+            let mut waste = [0; 1024];
+            let _ = rustix::io::read(children, &mut waste);
+            while let Some(reaped) = os::reap(-1, false) {
+                self.bury(jobs, reaped.pid);
+            }
+        }
+        asked
+    }
+
+    /// Whether something is to be done when a warden has ended.
+    fn buries(&self) -> bool {
+        self.cgroup.is_some()
     }
 
     fn bury(&self, jobs: &mut Vec<(os::pid_t, u64)>, pid: os::pid_t) {
@@ -235,17 +254,14 @@ impl Keeper {
     /// The caller is gone, and so its ends of the jobs' channels: each warden clears up. Those with a process namespace need not be
     /// waited for by anybody, but their leaves can only be removed afterwards.
     fn end(&self, mut jobs: Vec<(os::pid_t, u64)>) -> ! {
-        if self.layers.has(Layer::Pid) {
-            jobs.iter().for_each(|(pid, _)| os::kill(*pid));
-        }
         while let Some(reaped) = os::reap(-1, true) {
             self.bury(&mut jobs, reaped.pid);
         }
         os::exit(0)
     }
 
-    fn start_warden(&self, number: u64, message: channel::Message) -> Option<os::pid_t> {
-        let mut fds = message.fds.into_iter();
+    fn start_warden(&self, number: u64, fds: Vec<OwnedFd>) -> Option<os::pid_t> {
+        let mut fds = fds.into_iter();
         let (channel, order) = (fds.next()?, fds.next()?);
         match os::fork(self.flags()) {
             Ok(Forked::Parent(pid)) => Some(pid),

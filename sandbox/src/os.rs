@@ -139,6 +139,16 @@ pub(crate) fn reap(pid: pid_t, wait: bool) -> Option<Reaped> {
     }
 }
 
+/// Whether there are children, ended or not.
+pub(crate) fn has_children() -> bool {
+    let flags = libc::WNOHANG | libc::WNOWAIT | libc::WEXITED;
+    // Safety: the structure is written before anything reads it; nothing is reaped.
+    unsafe {
+        let mut about: libc::siginfo_t = std::mem::zeroed();
+        libc::waitid(libc::P_ALL, 0, &raw mut about, flags) == 0
+    }
+}
+
 /// Sends SIGKILL to `pid`; to all that can be reached for -1, to a group for other negative numbers.
 pub(crate) fn kill(pid: pid_t) {
     // Safety: numbers only. A process that is gone already is no error.
@@ -207,7 +217,7 @@ impl Exec {
     }
 }
 
-/// Bytes of stack for a child that borrows our memory.
+/// Bytes of stack for a child that borrows our memory; it calls little, and pages that it does not touch cost nothing.
 const STACK: usize = 64 << 10;
 
 struct Borrowed<'a> {
@@ -227,14 +237,15 @@ extern "C" fn borrowed_main(argument: *mut libc::c_void) -> libc::c_int {
 /// `body` may set its own process's limits, directories and descriptors, and write to what it borrows; it may not
 /// allocate or panic.
 pub(crate) fn spawn(body: &mut dyn FnMut()) -> io::Result<(pid_t, OwnedFd)> {
-    let mut stack = vec![0u128; STACK / 16];
+    // Not zeroed: that would touch each of its pages.
+    let mut stack = Vec::<u128>::with_capacity(STACK / 16);
     let mut borrowed = Borrowed { body };
     let mut pidfd: libc::c_int = -1;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     // Safety: the stack is the child's alone and outlives it, since CLONE_VFORK lets us go on only when it has left our memory; its end is
     // aligned to 16 bytes. There is no other thread.
     let pid = unsafe {
-        let top = stack.as_mut_ptr().add(stack.len());
+        let top = stack.as_mut_ptr().add(STACK / 16);
         libc::clone(
             borrowed_main,
             top.cast(),
@@ -249,7 +260,7 @@ pub(crate) fn spawn(body: &mut dyn FnMut()) -> io::Result<(pid_t, OwnedFd)> {
     Ok((pid, pidfd))
 }
 
-/// Puts `fds` at 0, 1 and 2 and closes all others. For a child that is about to become a program.
+/// Puts `fds` (the first may be 0 itself) at 0, 1 and 2 and closes all others. For a child that is about to become a program.
 pub(crate) fn keep_only(fds: [BorrowedFd<'_>; 3]) -> io::Result<()> {
     for (at, fd) in (0..).zip(fds) {
         // Safety: callers hold descriptors above 2, so that none is overwritten before it is copied.

@@ -5,8 +5,9 @@
 //! itself.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,11 +33,15 @@ const LOOK: Timespec = Timespec {
 };
 /// How much of what a failed program printed last is searched for complaints.
 const LAST_WORDS: u64 = 16 << 10;
+/// Bytes that are copied at a time.
+const PIECE: usize = 128 << 10;
 /// Descriptors that a program may have.
 const DESCRIPTORS: u64 = 1024;
 
 /// Runs the job that `order` holds, to its end or that of `channel`, and ends this process.
 pub(crate) fn serve(keeper: &Keeper, number: u64, channel: OwnedFd, order: OwnedFd) -> ! {
+    // The keeper ignores it; we wait for ours.
+    os::ignore_signals(&[libc::SIGCHLD], false);
     let result = Warden {
         keeper,
         number,
@@ -109,7 +114,7 @@ impl Warden<'_> {
         let watch = Watch::new(self.keeper.proc.as_ref(), order.limits);
         let waited = self.wait(pidfd.as_fd(), &watch).map_err(at(Stage::Wait));
         let Some(mut excess) = waited? else {
-            self.end_all(&watch);
+            self.end_all(pid, &watch);
             return Ok(None);
         };
         if excess.is_some() {
@@ -117,7 +122,7 @@ impl Warden<'_> {
         }
         let status = os::reap(pid, true).map_or(0, |reaped| reaped.status);
         let ended = now();
-        self.end_all(&watch);
+        self.end_all(pid, &watch);
         let (seconds, peak) = os::used_by_children();
         if status != 0 && excess.is_none() {
             excess = self.excess(status, &order.limits, seconds, &printed.stderr);
@@ -189,29 +194,28 @@ impl Warden<'_> {
     }
 
     /// Ends and reaps whatever the job has left.
-    fn end_all(&self, watch: &Watch<'_>) {
+    fn end_all(&self, program: os::pid_t, watch: &Watch<'_>) {
         if self.keeper.layers.has(Layer::Pid) {
             // All of the namespace but ourselves.
             os::kill(-1);
             while os::reap(-1, true).is_some() {}
             return;
         }
-        loop {
-            watch.descendants(&mut |pid| os::kill(pid));
-            if os::reap(-1, true).is_none() {
-                return;
-            }
+        if self.keeper.proc.is_none() {
+            // All that can be found without it.
+            os::kill(-program);
             while os::reap(-1, false).is_some() {}
+            return;
+        }
+        // As a rule there is nothing left, and nothing to look for.
+        while os::has_children() {
+            watch.descendants(&mut |pid| os::kill(pid));
+            os::reap(-1, true);
         }
     }
 
     fn start(&self, order: &Order, printed: &Printed) -> Result<(os::pid_t, OwnedFd), NotStarted> {
         let keeper = self.keeper;
-        let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        let null = null
-            .map_err(io::Error::from)
-            .and_then(os::above_standard)
-            .map_err(at(Stage::View))?;
         let rules = match keeper.landlock {
             Some(landlock) => {
                 let allowed = allowed(keeper, order);
@@ -222,18 +226,18 @@ impl Warden<'_> {
             }
             None => None,
         };
-        let cwd = match &order.location {
-            Location::Folder(folder) => c_string(folder),
-            _ => c_string(&order.cwd),
-        };
-        let cwd = cwd.map_err(at(Stage::Order))?;
+        let cwd = c_string(&order.cwd).map_err(at(Stage::Order))?;
         let exec = Exec::new(
             order.program.clone(),
             order.words.clone(),
             order.environment.clone(),
         );
         let score = order.oom_score_adj.map(|score| score.to_string());
-        let fds = [null.as_fd(), printed.stdout.as_fd(), printed.stderr.as_fd()];
+        let fds = [
+            rustix::stdio::stdin(),
+            printed.stdout.as_fd(),
+            printed.stderr.as_fd(),
+        ];
         let mut failure = (Stage::Exec, 0);
         let mut body = || {
             let become_program = || -> Result<(), (Stage, io::Error)> {
@@ -333,23 +337,28 @@ fn memory_files() -> io::Result<Printed> {
 
 /// Writes what the job brings, and makes the folders that it will write to.
 fn write_files(order: &Order, texts: &File) -> io::Result<()> {
-    make_folders(&order.cwd)?;
-    for output in &order.outputs {
-        make_folders(output.parent().unwrap_or(Path::new("/")))?;
+    let files = order.files.iter().map(|(path, _)| path);
+    let above = files.chain(&order.outputs).filter_map(|path| path.parent());
+    let mut folders: Vec<&Path> = above.chain([order.cwd.as_path()]).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    for folder in folders {
+        make_folders(folder)?;
     }
     let mut from = order.texts_at;
     for (path, len) in &order.files {
-        make_folders(path.parent().unwrap_or(Path::new("/")))?;
         // It may stand for one of the tree, which is not written to but covered.
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644))?;
+        let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o644))?);
         let end = from + len;
         while from < end {
-            let count = usize::try_from(end - from).unwrap_or(usize::MAX);
-            if rustix::fs::sendfile(&file, texts, Some(&mut from), count)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+            // By hand: sendfile makes a pipe first.
+            let count = usize::try_from(end - from).unwrap_or(usize::MAX).min(PIECE);
+            let mut piece = vec![0; count];
+            texts.read_exact_at(&mut piece, from)?;
+            (&file).write_all(&piece)?;
+            from += count as u64;
         }
     }
     Ok(())
@@ -402,7 +411,6 @@ fn allowed(keeper: &Keeper, order: &Order) -> Vec<(PathBuf, Access)> {
 
 /// The last of what a program printed.
 fn last_words(stderr: &File) -> Vec<u8> {
-    use std::os::unix::fs::FileExt;
     let len = stderr.metadata().map_or(0, |about| about.len());
     let count = len.min(LAST_WORDS);
     let mut words = vec![0; usize::try_from(count).unwrap_or(0)];

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use sandbox::{Ended, Excess, Job, Layer, Layers, Limits, Place, Sandbox, Setup, Stage, Stray};
+use sandbox::{
+    Closure, Content, Ended, Entry, Excess, Job, Layer, Layers, Limits, Misfit, Place, Sandbox,
+    Setup, Stage, Stray, Tree,
+};
 
 const LIMITS: Limits = Limits {
     memory: Some(1 << 30),
@@ -24,6 +27,7 @@ const LIMITS: Limits = Limits {
 struct Boxed {
     name: String,
     sandbox: Sandbox,
+    own_user: bool,
     place: tempfile::TempDir,
 }
 
@@ -45,6 +49,7 @@ impl Boxed {
         Self {
             name,
             sandbox,
+            own_user: become_user.is_none(),
             place,
         }
     }
@@ -508,6 +513,266 @@ fn many_at_once_are_kept_apart(boxed: &Boxed) {
     }
 }
 
+#[derive(Clone, Copy)]
+enum Item {
+    File(&'static str),
+    Link(&'static str),
+    Folder,
+}
+
+use Item::{File, Folder, Link};
+
+/// Trees are written by this process, so that it has to be the box's user.
+fn has_trees(boxed: &Boxed) -> bool {
+    boxed.sandbox.trees().is_some() && boxed.own_user
+}
+
+fn lay_out(
+    boxed: &Boxed,
+    owner: &str,
+    entries: &[(&str, Item)],
+    hidden: &[&str],
+) -> Result<Tree, Misfit> {
+    let content = |item: &Item| match *item {
+        File(text) => {
+            let mut digest = [0; 16];
+            let text = text.as_bytes();
+            digest
+                .iter_mut()
+                .zip(text)
+                .for_each(|(to, from)| *to = *from);
+            digest[15] = u8::try_from(text.len()).unwrap();
+            Content::File {
+                digest,
+                bytes: text,
+            }
+        }
+        Link(target) => Content::Link(OsStr::new(target)),
+        Folder => Content::Folder,
+    };
+    let hidden = hidden.iter().map(PathBuf::from).collect();
+    let entries = entries
+        .iter()
+        .map(|(name, item)| Entry {
+            name: Path::new(*name),
+            content: content(item),
+        })
+        .collect();
+    boxed
+        .sandbox
+        .trees()
+        .unwrap()
+        .lay_out(owner.as_bytes(), &Closure { entries, hidden })
+}
+
+/// A shell in a tree, at `/w`.
+fn in_tree(boxed: &Boxed, tree: &Tree, script: &str) -> sandbox::Running {
+    let words = ["sh", "-c", script].map(OsString::from);
+    let outputs = [PathBuf::from("/w/out/a.o")];
+    let job = Job {
+        program: Path::new("/bin/sh"),
+        words: &words,
+        environment: &[("PATH".into(), "/usr/bin".into())],
+        cwd: Path::new("/w"),
+        place: Place::Tree(tree),
+        files: &[],
+        outputs: &outputs,
+        limits: LIMITS,
+        nice: 0,
+        oom_score_adj: None,
+    };
+    boxed.sandbox.run(&job).unwrap()
+}
+
+fn a_tree_is_exactly_what_was_asked_for(boxed: &Boxed) {
+    if !has_trees(boxed) {
+        return;
+    }
+    let list = "find /w /v -printf '%y %p %l\n' 2>/dev/null | sort | sed 's/ $//'";
+    let first = [
+        ("/w/a.c", File("one")),
+        ("/w/inc/x.h", File("x")),
+        ("/w/inc/y.h", File("y")),
+        ("/w/link", Link("inc")),
+        ("/v/empty", Folder),
+    ];
+    let tree = lay_out(boxed, "exact", &first, &[]).unwrap();
+    let found = ok(in_tree(boxed, &tree, list).wait());
+    assert_eq!(
+        found,
+        "d /v\nd /v/empty\nd /w\nd /w/inc\nd /w/out\nf /w/a.c\nf /w/inc/x.h\nf /w/inc/y.h\nl /w/link inc\n"
+    );
+    // Times differ, so that nothing of the same content is taken for one.
+    let times = ok(in_tree(
+        boxed,
+        &tree,
+        "stat -c %Y /w/a.c /w/inc/x.h /w/inc/y.h | sort -u | wc -l; stat -c %i-%Y /w/inc/y.h",
+    )
+    .wait());
+    let (different, kept) = times.split_once('\n').unwrap();
+    assert_eq!(different, "3");
+    // What a job does to its tree is gone with the job.
+    let spoil = "rm /w/a.c; echo spoiled > /w/inc/y.h; mv /w/inc/x.h /w/inc/z.h; echo new > /w/new; echo object > /w/out/a.o";
+    let mut ended = in_tree(boxed, &tree, spoil).wait().unwrap();
+    assert_eq!(text(ended.outputs[0].as_mut().unwrap()), "object\n");
+    drop(tree);
+    let second = [
+        ("/w/a.c", File("two")),
+        ("/w/inc/y.h", File("y")),
+        ("/w/link/x.h", File("x")),
+    ];
+    let tree = lay_out(boxed, "exact", &second, &[]).unwrap();
+    assert_eq!(
+        ok(in_tree(boxed, &tree, list).wait()),
+        "d /w\nd /w/inc\nd /w/link\nd /w/out\nf /w/a.c\nf /w/inc/y.h\nf /w/link/x.h\n"
+    );
+    assert_eq!(
+        ok(in_tree(
+            boxed,
+            &tree,
+            "cat /w/a.c; cat /w/inc/y.h; stat -c -%i-%Y /w/inc/y.h"
+        )
+        .wait()),
+        format!("twoy-{kept}")
+    );
+}
+
+fn trees_are_one_jobs_at_a_time(boxed: &Boxed) {
+    if !has_trees(boxed) {
+        return;
+    }
+    // Both of one owner, and each sees its own version to its end.
+    let one = lay_out(boxed, "same", &[("/w/x.h", File("one"))], &[]).unwrap();
+    let waiting = in_tree(boxed, &one, "sleep 0.2; cat /w/x.h; ls /w");
+    let two = lay_out(
+        boxed,
+        "same",
+        &[("/w/x.h", File("two")), ("/w/y.h", File(""))],
+        &[],
+    )
+    .unwrap();
+    assert_eq!(
+        ok(in_tree(boxed, &two, "cat /w/x.h; ls /w").wait()),
+        "twoout\nx.h\ny.h\n"
+    );
+    assert_eq!(ok(waiting.wait()), "oneout\nx.h\n");
+    // Trees that nobody uses are kept up to a number, and are no other owner's.
+    drop((one, two));
+    for number in 0..20 {
+        drop(
+            lay_out(
+                boxed,
+                &format!("owner {number}"),
+                &[("/w/x.h", File("x"))],
+                &[],
+            )
+            .unwrap(),
+        );
+    }
+    let (idle, bytes) = boxed.sandbox.trees().unwrap().usage();
+    assert!(idle <= 4 && bytes <= 16, "{idle} {bytes}");
+}
+
+fn headers_of_the_client_cover_the_machines(boxed: &Boxed) {
+    if !has_trees(boxed) {
+        return;
+    }
+    let entries = [
+        ("/usr/include/stdio.h", File("client's")),
+        ("/usr/include/only/here.h", File("new")),
+        ("/lib/caml/x.h", File("lib")),
+        ("/usr/src/x/a.c", File("src")),
+    ];
+    let tree = lay_out(boxed, "headers", &entries, &[]).unwrap();
+    let seen = ok(in_tree(boxed, &tree, "cat /usr/include/stdio.h /usr/include/only/here.h /usr/lib/caml/x.h /usr/src/x/a.c; wc -l < /usr/include/stdlib.h").wait());
+    let lines = seen
+        .strip_prefix("client'snewlibsrc")
+        .unwrap_or_else(|| panic!("{seen}"));
+    assert!(lines.trim().parse::<u32>().unwrap() > 100);
+    drop(tree);
+    let tree = lay_out(
+        boxed,
+        "headers",
+        &entries,
+        &["/usr/include", "/usr/local/include"],
+    )
+    .unwrap();
+    let seen = ok(in_tree(
+        boxed,
+        &tree,
+        "find /usr/include /usr/local/include -type f | sort; ls /usr/bin/env",
+    )
+    .wait());
+    assert_eq!(
+        seen,
+        "/usr/include/only/here.h\n/usr/include/stdio.h\n/usr/bin/env\n"
+    );
+}
+
+fn what_does_not_fit_is_refused(boxed: &Boxed) {
+    if !has_trees(boxed) {
+        return;
+    }
+    let refused =
+        |entries: &[(&'static str, Item)]| lay_out(boxed, "misfits", entries, &[]).unwrap_err();
+    for name in ["/w/../etc/x", "w/x", "/", "/w//x", "/w/x/", "/w/\0x", ""] {
+        assert!(
+            matches!(refused(&[(name, File(""))]), Misfit::Name(_)),
+            "{name:?}"
+        );
+    }
+    for (one, two) in [
+        (("/w/x", File("")), ("/w/x", File("again"))),
+        (("/w/x", File("")), ("/w/x/y", File(""))),
+        (("/w/x", Link("/etc")), ("/w/x/y", File(""))),
+        (("/w/x/y", File("")), ("/w/x", Link("z"))),
+    ] {
+        assert!(
+            matches!(refused(&[one, two]), Misfit::Clash(_)),
+            "{} {}",
+            one.0,
+            two.0
+        );
+        assert!(
+            matches!(refused(&[two, one]), Misfit::Clash(_)),
+            "{} {}",
+            two.0,
+            one.0
+        );
+    }
+    for (name, item) in [
+        ("/usr/bin/as", File("#!/bin/sh")),
+        ("/usr/lib/gcc/x86_64-linux-gnu/12/specs", File("*asm:")),
+        ("/etc/ld.so.preload", File("/w/x.so")),
+        ("/lib/ld-linux.so", Link("/w/x")),
+        ("/usr", Link("/w")),
+        ("/bin", File("")),
+        ("/usr/include", Link("/w")),
+        ("/usr/bin/env", Folder),
+        ("/dev/null", File("")),
+    ] {
+        assert!(
+            matches!(refused(&[(name, item)]), Misfit::Toolchain(_)),
+            "{name}"
+        );
+    }
+    // A link may say what it likes; followed, it does not leave the job's root.
+    let tree = lay_out(
+        boxed,
+        "links",
+        &[
+            ("/w/up", Link("../../../../../../etc/hostname")),
+            ("/w/abs", Link("/store")),
+        ],
+        &[],
+    )
+    .unwrap();
+    assert_eq!(
+        ok(in_tree(boxed, &tree, "cat /w/up; ls /w/abs/; true").wait()),
+        ""
+    );
+}
+
 type Test = (&'static str, fn(&Boxed));
 
 #[rustfmt::skip]
@@ -523,6 +788,10 @@ const TESTS: &[Test] = &[
     ("a_program_cannot_reach_its_warden", a_program_cannot_reach_its_warden),
     ("what_cannot_start_says_why", what_cannot_start_says_why),
     ("many_at_once_are_kept_apart", many_at_once_are_kept_apart),
+    ("a_tree_is_exactly_what_was_asked_for", a_tree_is_exactly_what_was_asked_for),
+    ("trees_are_one_jobs_at_a_time", trees_are_one_jobs_at_a_time),
+    ("headers_of_the_client_cover_the_machines", headers_of_the_client_cover_the_machines),
+    ("what_does_not_fit_is_refused", what_does_not_fit_is_refused),
 ];
 
 fn main() -> ExitCode {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     journal::{Row, read_journal},
-    programs::launcher,
+    programs::{launcher, newest},
     run::{Ran, run},
 };
 
@@ -21,6 +21,8 @@ use crate::{
 pub struct Example {
     folder: TempDir,
     hosts: String,
+    /// Where newer tools than the system's are, if they are wanted.
+    tools: Option<PathBuf>,
 }
 
 impl Example {
@@ -44,7 +46,21 @@ impl Example {
         Example {
             folder,
             hosts: hosts.to_owned(),
+            tools: None,
         }
+    }
+
+    /// With the newest tools of PyPI before the system's.
+    #[must_use]
+    pub fn newest_tools(mut self) -> Example {
+        self.tools = newest("cmake").parent().map(Path::to_owned);
+        self
+    }
+
+    /// One with the system's tools, and one with the newest.
+    pub fn old_and_new(integration: &str, hosts: &str) -> [Example; 2] {
+        let new = Example::of(integration, hosts).newest_tools();
+        [Example::of(integration, hosts), new]
     }
 
     /// Its root: `HOME` of its commands.
@@ -63,6 +79,10 @@ impl Example {
     /// A command that knows the farm, with the launcher in `PATH`, and nothing else of the environment.
     pub fn command(&self, program: &str) -> Command {
         let mut path = OsString::from(launcher().parent().expect("the harness works"));
+        if let Some(tools) = &self.tools {
+            path.push(":");
+            path.push(tools);
+        }
         path.push(":/usr/local/bin:/usr/bin:/bin");
         let mut command = Command::new(program);
         command

@@ -24,6 +24,8 @@ pub struct Row {
     /// A kebab-case code when local.
     pub reason: Option<String>,
     pub fell_back: bool,
+    /// Why a job that might have gone in pump mode did not.
+    pub not_pumped: Option<String>,
     pub attempts: Vec<Attempt>,
     pub status: Option<i32>,
     pub wall_ms: Option<f64>,

@@ -5,6 +5,7 @@
 
 use std::{
     env,
+    ffi::OsStr,
     fs::File,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -19,6 +20,11 @@ pub fn launcher() -> PathBuf {
 /// Our daemon, `distcc-launchd`.
 pub fn launcher_daemon() -> PathBuf {
     ours().join("distcc-launchd")
+}
+
+/// Our include server, `include-server`.
+pub fn include_server() -> PathBuf {
+    ours().join("include-server")
 }
 
 /// The stock client of Debian's `distcc` package.
@@ -60,6 +66,26 @@ fn tools_now() -> Result<PathBuf, String> {
     }
 }
 
+/// The cargo that built these tests, with the person's toolchain and registry; `first` goes first in its `PATH`.
+///
+/// The toolchain's own folder goes before rustup's: in the folder of a crate with a rust-toolchain.toml, rustup's rustc would
+/// install what that asks for, for everybody on this machine.
+pub fn cargo(mut command: Command, first: &OsStr) -> Command {
+    for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
+        if let Some(value) = env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    let toolchain = Path::new(env!("CARGO")).parent().map(Path::to_owned);
+    let own = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(first)
+        .chain(toolchain)
+        .chain(env::split_paths(&own));
+    let path = env::join_paths(folders).expect("folders of a PATH make a PATH");
+    command.env("PATH", path).env("RUSTUP_AUTO_INSTALL", "0");
+    command
+}
+
 fn installed(name: &str) -> PathBuf {
     let path = Path::new("/usr/bin").join(name);
     assert!(
@@ -82,7 +108,7 @@ fn ours() -> &'static Path {
     }
 }
 
-/// Builds both programs.  One test process does it at a time; the later ones find all fresh.
+/// Builds the programs.  One test process does it at a time; the later ones find all fresh.
 fn built_now() -> Result<PathBuf, String> {
     let lock = File::create(env::temp_dir().join("distcc-launch-tests-build.lock"))
         .map_err(|error| format!("the temporary directory cannot be written: {error}"))?;
@@ -95,6 +121,8 @@ fn built_now() -> Result<PathBuf, String> {
             "launcher",
             "-p",
             "daemon",
+            "-p",
+            "include-server",
             "--message-format=json",
         ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))

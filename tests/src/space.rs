@@ -7,12 +7,15 @@ use std::{
     os::unix::{
         ffi::OsStringExt,
         fs::{PermissionsExt, chown, symlink},
+        net::UnixStream,
         process::CommandExt,
     },
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::{
@@ -189,8 +192,33 @@ impl Space {
         self.root().join("dir")
     }
 
+    /// The process of the include server that launchers here have started.
+    pub fn include_server(&self) -> Option<Pid> {
+        let stream = UnixStream::connect(self.dir().join("pump/launch")).ok()?;
+        Some(rustix::net::sockopt::socket_peercred(&stream).ok()?.pid)
+    }
+
+    /// Ends that server, and waits until it is gone.
+    fn end_include_server(&self) {
+        let Some(process) = self.root.as_ref().and_then(|_| self.include_server()) else {
+            return;
+        };
+        // One that was stopped would not hear of it.
+        for signal in [Signal::TERM, Signal::CONT] {
+            let _ = kill_process(process, signal);
+        }
+        let started = Instant::now();
+        while self.include_server().is_some() && started.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if self.include_server() == Some(process) {
+            let _ = kill_process(process, Signal::KILL);
+        }
+    }
+
     /// Forgets slots, avoided hosts and all else that launchers remember of each other.
     pub fn forget(&self) {
+        self.end_include_server();
         let _ = fs::remove_dir_all(self.dir());
         fs::create_dir(self.dir()).expect("a folder can be made");
         fs::set_permissions(self.dir(), fs::Permissions::from_mode(0o777))
@@ -199,6 +227,7 @@ impl Space {
 
     /// Keeps the folder for a person to look at, and says where it is.
     pub fn eject(&mut self) -> PathBuf {
+        self.end_include_server();
         let root = self.root.take().expect("the root stays until drop").keep();
         self.root = Some(TempDir::new().expect("a folder can be made"));
         root
@@ -412,6 +441,12 @@ impl Space {
     }
 }
 
+impl Drop for Space {
+    fn drop(&mut self) {
+        self.end_include_server();
+    }
+}
+
 /// What one command did, locally and through the launcher.
 #[derive(Debug)]
 pub struct Compared {
@@ -483,6 +518,38 @@ impl Compared {
             "{}\n{}\n{self}",
             self.command,
             found.join("\n")
+        );
+        self
+    }
+
+    /// It went away with its files, at the first go.
+    #[track_caller]
+    pub fn assert_pumped(&self) -> &Compared {
+        self.assert_remote();
+        let pumped = match self.stock {
+            true => !self.log.contains("preprocess"),
+            false => self.rows.iter().all(|row| {
+                row.place == "remote" && !row.fell_back && row.mode.as_deref() == Some("pump")
+            }),
+        };
+        assert!(
+            pumped,
+            "{}: should have gone in pump mode\n{self}",
+            self.command
+        );
+        self
+    }
+
+    /// It went away preprocessed although its host takes files, and for this reason.
+    #[track_caller]
+    pub fn assert_not_pumped(&self, code: &str) -> &Compared {
+        self.assert_remote();
+        let row = self.row();
+        assert_eq!(
+            (row.mode.as_deref(), row.not_pumped.as_deref()),
+            (Some("plain"), Some(code)),
+            "{}\n{self}",
+            self.command
         );
         self
     }

@@ -12,7 +12,8 @@ use std::{
 
 use tests::{launcher_daemon, long};
 
-/// What a few seconds show: requests that break the protocol, name what is not allowed, or want too much.
+/// What a few seconds show: requests that break the protocol, name what is not allowed, want too much, or read the
+/// machine's files by their sources.
 const QUICK: &[&str] = &[
     "frame-*",
     "hex-*",
@@ -26,6 +27,8 @@ const QUICK: &[&str] = &[
     "lzo-*",
     "opt-wrapper*",
     "opt-out-*",
+    "opt-src-*",
+    "compile-forkbomb-asm",
     "disconnect-mid-job",
 ];
 

@@ -22,7 +22,7 @@ const LIBGIT2: &[&str] = &[
 
 const ZSTD: &[&str] = &["-DZSTD_BUILD_PROGRAMS=OFF", "-DZSTD_BUILD_TESTS=OFF"];
 
-const GENERATORS: [&str; 3] = ["Ninja", "Ninja Multi-Config", "Unix Makefiles"];
+const DEBUG: &str = "-DCMAKE_BUILD_TYPE=Debug";
 
 /// Configures what lies in `source` and builds it.
 fn cmake(site: &Site<'_>, source: &str, generator: &str, settings: &[&str]) {
@@ -51,7 +51,7 @@ fn libgit2(project: &Project, generator: &str, settings: &[&str]) -> Comparison 
 }
 
 fn zstd(project: &Project, generator: &str) -> Comparison {
-    let settings = [ZSTD, &["-DCMAKE_BUILD_TYPE=Release"]].concat();
+    let settings = [ZSTD, &[DEBUG]].concat();
     project.compare(
         |work| copy_tree(&crate_source("zstd-sys").join("zstd"), &work.join("source")),
         |site| cmake(site, "source/build/cmake", generator, &settings),
@@ -66,42 +66,57 @@ fn fixture(name: &str) -> impl Fn(&Path) {
 
 #[test]
 fn libgit2_with_ninja() {
-    let found = libgit2(
-        &Project::new("libgit2, Ninja, Debug"),
-        "Ninja",
-        &["-DCMAKE_BUILD_TYPE=Debug"],
-    );
+    let found = libgit2(&Project::new("libgit2, Ninja, Debug"), "Ninja", &[DEBUG]);
     assert!(found.assert_good().distributable > 150, "{found}");
 }
 
-#[test]
-fn libgit2_with_every_generator_old_and_new() {
+/// Builds with the system's tools and with the newest ones.
+fn old_and_new(name: &str, generator: &str, build: fn(&Project, &str) -> Comparison) {
     if !long() {
         return;
     }
-    for generator in GENERATORS {
-        let release = ["-DCMAKE_BUILD_TYPE=Release"];
-        let old = Project::new(format!("libgit2, {generator}, system's tools"));
-        libgit2(&old, generator, &release).assert_good();
-        let new = Project::new(format!("libgit2, {generator}, newest tools")).newest_tools();
-        libgit2(&new, generator, &release).assert_good();
-    }
+    let project = Project::new(format!("{name}, {generator}, system's tools"));
+    build(&project, generator).assert_good();
+    let project = Project::new(format!("{name}, {generator}, newest tools"));
+    build(&project.newest_tools(), generator).assert_good();
+}
+
+fn libgit2_debug(project: &Project, generator: &str) -> Comparison {
+    libgit2(project, generator, &[DEBUG])
 }
 
 #[test]
-fn zstd_with_every_generator_old_and_new() {
+fn libgit2_optimized() {
     if !long() {
         return;
     }
-    for generator in GENERATORS {
-        zstd(
-            &Project::new(format!("zstd, {generator}, system's tools")),
-            generator,
-        )
-        .assert_good();
-        let new = Project::new(format!("zstd, {generator}, newest tools")).newest_tools();
-        zstd(&new, generator).assert_good();
-    }
+    let project = Project::new("libgit2, Ninja, Release").newest_tools();
+    libgit2(&project, "Ninja", &["-DCMAKE_BUILD_TYPE=Release"]).assert_good();
+}
+
+#[test]
+fn libgit2_with_multi_config() {
+    old_and_new("libgit2", "Ninja Multi-Config", libgit2_debug);
+}
+
+#[test]
+fn libgit2_with_makefiles() {
+    old_and_new("libgit2", "Unix Makefiles", libgit2_debug);
+}
+
+#[test]
+fn zstd_with_ninja() {
+    old_and_new("zstd", "Ninja", zstd);
+}
+
+#[test]
+fn zstd_with_multi_config() {
+    old_and_new("zstd", "Ninja Multi-Config", zstd);
+}
+
+#[test]
+fn zstd_with_makefiles() {
+    old_and_new("zstd", "Unix Makefiles", zstd);
 }
 
 #[test]

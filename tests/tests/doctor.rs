@@ -11,8 +11,8 @@ use std::{
 
 use serde_json::Value;
 use tests::{
-    Client, Daemon, Farm, Greeting, LyingServer, Make, Reply, Running, Space, for_machine,
-    launcher, run, script, stand_in_ssh, start, token, until,
+    Client, Daemon, Farm, Greeting, LyingServer, Make, Reply, Request, Running, Space, for_machine,
+    launcher, run, script, stand_in_ssh, start, token, until, wrapped_cc,
 };
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -99,14 +99,31 @@ fn look(space: &Space, words: &str) -> Report {
     }
 }
 
+/// A space whose PATH has the launcher.
 fn space() -> Space {
-    Space::new([("a.c", "int a;\n")])
+    let space = Space::new([("a.c", "int a;\n")]);
+    let tools = space.root().join("home/tools");
+    fs::create_dir(&tools).unwrap();
+    symlink(launcher(), tools.join("distcc-launch")).unwrap();
+    let path = path_with(&space, &[]);
+    space.client_env("PATH", path)
+}
+
+/// The usual PATH with these folders of the space's home in front.
+fn path_with(space: &Space, folders: &[&str]) -> String {
+    let home = space.root().join("home");
+    let folders = folders.iter().chain(&["tools"]);
+    let mut path: Vec<String> = folders
+        .map(|folder| home.join(folder).display().to_string())
+        .collect();
+    path.push(PATH.to_owned());
+    path.join(":")
 }
 
 /// A space whose hosts are well.
 fn well() -> (Farm, Space) {
     let farm = Farm::ours(1);
-    let space = farm.space([("a.c", "int a;\n")]);
+    let space = space().hosts(&farm.hosts(""));
     (farm, space)
 }
 
@@ -114,7 +131,7 @@ fn well() -> (Farm, Space) {
 fn with_path(space: Space) -> (Space, std::path::PathBuf) {
     let folder = space.root().join("home/bin");
     fs::create_dir(&folder).unwrap();
-    let path = format!("{}:{PATH}", folder.display());
+    let path = path_with(&space, &["bin"]);
     (space.client_env("PATH", path), folder)
 }
 
@@ -123,7 +140,7 @@ fn all_is_well_with_daemons_of_both_makes() {
     let (ours, stock) = (Farm::ours(2), Farm::stock(1));
     let list = format!("{} {} localhost/2", ours.hosts("/2,lzo"), stock.hosts("/4"));
     let space = space().hosts(&list);
-    for compiler in ["", "gcc -O2", "g++", "clang", "clang++ -O1 -g"] {
+    for compiler in ["", "gcc -O2", "g++", "clang", "clang++ -O1 -g", "gcc -flto"] {
         let report = examine_with(&space, compiler);
         report.assert_well();
         for layer in [
@@ -329,10 +346,9 @@ fn ssh_does_not_get_there() {
 fn clocks_differ() {
     let hello = b"daemon distcc-launchd 9\njobs 4\nclock 1000000000\n";
     let answer = [token("HELO", hello.len()).as_slice(), hello].concat();
-    let object = object();
     let server = LyingServer::greeting(Greeting::Says(answer), move |talk| {
-        if talk.request().is_some() {
-            talk.send(&reply(0, object.clone()).encode());
+        if let Some(request) = talk.request() {
+            talk.send(&reply(0, object(&request)).encode());
         }
     });
     let report = examine(&space().hosts(&server.host()));
@@ -348,11 +364,24 @@ fn clocks_differ() {
 
 // Compilers there.
 
-/// What the doctor's unit compiles to here.
-fn object() -> Vec<u8> {
-    let text = "static const char who[] = \"distcc-launch doctor\";\nint main(void) { return who[0] != 'd'; }\n";
-    let made = Space::new([("probe.c", text)]).local("gcc -g0 -c probe.c -o probe.o");
-    made.bytes("probe.o").to_vec()
+/// What the unit that was asked for compiles to here.
+fn object(request: &Request) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("unit.i"), &request.body).unwrap();
+    let compiled = run(Command::new("gcc")
+        .args(["-g0", "-c", "unit.i", "-o", "unit.o"])
+        .current_dir(folder.path()));
+    assert_eq!(compiled.code(), 0, "{}", compiled.err());
+    fs::read(folder.path().join("unit.o")).unwrap()
+}
+
+/// A stock daemon that compiles what it is sent, and changes the object.
+fn compiling(change: impl Fn(Vec<u8>) -> Vec<u8> + Send + Sync + 'static) -> LyingServer {
+    LyingServer::start(move |talk| {
+        if let Some(request) = talk.request() {
+            talk.send(&reply(0, change(object(&request))).encode());
+        }
+    })
 }
 
 fn reply(status: u32, object: Vec<u8>) -> Reply {
@@ -393,30 +422,30 @@ fn the_compiler_there_is_another_version() {
     for make in [Make::Ours, Make::Stock] {
         let farm = Farm::with(make, 1, &[]);
         let (space, folder) = with_path(space().hosts(&farm.hosts("")));
-        symlink("/usr/bin/clang-16", folder.join("clang")).unwrap();
+        let other = "case \"$1\" in --version) /usr/bin/clang --version | sed 's/version /version 1/' ;;\n\
+            *) exec /usr/bin/clang \"$@\" ;; esac";
+        wrapped_cc(&folder.join("clang"), other);
         let report = examine_with(&space, "clang");
         report.assert_only("other-version-there", "clang --version");
         let what = report.failed()[0]["what"].to_string();
-        assert!(what.contains("14.") && what.contains("16."), "{what}");
+        assert!(what.matches("clang version").count() == 2, "{what}");
     }
 }
 
 #[test]
 fn the_object_is_for_another_machine() {
-    let object = for_machine(&object(), 183);
-    let server = LyingServer::answering(reply(0, object).encode());
+    let server = compiling(|object| for_machine(&object, 183));
     examine(&space().hosts(&server.host())).assert_only("other-machine-there", "gcc-x86-64");
 }
 
 #[test]
 fn a_wrapper_is_at_work_there() {
-    let mut object = object();
-    let at = object
-        .windows(7)
-        .position(|part| part == b"distcc-")
-        .unwrap();
-    object[at] ^= 1;
-    let server = LyingServer::answering(reply(0, object).encode());
+    let server = compiling(|mut object| {
+        // In the middle of its data.
+        let at = object.len() / 2;
+        object[at] ^= 1;
+        object
+    });
     examine(&space().hosts(&server.host())).assert_only("other-object", "--version");
 }
 
@@ -589,6 +618,12 @@ fn the_variable_hides_the_file() {
             .to_string()
             .contains("10.77.0.1/8 10.77.0.2/8")
     );
+    // So does another folder for a file in the home.
+    let home = space.root().join("home/.distcc");
+    fs::create_dir(&home).unwrap();
+    fs::rename(space.dir().join("hosts"), home.join("hosts")).unwrap();
+    examine(&space).assert_only("hosts-file-shadowed", "unset DISTCC_HOSTS");
+    fs::remove_file(home.join("hosts")).unwrap();
     // The same list in both is no contradiction.
     fs::write(space.dir().join("hosts"), farm.hosts("")).unwrap();
     examine(&space).assert_well();
@@ -626,7 +661,10 @@ fn the_journal_is_stale() {
     fs::write(space.journal(), format!("{{\"time\":1000000000.000,{rest}")).unwrap();
     examine(&space).assert_only("journal-stale", "CMAKE_C_COMPILER_LAUNCHER=distcc-launch");
     fs::write(space.journal(), format!("{{\"time\":9000000000.000,{rest}")).unwrap();
-    examine(&space).assert_only("journal-from-the-future", "timedatectl");
+    let report = examine(&space);
+    report.assert_only("journal-from-the-future", "timedatectl");
+    fs::write(space.journal(), "what is this?\n").unwrap();
+    examine(&space).assert_only("journal-unreadable", ".broken");
 }
 
 #[test]
@@ -759,7 +797,7 @@ fn ccache_is_in_the_wrong_order() {
         fs::create_dir(folder).unwrap();
         symlink(program, folder.join("gcc")).unwrap();
     }
-    let path = format!("{}:{}:{PATH}", ours.display(), caches.display());
+    let path = path_with(&space, &["ours", "caches"]);
     examine(&space.client_env("PATH", path)).assert_only("ccache-order", "export PATH=");
 }
 
@@ -818,6 +856,52 @@ fn make_cannot_read_a_fifo() {
             false => report.assert_only("make-too-old-for-fifo", "unset MAKEFLAGS"),
         };
     }
+}
+
+#[test]
+fn the_launcher_that_builds_name_is_not_in_path() {
+    let (_farm, space) = well();
+    let space = space
+        .client_env("CMAKE_C_COMPILER_LAUNCHER", "distcc-launch")
+        .client_env("PATH", PATH);
+    examine(&space).assert_only("launcher-not-in-path", "export PATH=");
+}
+
+// What is remembered.
+
+#[test]
+fn a_host_that_is_well_again_is_still_avoided() {
+    let (farm, space) = well();
+    let space = space.client_env("DISTCC_BACKOFF_PERIOD", "600");
+    let host = format!("tcp_127.0.0.1_{}", farm.daemons[0].port());
+    fs::create_dir(space.dir().join("lock")).unwrap();
+    fs::write(space.dir().join(format!("lock/backoff_{host}_0")), "x").unwrap();
+    let report = examine(&space);
+    report.assert_only("still-avoided", &format!("lock/backoff_{host}_0"));
+    let fix = report.failed()[0]["fix"].as_str().unwrap().to_owned();
+    assert!(
+        Command::new("sh")
+            .args(["-c", &fix])
+            .status()
+            .unwrap()
+            .success()
+    );
+    examine(&space).assert_well();
+}
+
+#[test]
+fn an_answer_of_another_daemon_is_remembered() {
+    let (farm, space) = well();
+    space.renew();
+    assert_eq!(space.run("gcc -c a.c").code(), 0);
+    let file = space
+        .dir()
+        .join(format!("peers/tcp_127.0.0.1_{}", farm.daemons[0].port()));
+    let text = fs::read_to_string(&file).unwrap();
+    // As if another version had been there a while ago.
+    fs::write(&file, text.replace("GCC: (", "GCC: [")).unwrap();
+    let report = examine_with(&space, "gcc");
+    report.assert_only("remembers-old", &format!("rm -f {}", file.display()));
 }
 
 // Several at a time, and how it is called.

@@ -1,13 +1,18 @@
 //! The examples of the integrations, built by the tools that they are for: what their pages promise must be so.
 
-use std::{ffi::OsString, fs, process::Command};
+use std::{fs, process::Command};
 
 use tests::{Example, Farm, assert_all_remote, launcher, module, succeeds, through_the_module};
 
 #[test]
 fn cmake_builds_the_same_through_each_way_in() {
     let farm = Farm::ours(1);
-    let example = Example::of("cmake", &farm.hosts("/4"));
+    for example in Example::old_and_new("cmake", &farm.hosts("/4")) {
+        builds_through_each_way_in(&example);
+    }
+}
+
+fn builds_through_each_way_in(example: &Example) {
     example.configure("Ninja", &[]);
     let alone = example.build_with_cmake("example");
     assert_eq!(alone.len(), 2);
@@ -37,10 +42,11 @@ fn cmake_builds_with_each_generator() {
         ("Ninja Multi-Config", "Debug/example"),
         ("Unix Makefiles", "example"),
     ] {
-        let example = Example::of("cmake", &farm.hosts("/4"));
-        example.configure(generator, &through_the_module());
-        example.build_with_cmake(program);
-        assert_all_remote(&example.rows(), 2);
+        for example in Example::old_and_new("cmake", &farm.hosts("/4")) {
+            example.configure(generator, &through_the_module());
+            example.build_with_cmake(program);
+            assert_all_remote(&example.rows(), 2);
+        }
     }
 }
 
@@ -59,6 +65,16 @@ fn cmake_pools_are_as_wide_as_the_host_list() {
         "{rules}"
     );
     assert!(rules.contains("pool distcc_link\n"), "{rules}");
+    assert!(!said.contains("no hosts"), "{said}");
+
+    let alone = Example::of("cmake", "");
+    let said = alone.configure("Ninja", &through_the_module());
+    assert!(
+        said.contains(" (no hosts: everything is compiled here)"),
+        "{said}"
+    );
+    alone.build_with_cmake("example");
+    assert_all_remote(&alone.rows().split_off(2), 0);
 }
 
 /// A project that sets the property without APPEND would drop our pools, and Ninja stops at a pool nobody declares.
@@ -233,30 +249,29 @@ fn ninja_builds_with_the_pool_file_as_it_comes_and_as_we_write_it() {
 fn cargo_compiles_c_through_the_launcher_and_probes_beside_it() {
     let farm = Farm::ours(1);
     let example = Example::of("cargo-cc", &farm.hosts("/4"));
-    let fragment = succeeds(example.command("distcc-launch").args(["setup", "cargo"]));
-    fs::create_dir(example.project().join(".cargo")).unwrap();
-    fs::write(example.project().join(".cargo/config.toml"), fragment).unwrap();
-    let mut cargo = example.command(env!("CARGO"));
-    // The toolchain and the registry are the person's own.
-    for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
-        if let Some(value) = std::env::var_os(name) {
-            cargo.env(name, value);
-        }
+    // For every machine, and for one in particular, which here is this one.
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    for words in [
+        &[][..],
+        &["--target", &target, "--cc", "gcc", "--cxx", "g++"],
+    ] {
+        let _ = fs::remove_dir_all(example.project().join(".cargo"));
+        let mut setup = example.command("distcc-launch");
+        succeeds(setup.args(["setup", "cargo", "--write"]).args(words));
+        let mut cargo = tests::cargo(
+            example.command(env!("CARGO")),
+            launcher().parent().unwrap().as_os_str(),
+        );
+        cargo.env(
+            "CARGO_TARGET_DIR",
+            example.build().join(words.len().to_string()),
+        );
+        assert_eq!(succeeds(cargo.args(["run", "--quiet"])), "42\n");
+        let rows = example.rows();
+        assert_all_remote(&rows, 1);
+        let has = |wanted: &str| rows[0].command.iter().any(|word| *word == *wanted);
+        assert!(has("twice.c"), "{rows:?}");
+        assert_eq!(has("gcc"), !words.is_empty(), "{rows:?}");
+        fs::remove_file(example.journal()).unwrap();
     }
-    let mut path = OsString::from(launcher().parent().unwrap());
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap_or_default());
-    cargo
-        .env("PATH", path)
-        .env("CARGO_TARGET_DIR", example.build());
-    assert_eq!(succeeds(cargo.args(["run", "--quiet"])), "42\n");
-    let rows = example.rows();
-    assert_all_remote(&rows, 1);
-    assert!(
-        rows[0]
-            .command
-            .iter()
-            .any(|word| word.as_ref() == b"twice.c"),
-        "{rows:?}"
-    );
 }

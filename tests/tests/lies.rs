@@ -201,3 +201,57 @@ fn a_launcher_below_a_daemon_compiles_itself() {
     space.compile("gcc -c a.c").assert_same_as_local();
     assert_eq!(server.accepted(), 0);
 }
+
+/// C5: a host can put what it likes into an object's code; a sample of jobs shows it.
+#[test]
+fn an_object_with_one_byte_changed_is_found_by_a_sample() {
+    let command = "gcc -O1 -c a.c";
+    let local = Space::new(SOURCE).local(command);
+    let honest = local.bytes("a.o").to_vec();
+    let mut changed = honest.clone();
+    // 42, as the function returns it.
+    let at = changed
+        .windows(4)
+        .position(|word| word == [42, 0, 0, 0])
+        .unwrap();
+    changed[at] = 43;
+    for (object, found) in [(honest, false), (changed.clone(), true)] {
+        let reply = Reply {
+            version: 1,
+            object,
+            ..Reply::default()
+        };
+        let server = LyingServer::answering(reply.encode());
+        let space = Space::new(SOURCE)
+            .hosts(&server.host())
+            .client_env("DISTCC_IO_TIMEOUT", "5")
+            .client_env("DISTCC_LAUNCH_VERIFY", "100");
+        space.renew();
+        let ran = space.run(command);
+        assert_eq!(ran.code(), 0);
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(said.contains("compiled differently by"), found, "{said}");
+        assert_eq!(said.is_empty(), !found, "{said}");
+        let row = &space.rows()[0];
+        assert_eq!(row.reason.as_deref(), Some("verified-here"));
+        let error = row.attempts[0].error.as_deref();
+        assert_eq!(error, found.then_some("object-differs"));
+        let placed = std::fs::read(space.work().join("a.o")).unwrap();
+        assert_eq!(placed, local.bytes("a.o"));
+        // Who was found out is not asked again.
+        let before = server.accepted();
+        assert_eq!(space.run(command).code(), 0);
+        assert_eq!(server.accepted() == before, found);
+    }
+    // Without a sample nobody notices: that is what trust means.
+    let reply = Reply {
+        version: 1,
+        object: changed.clone(),
+        ..Reply::default()
+    };
+    let server = LyingServer::answering(reply.encode());
+    let space = Space::new(SOURCE).hosts(&server.host());
+    space.renew();
+    assert_eq!(space.run(command).code(), 0);
+    assert_eq!(std::fs::read(space.work().join("a.o")).unwrap(), changed);
+}

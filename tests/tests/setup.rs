@@ -74,11 +74,16 @@ fn cmake_finds_the_package() {
 #[test]
 fn cmake_takes_the_presets() {
     let farm = Farm::ours(1);
-    let example = Example::of("cmake", &(farm.hosts("/4") + " --localslots=2"));
+    for example in Example::old_and_new("cmake", &(farm.hosts("/4") + " --localslots=2")) {
+        takes_the_presets(&example);
+    }
+}
+
+fn takes_the_presets(example: &Example) {
     let fragment = example.project().join("distcc-launch.json");
     let fragment = fragment.to_str().unwrap();
     said(
-        &example,
+        example,
         &["setup", "cmake", "--preset", "--write", fragment],
     );
     let written = fs::read_to_string(fragment).unwrap();
@@ -148,16 +153,29 @@ fn cmake_throttles_custom_commands_when_asked() {
         commands.contains("distcc-launch\" local -- /usr/bin/cmake -E touch made.txt"),
         "{commands}"
     );
+    succeeds(
+        example
+            .command("cmake")
+            .arg("--build")
+            .arg(example.build())
+            .args(["--target", "made"]),
+    );
+    assert!(example.build().join("made.txt").exists());
 }
 
 #[test]
 fn new_slots_reach_a_build_tree_that_is_there() {
     let farm = Farm::ours(1);
     let hosts = example_hosts(&farm, 3);
-    let example = Example::of("cmake", &hosts);
+    for example in Example::old_and_new("cmake", &hosts) {
+        sees_new_slots(&example, &farm, &hosts);
+    }
+}
+
+fn sees_new_slots(example: &Example, farm: &Farm, hosts: &str) {
     let file = example.folder().join("state/hosts");
     for generator in ["Ninja", "Ninja Multi-Config"] {
-        fs::write(&file, &hosts).unwrap();
+        fs::write(&file, hosts).unwrap();
         let command = |program: &str| {
             let mut command = example.command(program);
             command.env_remove("DISTCC_HOSTS");
@@ -180,12 +198,12 @@ fn new_slots_reach_a_build_tree_that_is_there() {
         assert!(ninja(&mut command("ninja")).contains("no work to do"));
 
         // Another list in the same file: Ninja sees that by itself.
-        fs::write(&file, example_hosts(&farm, 7)).unwrap();
+        fs::write(&file, example_hosts(farm, 7)).unwrap();
         ninja(&mut command("ninja"));
         assert!(example.rules().contains(&depth(9)), "{}", example.rules());
 
         // Another list in the variable: noted by whoever asks for -j.
-        let with = example_hosts(&farm, 20);
+        let with = example_hosts(farm, 20);
         succeeds(
             command("distcc-launch")
                 .arg("jobs")

@@ -4,10 +4,12 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use tests::{
-    Client, Jobserver, Running, Sleepers, Space, fake_cc, start, until, with_default_signals,
+    Client, Jobserver, Running, Sleepers, Space, fake_cc, newest, start, until,
+    with_default_signals,
 };
 
 const SOURCE: &str = "int answer(void) { return 42; }\n";
@@ -44,7 +46,8 @@ fn a_token_is_lent_while_the_host_works() {
     let (jobserver, farm, space) = sleeping(3);
     let running = launched(&space, "a.o");
     lies(&jobserver, 2);
-    assert_eq!((farm.asleep(), records(&space)), (1, 1));
+    until("it is out", || farm.asleep() == 1);
+    assert_eq!(records(&space), 1);
     farm.wake();
     assert_eq!(running.finish().code(), 0);
     assert_eq!((jobserver.lying(), records(&space)), (1, 0));
@@ -203,6 +206,43 @@ fn a_signal_does_not_wait_long_and_what_is_owed_is_swallowed() {
 }
 
 #[test]
+fn an_orphan_does_not_wait_for_ever() {
+    let (jobserver, farm, space) = sleeping(3);
+    let mut shell = space.command("gcc -c a.c");
+    let launcher = shell.get_program().to_owned();
+    let environment: Vec<_> = shell
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    shell = Command::new("sh");
+    shell
+        .args(["-c", "\"$0\" gcc -c a.c & wait"])
+        .arg(launcher)
+        .current_dir(space.work())
+        .env_clear()
+        .envs(environment);
+    let mut tool = start(&mut shell);
+    lies(&jobserver, 2);
+    jobserver.take(2);
+    tool.signal(Signal::KILL);
+    until("the tool is gone", || tool.has_ended());
+    farm.wake();
+    until("it is noted", || space.rows().len() == 1);
+    // It goes without its token, and owes it.
+    let record = || space.dir().join("tokens").read_dir().unwrap().next();
+    let record = std::fs::File::open(record().unwrap().unwrap().path()).unwrap();
+    let wanted = rustix::process::Flock::from(rustix::process::FlockType::WriteLock);
+    until("it is gone", || {
+        rustix::process::fcntl_getlk(&record, &wanted)
+            .unwrap()
+            .is_none()
+    });
+    jobserver.give(2);
+    assert_eq!(space.run("gcc -E a.c").code(), 0);
+    assert_eq!((jobserver.lying(), records(&space)), (1, 0));
+}
+
+#[test]
 fn launchers_that_were_killed_leave_one_token_too_many_at_most() {
     let (jobserver, farm, space) = sleeping(12);
     let mut running = vec![launched(&space, "0.o")];
@@ -279,4 +319,39 @@ fn launchers_in_other_dress_lend_too() {
         assert_eq!(running.finish().code(), 0);
         assert_eq!(jobserver.lying(), 1);
     }
+}
+
+#[test]
+fn an_interrupted_build_leaves_the_jobserver_whole() {
+    // ninja looks for tokens when a job has ended.
+    let farm = Sleepers::napping(Duration::from_millis(300), usize::MAX, SOURCE);
+    let jobserver = Jobserver::with(2);
+    let mut rules = format!(
+        "rule cc\n  command = {} gcc -c a.c -o $out\n",
+        tests::launcher().display()
+    );
+    for unit in 0..200 {
+        rules += &format!("build {unit}.o: cc\n");
+    }
+    let space = Space::new([("a.c", SOURCE), ("build.ninja", &rules)])
+        .hosts(&format!("{}/12", farm.host()))
+        .client_env("MAKEFLAGS", jobserver.flags());
+    space.renew();
+    let plain = space.command("gcc -c a.c");
+    let mut ninja = Command::new(newest("ninja"));
+    ninja.current_dir(space.work()).env_clear();
+    for (name, value) in plain.get_envs() {
+        ninja.env(name, value.unwrap());
+    }
+    let mut ninja = start(&mut with_default_signals(&ninja));
+    until("it is wide", || farm.asleep() >= 5);
+    ninja.signal(Signal::INT);
+    until("it has ended", || ninja.has_ended());
+    // On a busy machine one that waited too long may leave that to the next.
+    until("all is paid", || {
+        jobserver.lying() == 1 || {
+            assert_eq!(space.run("gcc -E a.c").code(), 0);
+            false
+        }
+    });
 }

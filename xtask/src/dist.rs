@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf, absolute};
 use std::process::Command;
 
-const BINARIES: &[&str] = &["distcc-launch", "distcc-launchd"];
+const BINARIES: &[&str] = &["distcc-launch", "distcc-launchd", "include-server"];
 
 /// Where in the clone a file lies, and where below PREFIX it goes.
 const SHARED: &[(&str, &str)] = &[
@@ -36,6 +36,7 @@ const PAGES: &[&str] = &[
     "docs/hosts.md",
     "docs/options.md",
     "docs/protocol.md",
+    "docs/pump.md",
     "integrations/cmake/README.md",
     "integrations/ninja/README.md",
     "integrations/cargo-cc/README.md",
@@ -59,6 +60,8 @@ pub(crate) fn build() -> Result<PathBuf> {
         "launcher",
         "--package",
         "daemon",
+        "--package",
+        "include-server",
     ]);
     cargo.stdout(io::stderr());
     match static_flags(&host) {
@@ -77,7 +80,7 @@ pub(crate) fn build() -> Result<PathBuf> {
             &bin.join(name),
         )?;
     }
-    eprintln!("{} are in {}", BINARIES.join(" and "), bin.display());
+    eprintln!("{} are in {}", BINARIES.join(", "), bin.display());
     Ok(bin)
 }
 

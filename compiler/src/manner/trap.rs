@@ -6,6 +6,8 @@ use super::{Manner, active, empty};
 use crate::words::Meaning;
 use crate::{Family, Job};
 use memchr::memmem;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// Why a text cannot go in the manner asked for: the next of [`Job::manners`] may serve, else this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,9 +64,15 @@ impl Trap {
     }
 }
 
-/// What a file that `text`, as the preprocessor wrote it, was made of holds that the text no longer shows. [`super::files`] names the
-/// files; clang's manner keeps all in the text, and expanded text has no traps.
-pub fn trap_in_file(job: &Job<'_>, manner: Manner, text: &[u8], file: &[u8]) -> Option<Trap> {
+/// What a file that `text`, as the preprocessor wrote it, was made of holds that the text no longer shows. [`super::files`] gives the
+/// files by `name`; clang's manner keeps all in the text, and expanded text has no traps.
+pub fn trap_in_file(
+    job: &Job<'_>,
+    manner: Manner,
+    text: &[u8],
+    name: &OsStr,
+    file: &[u8],
+) -> Option<Trap> {
     if !matches!(manner, Manner::Directives | Manner::Whole) || job.is_preprocessed() {
         return None;
     }
@@ -74,7 +82,7 @@ pub fn trap_in_file(job: &Job<'_>, manner: Manner, text: &[u8], file: &[u8]) -> 
     // `#pragma`, `_Pragma`.
     memmem::find_iter(file, b"ragma")
         .filter(|&at| is_swallowed(&file[at + b"ragma".len()..], parallel))
-        .any(|at| !active::is_passed_over(file, at, text))
+        .any(|at| !active::is_passed_over(name.as_bytes(), file, at, text))
         .then_some(Trap::Pragma)
 }
 

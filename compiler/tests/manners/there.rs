@@ -50,7 +50,7 @@ pub(crate) fn compile(
     }
     let trapped = manner::files(&text.stdout).iter().find_map(|file| {
         let bytes = std::fs::read(here.join(file)).unwrap_or_default();
-        manner::trap_in_file(job, manner, &text.stdout, &bytes)
+        manner::trap_in_file(job, manner, &text.stdout, file, &bytes)
     });
     let prepared = match (manner::prepare(job, manner, &text.stdout), trapped) {
         (Ok(prepared), None) => prepared,

@@ -60,6 +60,29 @@ fn pragmas_that_were_passed_over_trap_nothing() {
         ),
     ]);
     assert_eq!(place.is_equal("gcc -g -c t.c -o t.o"), Ok(true));
+
+    // As in zlib's inffast.c and in lz4.h.
+    let place = Place::new(&[
+        (
+            "b.h",
+            "#if defined(NOT)\n# define D(x) x\n#elif defined(NEITHER)\n#  pragma message(\"x\")\n# define D(x)  /* disabled */\n#else\n\
+             # define D(x) + x\n#endif\n",
+        ),
+        (
+            "t.c",
+            "#include \"b.h\"\n#ifdef NOT\n#  pragma message(\"x\")\n#else\n/* text */\nint a = 1 D(2);\n#endif\n",
+        ),
+    ]);
+    assert_eq!(place.is_equal("gcc -g -c t.c -o t.o"), Ok(true));
+}
+
+#[test]
+fn a_header_that_is_read_twice_may_be_read_otherwise() {
+    let header = "#ifdef A\nint one(void);\n#else\n#pragma message \"said\"\n#endif\n";
+    let text = "#define A\n#include \"b.h\"\n#undef A\n#include \"b.h\"\nint a;\n";
+    let place = Place::new(&[("b.h", header), ("t.c", text)]);
+    let tried = place.compile("gcc -c t.c -o t.o");
+    assert_eq!(tried.err(), Some(Trap::Pragma));
 }
 
 #[test]

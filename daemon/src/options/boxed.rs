@@ -21,7 +21,7 @@ pub(super) struct BoxWords {
     /// Make a leaf for each job in this cgroup (default: the daemon's own, where it was delegated)
     #[arg(long, value_name = "DIR", help_heading = "The box")]
     cgroup: Option<PathBuf>,
-    /// Megabytes of memory that a job may use (0: no limit; default: half of the machine's)
+    /// Megabytes of memory that a job may use (0: no limit; default: 2048, or half of the machine's)
     #[arg(long, value_name = "MIB", help_heading = "The box")]
     job_memory: Option<u64>,
     /// Processes and threads that a job may have (0: no limit; default: 256)

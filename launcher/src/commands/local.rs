@@ -18,8 +18,7 @@ use crate::settings::{self, Settings};
 #[derive(Args)]
 #[command(
     after_help = "Example: distcc-launch local -- ./generate.py table.in table.c\n\n\
-                  A command that waits for others of its kind, or a build of its own, needs no slot: what it starts may want \
-                  one."
+                  What runs inside takes a second slot only if one is free, and never waits for it."
 )]
 pub(super) struct Local {
     /// The command

@@ -12,7 +12,7 @@ mod pump;
 mod reasons;
 #[allow(
     dead_code,
-    reason = "Mark and all fields are for `distcc-launch run`, which tells at a build's end what it did"
+    reason = "it has all fields, also those that nobody asks for yet"
 )]
 pub(crate) mod records;
 mod room;
@@ -58,6 +58,7 @@ Variables of stock distcc keep their meaning: DISTCC_HOSTS DISTCC_DIR DISTCC_VER
 DISTCC_IO_TIMEOUT DISTCC_BACKOFF_PERIOD DISTCC_SKIP_LOCAL_RETRY DISTCC_NO_REWRITE_CROSS DISTCC_SSH.  Ours:
   DISTCC_LAUNCH_CC           the compiler of a command that names none [cc]
   DISTCC_LAUNCH_JOURNAL      the journal, one JSON line a command [$DISTCC_DIR/journal.jsonl]
+  DISTCC_LAUNCH_VERIFY       of a hundred jobs, compile so many here as well and compare the objects
   DISTCC_LAUNCH_DIAGNOSTICS  exact: compile here again what printed something, so that the text is the compiler's own
   DISTCC_LAUNCH_PREPROCESS   expanded, directives, whole or rewritten: force a manner (docs/results.md)
 Nothing is printed beside the compiler's own messages unless DISTCC_VERBOSE=1 or DISTCC_LOG=FILE ask for it.";

@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::run::{cannot_start, end_as, run_forwarding};
 use crate::driver::host_list;
@@ -20,8 +21,8 @@ use crate::pump;
 use crate::settings::Settings;
 
 const FAILED: i32 = 1;
-/// The longest wait for the include server to end.
-const ENDING: Duration = Duration::from_secs(10);
+/// The longest wait for the include server to end, before it is made to.
+const ENDING: Duration = Duration::from_secs(5);
 
 #[derive(Args)]
 #[command(
@@ -34,7 +35,7 @@ pub(super) struct Pump {
     /// Start an include server, and print what a shell is to eval
     #[arg(long, conflicts_with_all = ["shutdown", "command"])]
     startup: bool,
-    /// End the server that $INCLUDE_SERVER_PID and $INCLUDE_SERVER_DIR name
+    /// End the server that $INCLUDE_SERVER_PID and $INCLUDE_SERVER_DIR name, or without them the one that builds have started
     #[arg(long, conflicts_with = "command")]
     shutdown: bool,
     /// The build, and its words
@@ -297,6 +298,19 @@ fn shut_down(settings: &Settings) -> i32 {
             end_server(&folder, process);
             0
         }
+        (None, None) => {
+            let Some(process) = pump::resident_server(settings) else {
+                eprintln!("distcc-launch pump: no include server runs for this user's $DISTCC_DIR");
+                return 0;
+            };
+            match end_process(process) {
+                true => 0,
+                false => {
+                    eprintln!("distcc-launch pump: include server {process:?} does not end");
+                    FAILED
+                }
+            }
+        }
         _ => {
             eprintln!(
                 "distcc-launch pump: INCLUDE_SERVER_PID and INCLUDE_SERVER_DIR do not say which server to end; eval what --startup prints"
@@ -314,22 +328,33 @@ fn end_server(folder: &Path, process: u32) {
             "distcc-launch pump: Warning: {count} compiles failed on hosts and succeeded here, so sources were preprocessed here from then on"
         );
     }
-    let process = i32::try_from(process)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
     if let Some(process) = process.filter(|process| is_server(*process)) {
-        let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+        end_process(process);
+    }
+    let _ = fs::remove_dir_all(folder);
+}
+
+/// Ends an include server, by force if it does not hear.
+fn end_process(process: Pid) -> bool {
+    for signal in [Signal::TERM, Signal::KILL] {
+        if !is_server(process) {
+            break;
+        }
+        let _ = kill_process(process, signal);
+        // One that was stopped would not hear of it.
+        let _ = kill_process(process, Signal::CONT);
         let begun = Instant::now();
         // A zombie, which nobody may be there to reap, has no command line any more.
         while is_server(process) && begun.elapsed() < ENDING {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
-    let _ = fs::remove_dir_all(folder);
+    !is_server(process)
 }
 
 /// Does a process of this number live that is an include server?
-fn is_server(process: rustix::process::Pid) -> bool {
+fn is_server(process: Pid) -> bool {
     let line = fs::read(format!("/proc/{}/cmdline", process.as_raw_nonzero()));
     line.is_ok_and(|line| memchr::memmem::find(&line, b"include").is_some())
 }

@@ -50,6 +50,7 @@ fn of_attempt(code: &str) -> Option<&'static str> {
         "key-timeout" => "it did not answer the key in time",
         "key-failed" => "it was not reached to show the key",
         "key-forged" => "somebody on the line changed what was said",
+        "object-differs" => "its object was not the one that is compiled here",
         "unsendable" => "a word or a length is more than the protocol can carry",
         _ => return None,
     })

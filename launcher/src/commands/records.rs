@@ -35,6 +35,9 @@ pub(crate) struct Record {
     pub(crate) mode: Option<Text>,
     /// Why it ran here: a code of docs/journal.md.
     pub(crate) reason: Option<Text>,
+    /// Why a host that takes a source with its files got preprocessed text.
+    #[serde(default)]
+    pub(crate) not_pumped: Option<Text>,
     #[serde(default)]
     pub(crate) fell_back: bool,
     #[serde(default)]

@@ -242,6 +242,10 @@ fn tell(found: &[Record], judge: &mut Judge<'_>, out: &mut dyn Write) -> io::Res
                 seconds(attempt.ms)
             )?;
         }
+        if let Some(code) = &record.not_pumped {
+            let code = reasons::spelled(code.code());
+            writeln!(out, "      preprocessed here, not there: {code}")?;
+        }
         let advice = record
             .reason
             .as_ref()
@@ -357,6 +361,7 @@ fn as_json(record: &Record, judge: &mut Judge<'_>) -> String {
         .maybe("reason", code(&record.reason))
         .maybe("sentence", explained(&record.reason))
         .maybe("advice", advice.map(OsString::from))
+        .maybe("not_pumped", code(&record.not_pumped))
         .plain("fell_back", record.fell_back)
         .list("attempts", attempts)
         .number("status", record.status)

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{IoSliceMut, Write as _};
+use std::io::{self, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
@@ -14,6 +14,14 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use super::NotPumped;
 
 const BROKEN: NotPumped = NotPumped("include-server-failed");
+
+/// What a failed read or write means.
+pub(super) fn failed(error: &io::Error) -> NotPumped {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => super::SLOW,
+        _ => BROKEN,
+    }
+}
 
 /// Puts the question over `stream`; gives the memory file, its size and what is true of it.
 ///
@@ -33,7 +41,9 @@ pub(super) fn ask(
         argv: words.map(|word| word.as_bytes().to_vec()).collect(),
     };
     let question = question.encode().map_err(|_| BROKEN)?;
-    stream.write_all(&question).map_err(|_| BROKEN)?;
+    stream
+        .write_all(&question)
+        .map_err(|error| failed(&error))?;
     let mut decoder = AnswerDecoder::default();
     let mut beside = None;
     loop {
@@ -63,7 +73,7 @@ fn receive(
     let message = loop {
         match recvmsg(stream, &mut slices, &mut messages, RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
-            done => break done.map_err(|_| BROKEN)?,
+            done => break done.map_err(|errno| failed(&errno.into()))?,
         }
     };
     for message in messages.drain() {

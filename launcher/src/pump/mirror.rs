@@ -16,6 +16,7 @@ use protocol::{Body, Coding, Content, Entry, Limits, Progress, Token, Version, t
 use rustix::fs::MemfdFlags;
 
 use super::NotPumped;
+use super::ask::failed;
 
 const BROKEN: NotPumped = NotPumped("include-server-failed");
 const FORCING: &[u8] = b"/forcing_technique_271828";
@@ -68,10 +69,14 @@ pub(super) fn paths(
         argv: words.map(|word| word.as_bytes().to_vec()).collect(),
     };
     let question = question.encode().map_err(|_| BROKEN)?;
-    stream.write_all(&question).map_err(|_| BROKEN)?;
+    stream
+        .write_all(&question)
+        .map_err(|error| failed(&error))?;
     let mut decoder = AnswerDecoder::new(Limits::for_launcher());
     loop {
-        let count = stream.read(decoder.space()).map_err(|_| BROKEN)?;
+        let count = stream
+            .read(decoder.space())
+            .map_err(|error| failed(&error))?;
         match decoder.filled(count) {
             Ok(Progress::Done) => break,
             Ok(Progress::More) if count > 0 => {}

@@ -23,11 +23,13 @@ use crate::say::Say;
 use crate::settings::Settings;
 
 pub(crate) use demotion::count_discrepancy;
-pub(crate) use resident::program as server_program;
+pub(crate) use resident::{process as resident_server, program as server_program};
 
 /// Why a job goes in plain mode although a host would take its files; a stable code of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotPumped(pub &'static str);
+
+const SLOW: NotPumped = NotPumped("include-server-slow");
 
 /// The sentence of a code of [`NotPumped`].
 pub(crate) fn sentence(code: &str) -> Option<&'static str> {
@@ -39,6 +41,7 @@ pub(crate) fn sentence(code: &str) -> Option<&'static str> {
         "assembler-includes" => "assembler text in it may name files",
         "include-server-refused" => "the include server does not know its files",
         "include-server-failed" => "the include server gave no answer",
+        "include-server-slow" => "the include server gave no answer in time",
         "no-include-server" => "there is no include server, and none could be started",
         "stock-include-server" => {
             "the include server is stock's, whose answers are not for this daemon"
@@ -98,14 +101,17 @@ pub(crate) fn files(
         Form::Stock => physical(job.cwd()),
         Form::Tree | Form::WholeTree => job.cwd().to_owned(),
     };
-    let (body, size, flags) = match resident::connect(settings, command.say)? {
-        resident::Server::Ours(stream) => ask::ask(stream, form, &cwd, &path, &args)?,
+    let answer = match resident::connect(settings, command.say)? {
+        resident::Server::Ours(stream) => ask::ask(stream, form, &cwd, &path, &args),
         // Stock's answers suit any daemon that reads protocol 3, and no other.
-        resident::Server::Stock(_) if form != Form::Stock => {
-            return Err(NotPumped("stock-include-server"));
-        }
-        resident::Server::Stock(stream) => mirror::ask(stream, &cwd, &about.remote, &args)?,
+        resident::Server::Stock(_) if form != Form::Stock => Err(NotPumped("stock-include-server")),
+        resident::Server::Stock(stream) => mirror::ask(stream, &cwd, &about.remote, &args),
     };
+    if matches!(answer, Err(SLOW)) {
+        // The others of this build need not all wait as long.
+        resident::is_slow(settings);
+    }
+    let (body, size, flags) = answer?;
     for (flag, code) in [
         (Flags::CLOCK, "clock"),
         (Flags::TIMESTAMP, "clock"),

@@ -24,13 +24,15 @@ use crate::settings::Settings;
 
 const PROGRAM: &str = "include-server";
 /// The longest wait for an answer; ordinary ones take milliseconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// In the folder of a server's sockets: made when it did not answer in time. Then nobody waits for it for a while.
+const SLOW: &str = "slow";
 /// The longest wait for a server that starts.
 const STARTING: Timespec = Timespec {
     tv_sec: 5,
     tv_nsec: 0,
 };
-/// How long a server that could not be started is not tried again.
+/// How long a server that could not be started, or did not answer, is not tried again.
 const GIVEN_UP: Duration = Duration::from_secs(60);
 
 /// An open conversation.
@@ -45,11 +47,40 @@ pub(super) fn folder(settings: &Settings) -> Option<PathBuf> {
     settings.folder.as_ref().map(|folder| folder.join("pump"))
 }
 
+/// Where the sockets are of the server that this run is to use.
+fn place(settings: &Settings) -> Option<PathBuf> {
+    match &settings.include_server_port {
+        Some(port) => Path::new(port).parent().map(Path::to_owned),
+        None => folder(settings),
+    }
+}
+
+/// Notes that the server did not answer in time.
+pub(super) fn is_slow(settings: &Settings) {
+    if let Some(folder) = place(settings) {
+        remember::write(&folder.join(SLOW), b"");
+    }
+}
+
+/// Was it noted a moment ago?
+fn was_slow(settings: &Settings) -> bool {
+    place(settings).is_some_and(|folder| is_recent(&folder.join(SLOW)))
+}
+
+fn is_recent(note: &Path) -> bool {
+    let written = std::fs::metadata(note).and_then(|about| about.modified());
+    let recently = |then: SystemTime| then.elapsed().is_ok_and(|age| age < GIVEN_UP);
+    written.is_ok_and(recently)
+}
+
 /// Connects to the server that this run is to use.
 ///
 /// # Errors
-/// There is none, and none could be started.
+/// There is none, and none could be started; or it was slow a moment ago.
 pub(super) fn connect(settings: &Settings, say: &Say) -> Result<Server, NotPumped> {
+    if was_slow(settings) {
+        return Err(NotPumped("include-server-slow"));
+    }
     if let Some(port) = &settings.include_server_port {
         let port = Path::new(port);
         let beside = port.parent().map(|folder| folder.join("launch"));
@@ -109,6 +140,14 @@ fn ours(folder: &Path, door: &str) -> Option<UnixStream> {
     (peer.uid == user).then_some(stream)
 }
 
+/// The process of this user's resident server; `None` when none listens.
+pub(crate) fn process(settings: &Settings) -> Option<Pid> {
+    let stream = ours(&folder(settings)?, "launch")?;
+    // Who listens is who is at the other end, even if it never takes the call.
+    let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
+    Some(peer.pid)
+}
+
 /// Connects, also to a socket whose path is too long to be said.
 fn reach(path: &Path) -> io::Result<UnixStream> {
     let stream = match UnixStream::connect(path) {
@@ -130,9 +169,7 @@ fn reach(path: &Path) -> io::Result<UnixStream> {
 /// Starts the resident server, and waits until it listens.
 fn start(settings: &Settings, folder: &Path) -> io::Result<()> {
     let note = folder.with_file_name("pump.failed");
-    let tried = std::fs::metadata(&note).and_then(|about| about.modified());
-    let recently = |then: SystemTime| then.elapsed().is_ok_and(|age| age < GIVEN_UP);
-    if tried.is_ok_and(recently) {
+    if is_recent(&note) {
         return Err(io::Error::other("it could not be started a moment ago"));
     }
     let started = try_to_start(settings, folder);

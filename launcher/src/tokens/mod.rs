@@ -11,9 +11,11 @@
 //!
 //! **No deadlock.**  Who waits for a token holds no slot: the remote slot is given back first, and a local slot taken after.  Who
 //! waits for a slot may hold a token, but holders of remote slots never wait for one, and holders of local slots have theirs.
-//! By then the outputs are placed and the journal is written: all that is left is to end.  Should the tool have been killed,
-//! with the tokens that it held, nobody would ever give one back: an orphan stops waiting, and so does who has waited for ten
-//! minutes.
+//! By then the outputs are placed and the journal is written: all that is left is to end.
+//!
+//! **No end of waiting.**  Who is killed with tokens in its hands (the tool, a build script) takes them along, perhaps those
+//! that we lent.  So an orphan stops waiting, and so does who sees nothing at work on this machine for a minute: holders of tokens
+//! would be.  A quarter of an hour is enough in any case.
 //!
 //! **What a launcher owes.**  Its debt stands in a record (`record`) before its token does in the jobserver, and is struck out after
 //! the token is back.  A signal that ends the launcher takes the token back on its way, if one comes within a second.
@@ -28,6 +30,7 @@ mod record;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use hosts::{Folder, Host, HostList, Slots, Transport};
 use integration_ninja::jobserver::{Found, Tokens};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
@@ -43,14 +46,16 @@ const LOOK: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
 };
-/// How long a token is waited for.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a token is waited for, on a machine that is at work, and on one that rests.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const PATIENCE_AT_REST: Duration = Duration::from_secs(60);
 
 /// A launcher's way to the jobserver that it was started under.
 #[derive(Debug)]
 pub(crate) struct Lender {
     tokens: Tokens,
     record: Record,
+    folder: Folder,
     /// There while our token is lent.
     debt: Option<Debt>,
     parent: Option<Pid>,
@@ -65,18 +70,26 @@ impl Lender {
         Some(Lender {
             tokens,
             record,
+            folder: Folder::at(folder),
             debt: None,
             parent: getppid(),
         })
     }
 
-    pub(crate) fn has_lent(&self) -> bool {
-        self.debt.is_some()
+    /// Lends our token, if it is not lent yet and a remote slot of `list` is free for each token that will lie in the jobserver
+    /// then.  True if it is lent now; else it may be asked again.
+    pub(crate) fn lend_beside(&mut self, list: &HostList) -> bool {
+        if self.debt.is_some() {
+            return true;
+        }
+        let elsewhere = |host: &&Host| host.transport != Transport::Local;
+        let hosts: Vec<&Host> = list.hosts.iter().filter(elsewhere).collect();
+        let slots = Slots::new(&self.folder);
+        self.lend(|enough| slots.free_remote(&hosts, enough))
     }
 
-    /// Lends our token, which is not lent yet, if a remote slot is free for each that will lie in the jobserver then.  `free` counts such slots as far
-    /// as its argument.  True if it is lent now; else it may be asked again.
-    pub(crate) fn lend(&mut self, free: impl FnOnce(u32) -> u32) -> bool {
+    /// Lends our token, where `free` counts free slots as far as its argument.
+    fn lend(&mut self, free: impl FnOnce(u32) -> u32) -> bool {
         let lying = u32::try_from(self.tokens.lying()).unwrap_or(u32::MAX);
         let enough = lying.saturating_add(1);
         if free(enough) < enough {
@@ -100,8 +113,10 @@ impl Lender {
     /// Waits for our token, if it is lent.  The caller holds no slot.
     pub(crate) fn take_back(&mut self) {
         let begun = Instant::now();
+        let mut worked = begun;
         while self.debt.is_some() && !self.try_take_back() {
-            if getppid() != self.parent || begun.elapsed() > PATIENCE {
+            let hopeless = begun.elapsed() > PATIENCE || worked.elapsed() > PATIENCE_AT_REST;
+            if getppid() != self.parent || hopeless {
                 // The debt stays in the record, as if we had been killed.
                 os::owe_nothing();
                 self.debt = None;
@@ -109,7 +124,10 @@ impl Lender {
             }
             // Cut short by a signal: its handler ends us, or nothing happened.
             let token = PollFd::new(&self.tokens, PollFlags::IN);
-            let _ = poll(&mut [token], Some(&LOOK));
+            let in_vain = poll(&mut [token], Some(&LOOK)) == Ok(0);
+            if !in_vain || !machine_rests() {
+                worked = Instant::now();
+            }
         }
     }
 
@@ -149,6 +167,22 @@ impl Drop for Lender {
     }
 }
 
+/// Does nothing run on this machine but who asks?
+fn machine_rests() -> bool {
+    std::fs::read("/proc/stat").is_ok_and(|stat| rests(&stat))
+}
+
+/// By the content of `/proc/stat`, in which whoever reads it runs.
+fn rests(stat: &[u8]) -> bool {
+    let count = |name: &[u8]| {
+        let mut lines = stat.split(|byte| *byte == b'\n');
+        let number = lines.find_map(|line| line.strip_prefix(name))?;
+        std::str::from_utf8(number).ok()?.trim().parse::<u32>().ok()
+    };
+    count(b"procs_running ").is_some_and(|count| count <= 1)
+        && count(b"procs_blocked ").is_some_and(|count| count == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,7 +199,7 @@ mod tests {
             let server = Server::start(style, 2).expect("a jobserver");
             let mut lender = lender(&server, &folder);
             assert!(lender.lend(|enough| enough));
-            assert!(lender.has_lent());
+            assert!(lender.lend_beside(&HostList::default()), "once is enough");
             assert_eq!(server.tokens().lying(), 2);
             lender.take_back();
             assert_eq!(server.tokens().lying(), 1);
@@ -206,6 +240,18 @@ mod tests {
         assert_eq!(server.tokens().lying(), 2);
         drop(lender(&server, &folder));
         assert_eq!(server.tokens().lying(), 1);
+    }
+
+    #[test]
+    fn a_machine_rests_when_only_the_reader_runs() {
+        let stat = |running, blocked| {
+            format!(
+                "cpu 1 2\nprocesses 9\nprocs_running {running}\nprocs_blocked {blocked}\nsoftirq 1\n"
+            )
+        };
+        assert!(rests(stat(1, 0).as_bytes()));
+        assert!(!rests(stat(2, 0).as_bytes()) && !rests(stat(1, 1).as_bytes()));
+        assert!(!rests(b"") && !rests(&std::fs::read("/proc/self/stat").expect("proc")));
     }
 
     #[test]

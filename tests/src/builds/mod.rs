@@ -121,6 +121,8 @@ pub struct Comparison {
     pub distributable: usize,
     /// Those of them that were sent away and came back, with the same words.
     pub remote: usize,
+    /// Those that were.
+    there: Vec<String>,
     /// Those that were not, and what the journal says of them.
     here: Vec<String>,
     /// All commands that the launcher was given.
@@ -137,6 +139,19 @@ impl Comparison {
         assert!(self.distributable > 0, "{self}: nothing to distribute");
         assert!(self.remote * 100 >= self.distributable * WANTED, "{self}");
         self
+    }
+
+    /// The share of those commands alone whose text has `part` in it is good, too.
+    #[track_caller]
+    pub fn assert_good_for(&self, part: &str) {
+        let count = |commands: &[String]| commands.iter().filter(|one| one.contains(part)).count();
+        let (there, here) = (count(&self.there), count(&self.here));
+        println!("  of {part}: {there} of {}", there + here);
+        assert!(there > 0, "{self}: nothing of {part} went out");
+        assert!(
+            there * 100 >= (there + here) * WANTED,
+            "{part}: {here} stayed here\n{self}"
+        );
     }
 
     /// Not one probe was sent away.
@@ -267,6 +282,7 @@ impl Project {
             differing,
             distributable: 0,
             remote: 0,
+            there: Vec::new(),
             here: Vec::new(),
             rows,
         };
@@ -288,7 +304,11 @@ impl Project {
                 continue;
             }
             let bytes = fs::read(&path).expect("a listed file can be read");
-            if !is_product(&bytes) {
+            // CMake's own question, asked in a folder of a random name.
+            let is_question = name
+                .to_string_lossy()
+                .contains("CMakeDetermineCompilerABI_");
+            if is_question || !is_product(&bytes) {
                 continue;
             }
             match fs::read(ours.join(name)) {
@@ -318,6 +338,7 @@ impl Comparison {
             match row {
                 Some(row) if row.place == "remote" && !row.fell_back && row.status == Some(0) => {
                     self.remote += 1;
+                    self.there.push(command.join(" "));
                 }
                 other => {
                     let mut line = command.join(" ");

@@ -1,19 +1,17 @@
-//! The layers of the build tools: what their variables and caches say, and whether that fits together.
+//! The layers of CMake and ccache: what variables and caches say, and whether that fits together.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use hosts::{Capacity, HostList};
+use hosts::HostList;
 
 use super::compiler::base_of;
-use super::finding::{Finding, Layer, State};
-use super::pace::{MAKE, Pace};
-use super::run::run;
+use super::finding::{Finding, Layer};
+use super::pace::Pace;
+use super::{cargo, make};
 use crate::find::{self, Inode};
-use crate::here::processors;
 use crate::settings::{BuildEnvironment, Settings};
 
 /// The variables of the launchers for C and C++.
@@ -27,146 +25,61 @@ pub(super) fn look(
     pace: &Pace,
 ) -> Vec<Finding> {
     let caches = caches(Path::new("."));
-    let mut found = vec![width(environment, list), jobserver(environment, pace)];
+    let here = std::env::current_dir().unwrap_or_default();
+    let mut found = vec![
+        make::width(environment, list),
+        make::jobserver(environment, pace),
+    ];
     found.extend(cmake(environment, &caches));
     found.extend(ccache(settings, environment, &caches));
-    found.extend(cc_crate(environment));
+    found.extend(cargo::cc_crate(environment, &here));
+    found.push(launcher(settings, environment, &caches));
     found
 }
 
-/// Does somebody ask for fewer jobs than the hosts have slots?
-fn width(environment: &BuildEnvironment, list: &HostList) -> Finding {
-    let capacity = Capacity::new(list, processors(), u64::MAX);
-    if capacity.remote == 0 {
-        return Finding::skipped(Layer::Width, "there are no slots to fill");
-    }
-    let text = |name| {
-        environment
+/// Is a launcher of ours that is named without a folder in PATH?
+fn launcher(settings: &Settings, environment: &BuildEnvironment, caches: &[Cache]) -> Finding {
+    let mut named: Vec<(String, String)> = Vec::new();
+    let mut add = |word: &str, by: String| {
+        if word.starts_with("distcc-launch") && !word.contains('/') {
+            named.push((word.to_owned(), by));
+        }
+    };
+    for name in LAUNCHERS.iter().chain(&["CC", "CXX", "CCACHE_PREFIX"]) {
+        let value = environment
             .get(name)
-            .map(|value| value.to_string_lossy().into_owned())
+            .map(|value| value.to_string_lossy().into_owned());
+        for word in value.iter().flat_map(|value| value.split([';', ' '])) {
+            add(word, format!("the variable {name}"));
+        }
+        for cache in caches {
+            for word in cache.get(name).into_iter().flat_map(|list| list.split(';')) {
+                add(word, cache.path.display().to_string());
+            }
+        }
+    }
+    let Some((first, _)) = named.first() else {
+        return Finding::skipped(Layer::Launcher, "nothing names it without its folder");
     };
-    let number = |name| text(name).and_then(|value| value.trim().parse::<u32>().ok());
-    let asked = [
-        (
-            "MAKEFLAGS",
-            text("MAKEFLAGS").and_then(|flags| make_jobs(&flags)),
-        ),
-        (
-            "CMAKE_BUILD_PARALLEL_LEVEL",
-            number("CMAKE_BUILD_PARALLEL_LEVEL"),
-        ),
-        ("CARGO_BUILD_JOBS", number("CARGO_BUILD_JOBS")),
-    ];
-    let narrow = asked.into_iter().find_map(|(name, jobs)| {
-        jobs.filter(|jobs| *jobs < capacity.remote)
-            .map(|jobs| (name, jobs))
-    });
-    let total = capacity.total;
-    match narrow {
-        None => Finding::ok(
-            Layer::Width,
-            format!(
-                "no variable asks for fewer jobs than the {} slots; -j {total} fills all",
-                capacity.remote
-            ),
-        ),
-        Some((name, jobs)) => Finding::failed(
-            Layer::Width,
-            "jobs-below-slots",
-            format!(
-                "{name} asks for {jobs} jobs at a time, and the hosts have {} slots: most of them stay empty",
-                capacity.remote
-            ),
-            match name {
-                "MAKEFLAGS" => {
-                    format!("export MAKEFLAGS=-j{total}      # or: make -j $(distcc-launch jobs)")
-                }
-                name => format!("export {name}=$(distcc-launch jobs)"),
-            },
-        ),
+    let gone = named
+        .iter()
+        .find(|(word, _)| !is_ours_in_path(word, &settings.path));
+    match gone {
+        None => Finding::ok(Layer::Launcher, format!("{first} is in PATH")),
+        Some((word, by)) => {
+            let folder = std::env::current_exe().ok();
+            let folder = folder.as_deref().and_then(Path::parent);
+            Finding::failed(
+                Layer::Launcher,
+                "launcher-not-in-path",
+                format!("{by} names {word}, which is not in PATH: the build cannot start it"),
+                format!(
+                    "export PATH=\"{}:$PATH\"",
+                    folder.unwrap_or(Path::new("/usr/local/bin")).display()
+                ),
+            )
+        }
     }
-}
-
-/// The `-j` of make's flags: `-j4`, `-j 4`, `--jobs=4`, and `j4` as a first word; `None` for none or one without a number.
-fn make_jobs(flags: &str) -> Option<u32> {
-    let mut words = flags.split_whitespace().peekable();
-    let mut jobs = None;
-    let mut first = true;
-    while let Some(word) = words.next() {
-        let rest = if let Some(rest) = word.strip_prefix("--jobs=") {
-            Some(rest)
-        } else if word == "-j" || word == "--jobs" {
-            words.peek().copied()
-        } else if word.starts_with("--") || word.contains('=') {
-            None
-        } else if let Some(letters) = word.strip_prefix('-').or(first.then_some(word)) {
-            letters.split_once('j').map(|(_, rest)| rest)
-        } else {
-            None
-        };
-        jobs = rest.and_then(|rest| rest.parse().ok()).or(jobs);
-        first = false;
-    }
-    jobs
-}
-
-/// make before 4.4 dies of a jobserver that is a fifo.
-fn jobserver(environment: &BuildEnvironment, pace: &Pace) -> Finding {
-    let flags = environment
-        .get("MAKEFLAGS")
-        .map(|value| value.to_string_lossy().into_owned());
-    let fifo = flags.as_deref().and_then(|flags| {
-        let words = flags.split_whitespace();
-        words.rev().find_map(|word| {
-            let (_, path) = word
-                .strip_prefix("--jobserver-auth=")?
-                .split_once("fifo:")?;
-            Some(path.to_owned())
-        })
-    });
-    let Some(fifo) = fifo else {
-        return Finding::skipped(Layer::Jobserver, "MAKEFLAGS names no fifo");
-    };
-    if !Path::new(&fifo).exists() {
-        return Finding::failed(
-            Layer::Jobserver,
-            "jobserver-gone",
-            format!("MAKEFLAGS names the jobserver {fifo}, which is not there any more"),
-            "unset MAKEFLAGS",
-        );
-    }
-    let asked = run(
-        Command::new("make")
-            .arg("--version")
-            .env_remove("MAKEFLAGS"),
-        pace.end_of(MAKE),
-    );
-    let version = asked.ok().and_then(|ran| make_version(&ran.stdout));
-    match version {
-        None => Finding::skipped(
-            Layer::Jobserver,
-            "there is no GNU make that says its version",
-        ),
-        Some((major, minor)) if (major, minor) < (4, 4) => Finding::failed(
-            Layer::Jobserver,
-            "make-too-old-for-fifo",
-            format!(
-                "MAKEFLAGS names a jobserver that is a fifo ({fifo}), and make {major}.{minor} stops at that: it wants 4.4"
-            ),
-            "unset MAKEFLAGS      # then: make -j $(distcc-launch jobs), or: distcc-launch run make",
-        ),
-        Some((major, minor)) => Finding::ok(
-            Layer::Jobserver,
-            format!("make {major}.{minor} reads a fifo"),
-        ),
-    }
-}
-
-/// `GNU Make 4.3` → 4, 3.
-fn make_version(text: &str) -> Option<(u32, u32)> {
-    let rest = text.lines().next()?.strip_prefix("GNU Make ")?;
-    let mut numbers = rest.split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 /// A configured build folder.
@@ -399,7 +312,10 @@ fn ccache(settings: &Settings, environment: &BuildEnvironment, caches: &[Cache])
         .get("CCACHE_PREFIX")
         .map(|value| value.to_string_lossy())
     {
-        let gone = prefix.split_whitespace().find(|word| {
+        let others = prefix
+            .split_whitespace()
+            .filter(|word| !word.starts_with("distcc-launch"));
+        let gone = others.into_iter().find(|word| {
             find::compiler(OsStr::new(word), &settings.path, None).is_none()
                 && !is_ours_in_path(word, &settings.path)
         });
@@ -457,95 +373,9 @@ fn masquerade(settings: &Settings) -> Option<(PathBuf, PathBuf)> {
     None
 }
 
-/// The `cc` crate takes the first word of CC for the compiler unless it knows it for a wrapper.
-fn cc_crate(environment: &BuildEnvironment) -> Vec<Finding> {
-    let known = environment
-        .get("CC_KNOWN_WRAPPER_CUSTOM")
-        .map(|value| value.to_string_lossy());
-    let is_cc = |name: &str| {
-        [
-            "CC",
-            "CXX",
-            "HOST_CC",
-            "HOST_CXX",
-            "TARGET_CC",
-            "TARGET_CXX",
-        ]
-        .contains(&name)
-            || name.starts_with("CC_")
-                && name != "CC_KNOWN_WRAPPER_CUSTOM"
-                && !name.starts_with("CC_ENABLE")
-            || name.starts_with("CXX_")
-    };
-    let mut found: Vec<Finding> = environment
-        .all()
-        .filter(|(name, _)| name.to_str().is_some_and(is_cc))
-        .filter_map(|(name, value)| {
-            let value = value.to_string_lossy();
-            let mut words = value.split_whitespace();
-            let wrapper = words.next().filter(|_| words.next().is_some())?;
-            let stem = Path::new(wrapper).file_stem()?.to_string_lossy().into_owned();
-            // It knows stock's name by itself.
-            if !stem.starts_with("distcc-launch") || known.as_deref() == Some(&*stem) {
-                return None;
-            }
-            let name = name.display();
-            Some(Finding::failed(
-                Layer::CcCrate,
-                "cc-wrapper-unknown",
-                format!(
-                    "{name} is {value:?}, and CC_KNOWN_WRAPPER_CUSTOM {}: cargo's cc crate takes {stem} for the compiler, its flag checks fail, and flags are dropped silently",
-                    known.as_deref().map_or("is not set".to_owned(), |known| format!("is {known:?}"))
-                ),
-                format!("export CC_KNOWN_WRAPPER_CUSTOM={stem}      # or: distcc-launch setup cargo"),
-            ))
-        })
-        .collect();
-    found.truncate(2);
-    if found.is_empty() {
-        let through = |name| {
-            environment
-                .get(name)
-                .is_some_and(|value| value.to_string_lossy().contains("distcc"))
-        };
-        found.push(match through("CC") || through("CXX") {
-            true => Finding::ok(Layer::CcCrate, "it knows the wrapper in CC"),
-            false => Finding::skipped(Layer::CcCrate, "CC names no launcher"),
-        });
-    }
-    debug_assert!(
-        found
-            .iter()
-            .all(|one| one.state != State::Ok || one.fix.is_none())
-    );
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn makes_flags_are_read_as_make_writes_them() {
-        for (flags, jobs) in [
-            ("-j4", Some(4)),
-            ("-j 4", Some(4)),
-            ("j4", Some(4)),
-            ("kj4 -- X=j9", Some(4)),
-            ("--jobs=4", Some(4)),
-            (" -j4 --jobserver-auth=3,4", Some(4)),
-            (" --jobserver-auth=fifo:/tmp/j5", None),
-            ("-j", None),
-            ("-k", None),
-            ("k", None),
-            ("w -- CJ=j7", None),
-        ] {
-            assert_eq!(make_jobs(flags), jobs, "{flags}");
-        }
-        assert_eq!(make_version("GNU Make 4.4.1\nBuilt for x"), Some((4, 4)));
-        assert_eq!(make_version("GNU Make 4.3\n"), Some((4, 3)));
-        assert_eq!(make_version("bmake"), None);
-    }
 
     #[test]
     fn a_cache_comes_before_launchers() {
@@ -558,33 +388,5 @@ mod tests {
         ] {
             assert_eq!(in_wrong_order(list.split(';')), wrong, "{list}");
         }
-    }
-
-    #[test]
-    fn the_cc_crate_knows_wrappers_by_their_stem() {
-        let states = |variables: &[(&str, &str)]| {
-            let found = cc_crate(&BuildEnvironment::of(variables));
-            found.iter().map(|one| one.state).collect::<Vec<_>>()
-        };
-        let ours = ("CC", "/opt/distcc-launch gcc");
-        assert_eq!(states(&[ours]), [State::Failed]);
-        assert_eq!(
-            states(&[ours, ("CC_KNOWN_WRAPPER_CUSTOM", "distcc-launch")]),
-            [State::Ok]
-        );
-        assert_eq!(
-            states(&[ours, ("CC_KNOWN_WRAPPER_CUSTOM", "/opt/distcc-launch")]),
-            [State::Failed]
-        );
-        assert_eq!(
-            states(&[(
-                "CXX_aarch64-unknown-linux-gnu",
-                "distcc-launch aarch64-linux-gnu-g++"
-            )]),
-            [State::Failed]
-        );
-        assert_eq!(states(&[("CC", "distcc gcc")]), [State::Ok]);
-        assert_eq!(states(&[("CC", "gcc")]), [State::Skipped]);
-        assert_eq!(states(&[("CC", "distcc-launch")]), [State::Ok]);
     }
 }

@@ -48,6 +48,7 @@ layers! {
     Settings   "settings"   "Variables of the launcher's own.";
     HostList   "host list"  "Which list holds, and what is in it.";
     Folder     "folder"     "`$DISTCC_DIR` with its locks and state.";
+    Launcher   "launcher"   "Do builds find it by its name?";
     Temporary  "temporary"  "The folder for temporary files.";
     Journal    "journal"    "Is it written, and by the builds of here?";
     Compiler   "compiler"   "Found, no launcher itself, understood.";
@@ -56,6 +57,7 @@ layers! {
     Access     "access"     "May this machine in?";
     Daemon     "daemon"     "Is it one, and whose?";
     Compile    "compile"    "A small unit, and is its object what it would be here?";
+    Memory     "memory"     "What is remembered of hosts that are well now.";
     Link       "link"       "The object, linked and run.";
     Clock      "clock"      "The same time everywhere?";
     Width      "width"      "Does the build tool run as many jobs as there are slots?";

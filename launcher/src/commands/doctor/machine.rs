@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -10,15 +10,11 @@ use hosts::{Capacity, Host, HostList, Origin, Transport};
 use rustix::fs::{Access, FlockOperation, access, fcntl_lock};
 
 use super::finding::{Finding, Layer};
-use crate::commands::records::Journal;
-use crate::commands::why::ago;
 use crate::driver::host_list;
 use crate::here::processors;
 use crate::say::chain;
 use crate::settings::{BuildEnvironment, Settings};
 
-/// A journal whose last line is older than this belongs to builds that do not come through us any more.
-const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Clocks may be this far apart.
 pub(super) const SKEW: Duration = Duration::from_secs(3);
 /// Less free space than this does not hold what compilers put there.
@@ -144,33 +140,39 @@ fn edit(origin: &Origin) -> String {
     }
 }
 
-/// A hosts file of the user's own that says something else than the variable, which hides it.  The system's file is there on many
-/// machines without anybody's doing, and hides nothing.
+/// A hosts file of the user's own that says something else than the list that holds, and is hidden by it.  The system's file is there
+/// on many machines without anybody's doing, and hides nothing.
 fn shadowed(settings: &Settings, list: &HostList, origin: &Origin) -> Option<Finding> {
-    if *origin != Origin::Variable {
+    let own = settings.folder.iter().cloned();
+    let homes = settings.home.iter().map(|home| home.join(".distcc"));
+    let mut files = own.chain(homes).map(|folder| folder.join("hosts"));
+    let of_folder = settings.folder.as_ref().map(|folder| folder.join("hosts"));
+    if matches!((origin, &of_folder), (Origin::File(path), Some(own)) if path == own) {
+        // Who writes a list into a folder of its own and names that folder wants it so.
         return None;
     }
-    let file = settings.folder.as_ref()?.join("hosts");
-    let text = fs::read(&file).ok()?;
-    let hidden = hosts::list::parse(&text);
-    if hidden.as_ref() == Ok(list) || matches!(hidden, Err(hosts::HostListError::Empty)) {
-        return None;
-    }
+    let (file, hidden) = files.find_map(|file| {
+        let hidden = hosts::list::parse(&fs::read(&file).ok()?);
+        let same =
+            hidden.as_ref() == Ok(list) || matches!(hidden, Err(hosts::HostListError::Empty));
+        (!same).then_some((file, hidden))
+    })?;
     let hosts = hidden
         .map(|list| names(&list))
         .unwrap_or_else(|error| format!("with a mistake: {error}"));
+    let (by, fix) = match origin {
+        Origin::Variable => ("DISTCC_HOSTS".to_owned(), "unset DISTCC_HOSTS"),
+        Origin::File(path) => (path.display().to_string(), "unset DISTCC_DIR"),
+    };
     Some(Finding::failed(
         Layer::HostList,
         "hosts-file-shadowed",
         format!(
-            "DISTCC_HOSTS ({}) hides the list in {} ({hosts}), which nobody reads now; lists are not merged",
+            "{by} ({}) hides the list in {} ({hosts}), which nobody reads now; lists are not merged",
             names(list),
             file.display()
         ),
-        format!(
-            "unset DISTCC_HOSTS      # or: mv {0} {0}.unused",
-            file.display()
-        ),
+        format!("{fix}      # or: mv {0} {0}.unused", file.display()),
     ))
 }
 
@@ -287,7 +289,7 @@ pub(super) fn temporary(folder: &Path) -> Finding {
 }
 
 /// Opens a file as the journal and the log are opened, without making one that is not there.
-fn appendable(path: &Path) -> io::Result<()> {
+pub(super) fn appendable(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     match options
         .append(true)
@@ -310,86 +312,6 @@ fn appendable(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Is the journal written, by builds of late?
-pub(super) fn journal(settings: &Settings) -> Finding {
-    let Some(path) = settings.journal_path() else {
-        return Finding::skipped(Layer::Journal, "there is no place for one");
-    };
-    let shown = path.display();
-    if path.exists() && !path.is_file() {
-        return Finding::failed(
-            Layer::Journal,
-            "journal-not-writable",
-            format!("{shown} is no file, so that status and why know nothing"),
-            "unset DISTCC_LAUNCH_JOURNAL",
-        );
-    }
-    if let Err(error) = appendable(&path) {
-        return Finding::failed(
-            Layer::Journal,
-            "journal-not-writable",
-            format!("{shown} cannot be written, so that status and why know nothing: {error}"),
-            format!(
-                "sudo chown \"$(id -un)\" {shown} && chmod u+rw {shown}      # or: export DISTCC_LAUNCH_JOURNAL=/some/other/file"
-            ),
-        );
-    }
-    let Some(last) = Journal::at(&path).newest_first().next() else {
-        return Finding::ok(Layer::Journal, format!("{shown}: no command has come yet"));
-    };
-    let time = SystemTime::UNIX_EPOCH + Duration::try_from_secs_f64(last.time).unwrap_or_default();
-    let now = SystemTime::now();
-    if time > now + SKEW {
-        return Finding::failed(
-            Layer::Clock,
-            "journal-from-the-future",
-            format!(
-                "the last line of {shown} is from the future: the clock of this machine was set back"
-            ),
-            "sudo timedatectl set-ntp true",
-        );
-    }
-    let stale = |what: String| {
-        Finding::failed(
-            Layer::Journal,
-            "journal-stale",
-            what,
-            "cmake -S . -B build -DCMAKE_C_COMPILER_LAUNCHER=distcc-launch -DCMAKE_CXX_COMPILER_LAUNCHER=distcc-launch\n\
-             make CC=\"distcc-launch gcc\"      # others: distcc-launch setup --help; then distcc-launch why FILE",
-        )
-    };
-    if now.duration_since(time).is_ok_and(|age| age > STALE) {
-        return stale(format!(
-            "the last command in {shown} came {}: builds do not go through distcc-launch any more",
-            ago(last.time)
-        ));
-    }
-    if let Some((log, built)) = newer_build(time) {
-        return stale(format!(
-            "{} shows a build {} that left no line in {shown}, whose last is from {}: that build does not go through distcc-launch",
-            log.display(),
-            ago(built),
-            ago(last.time)
-        ));
-    }
-    Finding::ok(
-        Layer::Journal,
-        format!("{shown}: the last command came {}", ago(last.time)),
-    )
-}
-
-/// Ninja's log of a build here that is told to use us, written well after `last`; when, in seconds since 1970.
-fn newer_build(last: SystemTime) -> Option<(PathBuf, f64)> {
-    [".", "build"].iter().find_map(|folder| {
-        let log = Path::new(folder).join(".ninja_log");
-        let cache = fs::read(Path::new(folder).join("CMakeCache.txt")).ok()?;
-        memchr::memmem::find(&cache, b"distcc-launch")?;
-        let found = fs::metadata(&log).ok()?;
-        let built = found.modified().ok()?;
-        (built > last + Duration::from_secs(600)).then(|| (log, found.mtime() as f64))
-    })
-}
-
 /// Is the clock of this machine that of its files?  Folders on other machines have their clocks.
 pub(super) fn clock(settings: &Settings) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -406,12 +328,9 @@ pub(super) fn clock(settings: &Settings) -> Vec<Finding> {
             "sudo timedatectl set-ntp true      # on both machines",
         ));
     }
-    let mut files: Vec<PathBuf> = settings
-        .folder
-        .iter()
-        .map(|root| root.join("hosts"))
-        .collect();
-    for folder in [".", "build"] {
+    let root = settings.folder.clone().unwrap_or_default();
+    let mut files: Vec<PathBuf> = vec![root.join("hosts")];
+    for folder in [PathBuf::from("."), "build".into(), root.join("lock")] {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         files.extend(entries.take(2000).map(|entry| entry.path()));
     }
@@ -428,7 +347,7 @@ pub(super) fn clock(settings: &Settings) -> Vec<Finding> {
             Layer::Clock,
             "clock-skew",
             format!(
-                "{} is {:.0} s in the future by this machine's clock: build tools compile such files again and again",
+                "{} is {:.0} s in the future by this machine's clock: what goes by the times of files is misled, build tools compile again and again",
                 path.display(),
                 ahead.as_secs_f64()
             ),

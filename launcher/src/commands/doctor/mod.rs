@@ -4,13 +4,19 @@
 //! tries it tries through the launcher itself, with folders of its own; it changes nothing that a build depends on.
 
 mod builds;
+mod cargo;
 mod compiler;
+mod connect;
 mod finding;
+mod journal;
 mod machine;
+mod make;
+mod memory;
 mod network;
 mod pace;
 mod remote;
 mod run;
+mod verdict;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -83,7 +89,7 @@ fn examine(settings: &Settings, doctor: &Doctor) -> Vec<Finding> {
         .get("TMPDIR")
         .map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
     found.push(machine::temporary(&temporary));
-    found.push(machine::journal(settings));
+    found.push(journal::journal(settings));
     let mut clocks = machine::clock(settings);
     let places = [
         temporary,
@@ -234,7 +240,7 @@ impl Asked {
                     true => network::stalls(&host),
                     false => {
                         let error = "whoever is asked for it does not answer";
-                        network::no_address(host.short_name(), error)
+                        connect::no_address(host.short_name(), error)
                     }
                 };
                 found.push(failed.at(&host.name()));
@@ -259,7 +265,14 @@ fn compiled_there(
             .map(|(index, host, daemon)| {
                 scope.spawn(move || {
                     let folder = scratch.folder(&format!("host{index}"));
-                    folder.map(|folder| remote::compile(trial, host, daemon, &folder))
+                    folder.map(|folder| {
+                        let mut compiled = remote::compile(trial, host, daemon, &folder);
+                        if compiled.object.is_some() {
+                            let remembered = memory::look(trial, host, daemon);
+                            compiled.findings.push(remembered);
+                        }
+                        compiled
+                    })
                 })
             })
             .collect();
@@ -267,7 +280,7 @@ fn compiled_there(
         ended.filter_map(Result::ok).collect()
     });
     let object = results.iter().find_map(|one| one.object.clone());
-    let mut found: Vec<Finding> = results.into_iter().map(|one| one.finding).collect();
+    let mut found: Vec<Finding> = results.into_iter().flat_map(|one| one.findings).collect();
     if found.is_empty() {
         found.push(Finding::skipped(Layer::Compile, "there is no host to try"));
     }

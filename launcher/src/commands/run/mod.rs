@@ -20,7 +20,7 @@ use integration_ninja::tool::{self, Plan, Surroundings};
 use super::EXIT_BAD_ARGUMENTS;
 use super::jobs::capacity;
 use super::records::Journal;
-use crate::settings::{self, Settings};
+use crate::settings::{self, BuildEnvironment, Settings};
 use crate::tokens::Lender;
 pub(super) use os::run_forwarding;
 use summary::Summary;
@@ -117,9 +117,12 @@ impl Build {
         let (program, args) = run.command.split_first().expect("clap wants a command");
         let jobs = run.jobs.unwrap_or(total).max(1);
         let joined = settings.jobserver.as_ref().filter(|_| run.jobs.is_none());
+        let machine = Machine {
+            environment: BuildEnvironment::read(),
+        };
         let plan = match joined {
             Some(_) => Plan::default(),
-            None => tool::plan(&run.command, &Machine).unwrap_or_default(),
+            None => tool::plan(&run.command, &machine).unwrap_or_default(),
         };
         let mut words = args.to_vec();
         if let Some(at) = plan.option_before {
@@ -135,8 +138,8 @@ impl Build {
             None => None,
         };
         if let Some(server) = &server {
-            let before = Settings::of_build_tools("MAKEFLAGS").unwrap_or_default();
-            command.env("MAKEFLAGS", server.flags(&before));
+            let before = machine.environment.get("MAKEFLAGS").unwrap_or_default();
+            command.env("MAKEFLAGS", server.flags(before));
             // They would name others.
             command.env_remove("CARGO_MAKEFLAGS").env_remove("MFLAGS");
         }
@@ -204,11 +207,13 @@ fn journal(
 }
 
 /// This machine, for who plans a width.
-struct Machine;
+struct Machine {
+    environment: BuildEnvironment,
+}
 
 impl Surroundings for Machine {
     fn variable(&self, name: &str) -> Option<OsString> {
-        Settings::of_build_tools(name)
+        self.environment.get(name).map(OsStr::to_owned)
     }
 
     fn version(&self, program: &OsStr) -> Option<String> {

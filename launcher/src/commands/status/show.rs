@@ -37,10 +37,9 @@ fn hosts(out: &mut String, now: &Now) -> std::fmt::Result {
     for host in &now.hosts {
         write!(
             out,
-            "  {:width$}  {:>4} of {:<4} in use",
+            "  {:width$}  {:<16}",
             host.name,
-            host.held.len(),
-            host.slots
+            in_use(host.held.len(), host.slots)
         )?;
         if host.down {
             out.push_str("  marked down");
@@ -62,11 +61,14 @@ fn hosts(out: &mut String, now: &Now) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "  {:width$}  {:>4} of {:<4} in use",
+        "  {:width$}  {}",
         "this machine",
-        now.local.held.len(),
-        now.local.slots
+        in_use(now.local.held.len(), now.local.slots)
     )
+}
+
+fn in_use(held: usize, slots: u32) -> String {
+    format!("{held} of {slots} in use")
 }
 
 fn avoided(host: &HostNow, now: SystemTime) -> String {
