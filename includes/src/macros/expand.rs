@@ -156,6 +156,10 @@ impl<'s> Expansion<'s> {
         self.mode
     }
 
+    pub(crate) fn family(&self) -> Family {
+        self.family
+    }
+
     pub(crate) fn macro_of(&mut self, name: Name) -> MacroId {
         let id = self.table.get(name);
         self.note(name, id);
