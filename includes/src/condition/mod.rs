@@ -154,9 +154,9 @@ impl Evaluation<'_, '_> {
         };
         Some(match self.expansion.family() {
             Family::Gcc => shift(left, right, to_left),
-            // clang takes a distance that is negative or too far for the farthest.
+            // To clang a negative distance is a long one: to the left nothing remains, to the right the sign.
             Family::Clang => {
-                let bits = right.bits.min(63);
+                let bits = right.bits.min(if to_left { 64 } else { 63 });
                 shift(left, Value { bits, ..right }, to_left)
             }
         })
