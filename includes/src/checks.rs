@@ -183,7 +183,7 @@ pub fn paths(bytes: &[u8]) {
     }
     let mut tree = Tree::new(Box::new(disk));
     let mut names = Names::new();
-    tree.begin(&mut names);
+    tree.begin(&names);
     let mut trail = Trail::default();
     let found = tree.resolve(ROOT, asked, &mut names, &mut trail);
     let real = match found {

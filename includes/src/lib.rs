@@ -181,8 +181,13 @@ impl Includes {
         }
     }
 
-    /// A thread that panicked while it answered leaves nothing behind that another would stumble over: runs begin by emptying what they use.
+    /// What a thread that panicked left half done is emptied before it is used.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(|poisoned| {
+            self.state.clear_poison();
+            let mut state = PoisonError::into_inner(poisoned);
+            state.recover();
+            state
+        })
     }
 }

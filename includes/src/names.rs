@@ -123,6 +123,11 @@ impl Names {
         Name(number)
     }
 
+    /// The name of these bytes, if anybody has asked for it before.
+    pub(crate) fn known(&self, text: &[u8]) -> Option<Name> {
+        self.find(text, hash(text)).ok()
+    }
+
     fn find(&self, text: &[u8], hash: u64) -> Result<Name, usize> {
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
@@ -191,5 +196,7 @@ mod tests {
         assert_eq!(names.get(HAS_INCLUDE_NEXT), b"__has_include_next");
         assert_eq!(names.add(b"__DATE__"), DATE);
         assert_eq!(names.add(b""), EMPTY);
+        assert_eq!(names.known(b"__DATE__"), Some(DATE));
+        assert_eq!(names.known(b"nobody asked"), None);
     }
 }

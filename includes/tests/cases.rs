@@ -1,4 +1,4 @@
-//! The collection of include sets (tests/data/cases/includes.json): each closure holds exactly the files that the compiler opened.
+//! The collections of include sets (tests/data/cases/includes.json and includes-own.json): each closure holds exactly the files that the compiler opened.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -10,13 +10,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-const CASES: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../tests/data/cases/includes.json"
-);
-
-fn collection() -> Value {
-    let text = fs::read_to_string(CASES).expect("the collection is in tests/data");
+/// A collection in tests/data.
+fn collection(name: &str) -> Value {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/cases");
+    let text = fs::read_to_string(Path::new(folder).join(name)).expect("it is in tests/data");
     serde_json::from_str(&text).expect("it is JSON")
 }
 
@@ -81,7 +78,16 @@ fn answer(
 
 #[test]
 fn closures_are_exactly_what_the_compiler_opens() {
-    let collection = collection();
+    assert_exact("includes.json", 115);
+}
+
+#[test]
+fn so_are_those_of_our_own_cases() {
+    assert_exact("includes-own.json", 110);
+}
+
+fn assert_exact(name: &str, least: usize) {
+    let collection = collection(name);
     let mut wrong = Vec::new();
     let mut count = 0;
     for case in collection["cases"].as_array().unwrap() {
@@ -127,13 +133,13 @@ fn closures_are_exactly_what_the_compiler_opens() {
         wrong.len(),
         wrong.join("\n")
     );
-    assert!(count >= 115, "only {count} cases");
+    assert!(count >= least, "only {count} cases");
 }
 
 #[test]
 fn changes_between_questions_are_noticed() {
     for watch in [true, false] {
-        for sequence in collection()["sequences"].as_array().unwrap() {
+        for sequence in collection("includes.json")["sequences"].as_array().unwrap() {
             let temporary = tempfile::tempdir().unwrap();
             let root = temporary.path().canonicalize().unwrap();
             let includes = Includes::new(Config {
@@ -173,4 +179,36 @@ fn changes_between_questions_are_noticed() {
             assert_eq!(answers, correct, "{}, watching: {watch}", sequence["id"]);
         }
     }
+}
+
+#[test]
+fn many_threads_ask_at_once() {
+    let temporary = tempfile::tempdir().unwrap();
+    let root = temporary.path().canonicalize().unwrap();
+    fs::write(root.join("shared.h"), "#include <stdio.h>\n").unwrap();
+    for number in 0..8 {
+        let text = format!("#include \"shared.h\"\n#include \"h{number}.h\"\n");
+        fs::write(root.join(format!("t{number}.c")), text).unwrap();
+        fs::write(root.join(format!("h{number}.h")), "").unwrap();
+    }
+    let includes = Includes::new(Config::default());
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (includes, root) = (&includes, &root);
+            scope.spawn(move || {
+                let words: Vec<OsString> =
+                    ["gcc".into(), "-c".into(), format!("t{number}.c").into()].into();
+                for _ in 0..20 {
+                    let files = answer(includes, root, &words).unwrap();
+                    let names = [
+                        "shared.h".to_owned(),
+                        format!("h{number}.h"),
+                        format!("t{number}.c"),
+                    ];
+                    assert_eq!(files, names.map(|name| root.join(name)).into());
+                }
+            });
+        }
+    });
+    assert_eq!(includes.statistics().questions, 160);
 }

@@ -2,6 +2,7 @@
 
 mod number;
 
+use crate::Family;
 use crate::lex::{Kind, Punct, Token};
 use crate::macros::{Expansion, MacroId};
 use crate::names;
@@ -134,7 +135,7 @@ impl Evaluation<'_, '_> {
             };
             self.take();
             let right = self.binary(precedence + 1);
-            left = match apply(operator, left, right) {
+            left = match self.apply(operator, left, right) {
                 Some(value) => value,
                 // Division by zero is an error only where it is evaluated, which is nowhere that compiles.
                 None => Value {
@@ -143,6 +144,22 @@ impl Evaluation<'_, '_> {
                 },
             };
         }
+    }
+
+    fn apply(&self, operator: Punct, left: Value, right: Value) -> Option<Value> {
+        let to_left = match operator {
+            Punct::ShiftLeft => true,
+            Punct::ShiftRight => false,
+            _ => return apply(operator, left, right),
+        };
+        Some(match self.expansion.family() {
+            Family::Gcc => shift(left, right, to_left),
+            // To clang a negative distance is a long one: to the left nothing remains, to the right the sign.
+            Family::Clang => {
+                let bits = right.bits.min(if to_left { 64 } else { 63 });
+                shift(left, Value { bits, ..right }, to_left)
+            }
+        })
     }
 
     fn unary(&mut self) -> Value {
@@ -289,8 +306,6 @@ fn apply(operator: Punct, left: Value, right: Value) -> Option<Value> {
         Punct::Greater => truth(if unsigned { a > b } else { sa > sb }),
         Punct::LessEqual => truth(if unsigned { a <= b } else { sa <= sb }),
         Punct::GreaterEqual => truth(if unsigned { a >= b } else { sa >= sb }),
-        Punct::ShiftLeft => Some(shift(left, right, true)),
-        Punct::ShiftRight => Some(shift(left, right, false)),
         Punct::Plus => number(a.wrapping_add(b)),
         Punct::Minus => number(a.wrapping_sub(b)),
         Punct::Star => number(a.wrapping_mul(b)),

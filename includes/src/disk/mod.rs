@@ -1,5 +1,7 @@
 //! What is on the disk: folders, files and links, looked at as seldom as may be and never believed longer than that.
 
+mod changes;
+mod contents;
 #[cfg(any(test, feature = "checks"))]
 mod memory;
 mod os;

@@ -8,9 +8,7 @@ use crate::macros::SourceId;
 use crate::names::{Name, Names};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A hash of numbers that are no one's to choose.
 #[derive(Default)]
@@ -57,7 +55,7 @@ pub(crate) enum Found {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Entry {
+pub(super) enum Entry {
     Nothing,
     File(FileId),
     Folder(FolderId),
@@ -67,11 +65,11 @@ enum Entry {
 }
 
 #[derive(Debug)]
-struct Folder {
+pub(super) struct Folder {
     path: Arc<[u8]>,
     parent: FolderId,
-    entries: Map<Name, (Entry, u32)>,
-    watched: bool,
+    pub(super) entries: Map<Name, (Entry, u32)>,
+    pub(super) watched: bool,
     /// Device and inode.
     identity: (u64, u64),
 }
@@ -87,15 +85,15 @@ pub(crate) struct LinkNode {
 #[derive(Debug)]
 pub(crate) struct FileNode {
     pub(crate) path: Arc<[u8]>,
-    folder: FolderId,
+    pub(super) folder: FolderId,
     pub(crate) stat: Stat,
     pub(crate) bytes: Option<Arc<[u8]>>,
     /// What was lexed of these bytes.
     pub(crate) sources: Vec<(Mode, SourceId)>,
     /// The question for which it was last looked at.
-    checked: u32,
+    pub(super) checked: u32,
     /// A change was reported.
-    changed: bool,
+    pub(super) changed: bool,
     /// The question for which it was last included.
     pub(crate) entered: u32,
     /// The question for which it is not to be included again.
@@ -118,17 +116,14 @@ pub(crate) struct Trail {
 /// As many links as the kernel follows in one name.
 const MAX_LINKS: u32 = 40;
 
-/// How long after a change of its own another might have the same time, in seconds.
-const RACY: i64 = 2;
-
 /// All that is known of the disk.
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) disk: Box<dyn Disk>,
-    folders: Vec<Folder>,
+    pub(super) folders: Vec<Folder>,
     pub(crate) files: Vec<FileNode>,
     pub(crate) links: Vec<LinkNode>,
-    by_watch: Map<u32, FolderId>,
+    pub(super) by_watch: Map<u32, FolderId>,
     by_path: HashMap<Arc<[u8]>, FileId>,
     /// Counts changes that could change an answer.
     pub(crate) generation: u64,
@@ -138,7 +133,7 @@ pub(crate) struct Tree {
     pub(crate) question: u32,
     pub(crate) reads: u64,
     pub(crate) watches: u64,
-    changes: Vec<Change>,
+    pub(super) changes: Vec<Change>,
 }
 
 pub(crate) const ROOT: FolderId = FolderId(0);
@@ -163,71 +158,7 @@ impl Tree {
         tree
     }
 
-    /// Begins a question: takes in what changed since the last one.
-    pub(crate) fn begin(&mut self, names: &mut Names) {
-        self.question += 1;
-        let mut changes = std::mem::take(&mut self.changes);
-        self.disk.changes(&mut changes);
-        for change in changes.drain(..) {
-            self.note(change, names);
-        }
-        self.changes = changes;
-    }
-
-    fn note(&mut self, change: Change, names: &mut Names) {
-        match change {
-            Change::Name { watch, name } => {
-                let Some(&folder) = self.by_watch.get(&(watch as u32)) else {
-                    return;
-                };
-                let name = names.add(&name);
-                match self.folders[folder.0 as usize].entries.remove(&name) {
-                    None => {}
-                    Some((Entry::Folder(_), _)) => self.forget_names(),
-                    Some((entry, _)) => {
-                        if let Entry::File(file) = entry {
-                            self.files[file.0 as usize].changed = true;
-                        }
-                        self.generation += 1;
-                        self.names_generation += 1;
-                    }
-                }
-            }
-            Change::Content { watch, name } => {
-                let Some(&folder) = self.by_watch.get(&(watch as u32)) else {
-                    return;
-                };
-                let name = names.add(&name);
-                if let Some(&(Entry::File(file), _)) =
-                    self.folders[folder.0 as usize].entries.get(&name)
-                {
-                    self.files[file.0 as usize].changed = true;
-                    self.generation += 1;
-                }
-            }
-            Change::Folder { watch } => {
-                if self.by_watch.contains_key(&(watch as u32)) {
-                    self.forget_names();
-                }
-            }
-            Change::Everything => self.forget_names(),
-        }
-    }
-
-    /// Believes nothing any more of which name leads where. What was read of files stays, to be compared.
-    fn forget_names(&mut self) {
-        self.generation += 1;
-        self.names_generation += 1;
-        self.folders.clear();
-        self.by_watch.clear();
-        self.watches = 0;
-        for file in &mut self.files {
-            file.changed = true;
-        }
-        self.add_folder(ROOT, b"/".to_vec());
-    }
-
-    fn add_folder(&mut self, parent: FolderId, path: Vec<u8>) -> FolderId {
+    pub(super) fn add_folder(&mut self, parent: FolderId, path: Vec<u8>) -> FolderId {
         let id = FolderId(self.folders.len() as u32);
         // Watched first, looked at then: nothing happens unseen in between.
         let watch = self.disk.watch(&path);
@@ -410,94 +341,6 @@ impl Tree {
             young: true,
         });
         id
-    }
-
-    /// Can the file change without a report?
-    pub(crate) fn is_volatile(&self, id: FileId) -> bool {
-        let file = &self.files[id.0 as usize];
-        let watched = self
-            .folders
-            .get(file.folder.0 as usize)
-            .is_some_and(|folder| folder.watched);
-        file.young || !watched || file.stat.links > 1
-    }
-
-    /// The bytes of a file as they are now. With `again`, they are read even if nothing says that they changed.
-    pub(crate) fn content(&mut self, id: FileId, again: bool) -> io::Result<&Arc<[u8]>> {
-        let at = id.0 as usize;
-        let file = &self.files[at];
-        if file.checked != self.question || file.bytes.is_none() {
-            let fresh = file.bytes.is_some() && !(again || file.changed || self.is_volatile(id));
-            if fresh {
-                self.files[at].checked = self.question;
-            } else {
-                self.refresh(id, again)?;
-            }
-        }
-        Ok(self.files[at].bytes.as_ref().expect("it was read above"))
-    }
-
-    fn refresh(&mut self, id: FileId, again: bool) -> io::Result<()> {
-        let at = id.0 as usize;
-        let file = &self.files[at];
-        let path = file.path.clone();
-        let same = !again
-            && !file.young
-            && file.bytes.is_some()
-            && self.disk.look(&path) == Some(self.files[at].stat);
-        if !same {
-            let (bytes, stat) = self.disk.read(&path)?;
-            self.reads += 1;
-            let now = self.disk.now();
-            let file = &mut self.files[at];
-            file.young = now.saturating_sub(stat.changed.0) < RACY;
-            if file.bytes.as_deref() != Some(&bytes[..]) {
-                if file.bytes.is_some() {
-                    self.generation += 1;
-                }
-                let file = &mut self.files[at];
-                file.bytes = Some(bytes);
-                file.sources.clear();
-            }
-            self.files[at].stat = stat;
-        }
-        let file = &mut self.files[at];
-        file.changed = false;
-        file.checked = self.question;
-        Ok(())
-    }
-
-    /// What a file is now, its bytes aside.
-    pub(crate) fn stat(&mut self, id: FileId) -> Stat {
-        let at = id.0 as usize;
-        let known = !self.files[at].changed && !self.is_volatile(id);
-        if !known && self.files[at].bytes.is_none() {
-            let path = self.files[at].path.clone();
-            if let Some(stat) = self.disk.look(&path) {
-                let young = self.disk.now().saturating_sub(stat.changed.0) < RACY;
-                let file = &mut self.files[at];
-                file.stat = stat;
-                file.changed = false;
-                file.young = young;
-            }
-        }
-        self.files[at].stat
-    }
-
-    pub(crate) fn modified(&self, id: FileId) -> SystemTime {
-        let (seconds, nanoseconds) = self.files[id.0 as usize].stat.modified;
-        match u64::try_from(seconds) {
-            Ok(seconds) => UNIX_EPOCH + Duration::new(seconds, nanoseconds),
-            Err(_) => UNIX_EPOCH,
-        }
-    }
-
-    /// Lets go of what was read of a file.
-    pub(crate) fn drop_content(&mut self, id: FileId) {
-        let file = &mut self.files[id.0 as usize];
-        file.bytes = None;
-        file.sources.clear();
-        file.changed = true;
     }
 
     /// About how much memory all this takes, bytes of files included.

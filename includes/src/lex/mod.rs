@@ -8,6 +8,8 @@ mod directive;
 mod line;
 mod normal;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub(crate) use directive::{macro_pragma, pragma_text};

@@ -59,6 +59,14 @@ pub(crate) struct Scratch {
     pub(crate) reads: Vec<(Name, MacroId)>,
 }
 
+impl Scratch {
+    /// Forgets an expansion that was broken off.
+    pub(crate) fn reset(&mut self) {
+        self.contexts.clear();
+        self.disabled.fill(false);
+    }
+}
+
 /// The expansion of one directive's text.
 pub(crate) struct Expansion<'s> {
     pub(crate) library: &'s mut Library,
@@ -146,6 +154,10 @@ impl<'s> Expansion<'s> {
 
     pub(crate) fn mode(&self) -> Mode {
         self.mode
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        self.family
     }
 
     pub(crate) fn macro_of(&mut self, name: Name) -> MacroId {

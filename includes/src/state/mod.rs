@@ -102,7 +102,7 @@ impl State {
         words: &[OsString],
     ) -> Result<Attempt, Refusal> {
         self.forget_if_large();
-        self.tree.begin(&mut self.library.names);
+        self.tree.begin(&self.library.names);
         if let Some(closure) = self.remembered(question, words) {
             self.statistics.repeated += 1;
             return Ok(Attempt::Done(closure));
@@ -202,6 +202,13 @@ impl State {
             compiler.predefined = None;
         }
         self.statistics.forgotten += 1;
+    }
+
+    /// Empties what a run was using when it was broken off.
+    pub(crate) fn recover(&mut self) {
+        self.table.clear();
+        self.scratch.reset();
+        self.library.clear_own();
     }
 
     pub(crate) fn watches(&self) -> u64 {

@@ -327,3 +327,51 @@ fn assertions_are_followed() {
     );
     assert_eq!(decided("", "#machine(nothing)"), "b.h");
 }
+
+#[test]
+fn nesting_has_its_limits() {
+    let nested = |open: &str, inside: &str, close: &str, depth: usize| {
+        let text = format!(
+            "#define F(x) x\n#if {}{inside}{}\n#include \"a.h\"\n#endif\n",
+            open.repeat(depth),
+            close.repeat(depth)
+        );
+        let disk = disk(true, &[("/w/t.c", &text), ("/w/a.h", "")]);
+        ask(&mut state(&disk), "gcc -c t.c").map(|closure| closure.files.len())
+    };
+    for (open, close) in [
+        ("(", ")"),
+        ("F(", ")"),
+        ("!", ""),
+        ("- ", ""),
+        ("1 ? ", " : 0"),
+        ("(1 + ", ")"),
+    ] {
+        assert_eq!(nested(open, "1", close, 60).unwrap(), 2, "{open}");
+        // Too deep for us: refused, or taken for an error; but answered.
+        let deep = nested(open, "1", close, 20_000);
+        assert!(
+            deep.is_err() || deep.is_ok_and(|files| files <= 2),
+            "{open}"
+        );
+    }
+    let calls = "F(".repeat(20_000);
+    let text = format!("#define F(x) x\n#define A {calls}1\n#include A\n");
+    let disk = disk(true, &[("/w/t.c", &text)]);
+    let _ = ask(&mut state(&disk), "gcc -c t.c").map(|closure| assert_eq!(closure.files.len(), 1));
+}
+
+#[test]
+fn events_of_strangers_leave_no_trace() {
+    let disk = disk(true, &[("/w/t.c", "#include \"a.h\"\n"), ("/w/a.h", "")]);
+    let mut known = state(&disk);
+    disk.wait(10);
+    let first = ask(&mut known, "gcc -c t.c").unwrap();
+    for number in 0..100 {
+        disk.put(format!("/w/object{number}.o").as_bytes(), file("x"));
+    }
+    let before = disk.counts();
+    let second = ask(&mut known, "gcc -c t.c").unwrap();
+    assert!(Arc::ptr_eq(&first, &second));
+    assert_eq!(disk.counts().0, before.0);
+}
