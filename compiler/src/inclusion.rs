@@ -67,7 +67,7 @@ pub struct Inclusion<'a> {
     pub header_sysroot: Option<&'a [u8]>,
     /// Words that may change what is predefined, or the compiler's own folders, in their order.
     pub probe: Vec<&'a OsStr>,
-    /// Files that the driver itself reads.
+    /// Files that the compiler reads besides: specs, lists, profiles.
     pub read: Vec<&'a [u8]>,
     /// `-ivfsoverlay`
     pub overlays: Vec<&'a [u8]>,
@@ -138,6 +138,15 @@ pub fn inclusion(
             continue;
         }
         inclusion.take(opt.name, word.value)?;
+        if matches!(
+            opt.effect,
+            Effect::Here(Reason::ReadsFile | Reason::Profile)
+        ) && !word.value.is_empty()
+        {
+            inclusion
+                .read
+                .push(word.value.rsplit(|&b| b == b'=').next().unwrap_or_default());
+        }
         let harmless = HARMLESS
             .iter()
             .any(|name| args[word.at].as_bytes() == name.as_bytes());
@@ -327,7 +336,14 @@ fn matters_to_probe(name: &str, effect: Effect) -> bool {
     match effect {
         Effect::Cpp => matches!(
             name,
-            "-undef" | "-trigraphs" | "--trigraphs" | "-ibuiltininc" | "-nobuiltininc"
+            "-undef"
+                | "-trigraphs"
+                | "--trigraphs"
+                | "-ibuiltininc"
+                | "-nobuiltininc"
+                | "-A"
+                | "--assert"
+                | "--assert="
         ),
         Effect::Search => match role(name) {
             Some(Role::Search(chain)) => chain == Chain::Prefix,

@@ -149,6 +149,11 @@ fn limits(wanted: &Wanted, tmpdir: Option<&OsStr>) -> Limits {
 /// Bytes of memory of this machine.
 fn memory() -> u64 {
     let about = rustix::system::sysinfo();
-    let bytes = u64::from(about.totalram).saturating_mul(u64::from(about.mem_unit));
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the field has fewer bits on smaller machines"
+    )]
+    let total = u64::from(about.totalram);
+    let bytes = total.saturating_mul(u64::from(about.mem_unit));
     if bytes == 0 { SOME_MEMORY } else { bytes }
 }

@@ -7,14 +7,17 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use compiler::Family;
 use compiler::names;
 
-use crate::log;
+mod itself;
+mod list;
+
+use itself::Itself;
+use list::{last_parts, read_list};
 
 /// A program that compiles, and how its words are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,93 +235,6 @@ fn describe(path: PathBuf, real: &Path) -> Compiler {
     }
 }
 
-fn read_list(file: &Path, parts: usize) -> Result<HashMap<Vec<u8>, Compiler>, CompilersError> {
-    let text = fs::read(file).map_err(|source| CompilersError::List {
-        path: file.to_owned(),
-        source,
-    })?;
-    let mut listed = HashMap::new();
-    for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
-        let path = PathBuf::from(OsString::from_vec(line.to_vec()));
-        if !path.is_absolute() {
-            if !line.is_empty() && !line.starts_with(b"#") {
-                log::warning!(
-                    "DISTCC_CMDLIST: passed over {}: not an absolute path",
-                    path.display()
-                );
-            }
-            continue;
-        }
-        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-        listed
-            .entry(last_parts(line, parts).to_vec())
-            .or_insert_with(|| describe(path.clone(), &real));
-    }
-    if listed.is_empty() {
-        return Err(CompilersError::EmptyList {
-            path: file.to_owned(),
-        });
-    }
-    Ok(listed)
-}
-
-/// The last `parts` components of a path; all of it when it has fewer.
-fn last_parts(path: &[u8], parts: usize) -> &[u8] {
-    let slashes = path
-        .iter()
-        .enumerate()
-        .rev()
-        .filter(|(_, byte)| **byte == b'/')
-        .map(|(at, _)| at);
-    match slashes.take(parts.max(1)).nth(parts.max(1) - 1) {
-        Some(slash) => &path[slash + 1..],
-        None => path,
-    }
-}
-
-/// The programs that would send a job away again: a distcc client under whatever name.
-#[derive(Debug)]
-struct Itself {
-    /// Device and inode, so that hard links and copies of links are known too.
-    files: Vec<(u64, u64)>,
-}
-
-impl Itself {
-    fn new(path: &OsStr) -> Self {
-        let mut files = Vec::new();
-        let beside = std::env::current_exe()
-            .ok()
-            .and_then(|exe| exe.parent().map(Path::to_owned));
-        for folder in std::env::split_paths(path).chain(beside) {
-            for name in ["distcc", "distcc-launch", "distcc-launchd", "distccd"] {
-                if let Ok(about) = fs::metadata(folder.join(name)) {
-                    files.push((about.dev(), about.ino()));
-                }
-            }
-        }
-        files.sort_unstable();
-        files.dedup();
-        Self { files }
-    }
-
-    /// The executable file that `path` leads to, unless it leads back to a distcc client.
-    fn program_behind(&self, path: &Path) -> Option<PathBuf> {
-        let about = fs::metadata(path).ok()?;
-        let executable = about.is_file() && about.mode() & 0o111 != 0;
-        if !executable
-            || self
-                .files
-                .binary_search(&(about.dev(), about.ino()))
-                .is_ok()
-        {
-            return None;
-        }
-        let real = path.canonicalize().ok()?;
-        let name = real.file_name()?.as_bytes();
-        (!name.starts_with(b"distcc")).then_some(real)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -501,15 +417,5 @@ mod tests {
             Compilers::find(&search(folder.path("empty"))),
             Err(CompilersError::EmptyList { .. })
         ));
-    }
-
-    #[test]
-    fn last_parts_counts_from_the_end() {
-        assert_eq!(last_parts(b"/a/b/c", 1), b"c");
-        assert_eq!(last_parts(b"/a/b/c", 2), b"b/c");
-        assert_eq!(last_parts(b"/a/b/c", 3), b"a/b/c");
-        assert_eq!(last_parts(b"/a/b/c", 9), b"/a/b/c");
-        assert_eq!(last_parts(b"c", 1), b"c");
-        assert_eq!(last_parts(b"c", 0), b"c");
     }
 }

@@ -123,7 +123,7 @@ struct End {
 
 /// What became of a whole request.
 enum Answer {
-    Finished(Finished),
+    Finished(Box<Finished>),
     /// Not run: the sentence goes to the client.
     Refused(Refused),
     /// Run, without anything to show for it.
@@ -201,7 +201,7 @@ async fn compile(
             server
                 .metrics
                 .compiled(finished.ended.duration_since(finished.started));
-            Answer::Finished(finished)
+            Answer::Finished(Box::new(finished))
         }
         Err(JobError::Unwanted) => Answer::Unwanted,
         Err(error) => Answer::Failed(error),
@@ -256,14 +256,17 @@ impl Answer {
             )
         };
         Some(match self {
-            Self::Finished(Finished {
-                status,
-                stderr,
-                stdout,
-                product,
-                depfile,
-                ..
-            }) => outcome(version, status, [stderr, stdout, product], depfile),
+            Self::Finished(finished) => {
+                let Finished {
+                    status,
+                    stderr,
+                    stdout,
+                    product,
+                    depfile,
+                    ..
+                } = *finished;
+                outcome(version, status, [stderr, stdout, product], depfile)
+            }
             Self::Refused(refused) => own(refused.exit(), format!("refused: {refused}")),
             Self::Failed(error) => own(error.exit(), Chain(&error).to_string()),
             Self::Unwanted | Self::TurnedAway(_) | Self::Lost(_) | Self::Broken(_) => return None,
@@ -278,7 +281,8 @@ impl Answer {
             exit,
         };
         match self {
-            Self::Finished(Finished { status, .. }) => {
+            Self::Finished(finished) => {
+                let status = &finished.status;
                 let ended = if status.success() {
                     Ended::Compiled
                 } else {

@@ -111,7 +111,7 @@ impl Work {
             None => Self::Preprocessed(check(&compilers, sysroot, argv)?),
             Some(cwd) => {
                 let views = server.conditions.sandbox.layers().has(Layer::Mount);
-                let place = Some(server.scratch.place()).filter(|_| !views);
+                let place = (!views).then(|| server.scratch.place());
                 Self::Launch(launch::check(&compilers, sysroot, place, argv, cwd)?)
             }
         };

@@ -111,12 +111,49 @@ fn abandoned_requests_are_closed() {
     daemon.end();
 }
 
+/// Recorded from upstream's client and daemon, with headers of the machine that they were recorded on.
 #[test]
-fn pump_requests_are_closed_until_they_are_served() {
-    let daemon = Daemon::start();
-    assert!(daemon.talk(&recorded("v3-ok")).is_empty());
-    daemon.assert_serves();
-    daemon.end();
+fn pump_requests_are_answered_as_stock_answers_them() {
+    for words in [&[][..], &["--sandbox=off"]] {
+        let daemon = Daemon::with(words, &[]);
+        for name in [
+            "v3-ok",
+            "v3-std",
+            "v3-MD",
+            "v3-MD-MT",
+            "v3-MD-default",
+            "v3-DEPENDENCIES_OUTPUT",
+            "v3-abs-src",
+            "v3-debug",
+            "v3-links",
+            "v3-warning",
+            "v3-compile-error",
+        ] {
+            let raw = recorded(name);
+            let request = decode_request(&raw);
+            let answer = decode(request.version, &daemon.talk(&raw));
+            let stock = fs::read(captures().join(format!("{name}.response.bin"))).unwrap();
+            let stock = decode(request.version, &stock);
+            assert_eq!(answer.status, stock.status, "{name} {words:?}");
+            assert_eq!(text(answer.stderr), text(stock.stderr), "{name} {words:?}");
+            assert_eq!(
+                answer.object.wire().is_empty(),
+                stock.object.wire().is_empty(),
+                "{name} {words:?}"
+            );
+            let listed = |depfile: Option<protocol::Body>| {
+                let listed = depfile.map(text).unwrap_or_default();
+                let words = listed.split_whitespace().filter(|word| *word != "\\");
+                words.map(str::to_owned).collect::<Vec<_>>()
+            };
+            assert_eq!(
+                listed(answer.depfile),
+                listed(stock.depfile),
+                "{name} {words:?}"
+            );
+        }
+        daemon.end();
+    }
 }
 
 #[test]

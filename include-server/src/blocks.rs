@@ -17,11 +17,14 @@ pub(crate) struct Blocks {
     known: Mutex<Known>,
 }
 
+/// Something of a member, and which member that was.
+type Kept<T> = (Weak<Member>, T);
+
 #[derive(Debug, Default)]
 struct Known {
     /// By the member's address and whether its name is said first; the address counts only while the member is the same.
-    blocks: HashMap<(usize, bool), (Weak<Member>, Arc<[u8]>)>,
-    digests: HashMap<usize, (Weak<Member>, Digest)>,
+    blocks: HashMap<(usize, bool), Kept<Arc<[u8]>>>,
+    digests: HashMap<usize, Kept<Digest>>,
     bytes: usize,
 }
 

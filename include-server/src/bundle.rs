@@ -37,9 +37,12 @@ pub(crate) struct Bundles {
     kept: Mutex<Kept>,
 }
 
+/// A closure's address, for whom it is, and where its command runs.
+type Key = (usize, Form, Box<Path>);
+
 #[derive(Debug, Default)]
 struct Kept {
-    bundles: HashMap<(usize, Form, Box<Path>), (Weak<Closure>, Bundle)>,
+    bundles: HashMap<Key, (Weak<Closure>, Bundle)>,
     bytes: usize,
 }
 

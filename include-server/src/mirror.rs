@@ -310,7 +310,10 @@ fn is_left_over(entry: &fs::DirEntry) -> bool {
 fn is_zombie(process: rustix::process::Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
     // The state stands behind the name, in which there may be anything.
-    let state = |stat: String| stat.rsplit_once(") ").map(|(_, rest)| rest.starts_with('Z'));
+    let state = |stat: String| {
+        stat.rsplit_once(") ")
+            .map(|(_, rest)| rest.starts_with('Z'))
+    };
     stat.ok().and_then(state) == Some(true)
 }
 

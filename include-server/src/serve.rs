@@ -75,6 +75,7 @@ struct Peer {
 }
 
 /// What became of a peer that had something to read.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Heard {
     More(Peer),
     Question(UnixStream, Asked),

@@ -228,15 +228,29 @@ impl Evaluation<'_, '_> {
         Value::of(self.expansion.macro_of(word.name) != MacroId::NONE)
     }
 
-    /// gcc's `#machine(x86_64)`, which only the compiler knows.
+    /// gcc's `#machine(x86_64)`, which the source may have asserted and the compiler may know.
     fn assertion(&mut self) -> Value {
-        self.take();
-        if self.peek().kind == Kind::Punct(Punct::Open) {
-            while !matches!(self.take().kind, Kind::Punct(Punct::Close) | Kind::End) {}
-        }
         self.expansion.repeatable = false;
-        self.expansion.unknown = true;
-        Value::of(false)
+        let mut text = vec![b'#'];
+        let word = self.expansion.next_raw();
+        text.extend_from_slice(self.expansion.library.names.get(word.name));
+        let open = self.expansion.next_raw();
+        if open.kind == Kind::Punct(Punct::Open) {
+            text.push(b'(');
+            loop {
+                let token = self.expansion.next_raw();
+                if token.kind == Kind::End {
+                    return self.fail();
+                }
+                text.extend_from_slice(self.expansion.library.names.get(token.name));
+                if token.kind == Kind::Punct(Punct::Close) {
+                    break;
+                }
+            }
+        } else {
+            self.ahead = Some(open);
+        }
+        Value::of(self.expansion.facts.asserted(&text).unwrap_or(false))
     }
 }
 

@@ -34,6 +34,7 @@ impl Program {
                 conditions: Vec::new(),
                 sites: Vec::new(),
                 remarks: Vec::new(),
+                spans: Vec::new(),
                 guard: None,
             },
             mode,
@@ -61,6 +62,12 @@ impl Program {
         let at = self.source.remarks.len() as u32;
         self.source.remarks.push(remark);
         self.source.ops.push(Op::Text(at));
+    }
+
+    pub(super) fn span(&mut self, start: usize, end: usize) {
+        let at = self.source.spans.len() as u32;
+        self.source.spans.push((start as u32, end as u32));
+        self.source.ops.push(Op::Span(at));
     }
 
     pub(super) fn finish(mut self) -> Source {
@@ -127,10 +134,12 @@ impl Program {
             b"import" => self.site(Inclusion::Import, sign, rest, names),
             b"embed" => self.site(Inclusion::Embed, sign, rest, names),
             b"pragma" => self.pragma(sign, rest, names),
-            b"line" => self.line(sign, rest),
+            b"line" => self.text_site(sign, rest, Op::Line),
+            b"assert" => self.text_site(sign, rest, Op::Assert),
+            b"unassert" => self.text_site(sign, rest, Op::Unassert),
             b"error" if !self.mode.assembler => self.source.ops.push(Op::Fail),
             word if word.first().is_some_and(u8::is_ascii_digit) && !self.mode.assembler => {
-                self.line(sign, span);
+                self.text_site(sign, span, Op::Line);
             }
             _ => {}
         }
@@ -295,7 +304,7 @@ impl Program {
         }
     }
 
-    fn line(&mut self, sign: u32, rest: Span) {
+    fn text_site(&mut self, sign: u32, rest: Span, op: fn(u32) -> Op) {
         let at = self.source.sites.len() as u32;
         self.source.sites.push(Site {
             kind: Inclusion::Include,
@@ -303,7 +312,7 @@ impl Program {
             at: sign,
             last: Last::default(),
         });
-        self.source.ops.push(Op::Line(at));
+        self.source.ops.push(op(at));
     }
 
     fn pragma(&mut self, sign: u32, rest: Span, names: &mut Names) {

@@ -55,6 +55,35 @@ fn clean(text: &[u8], start: usize, odd: usize, mode: Mode) -> (Text, usize) {
     (Text::Cleaned(out), at)
 }
 
+/// Text of several lines without comments and splices.
+pub(crate) fn clean_text(text: &[u8], start: usize, end: usize, mode: Mode) -> Vec<u8> {
+    let text = &text[..end];
+    let mut out = Vec::with_capacity(end - start);
+    let mut at = start;
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'\\' => match splice(text, at) {
+                Some(next) => at = next,
+                None => {
+                    out.push(byte);
+                    at += 1;
+                }
+            },
+            b'/' => at = slash(text, at, mode, &mut out),
+            b'"' | b'\'' => at = literal(text, at, byte, mode, &mut out),
+            _ if is_end(byte) => {
+                out.push(b'\n');
+                at = after_end(text, at);
+            }
+            _ => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
 /// A comment becomes a blank; another slash stays.
 fn slash(text: &[u8], at: usize, mode: Mode, out: &mut Vec<u8>) -> usize {
     let next = past_splices(text, at + 1);

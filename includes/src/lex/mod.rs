@@ -11,7 +11,8 @@ mod scan;
 mod token;
 
 pub(crate) use directive::{macro_pragma, pragma_text};
-pub(crate) use scan::scan;
+pub(crate) use line::clean_text;
+pub(crate) use scan::{scan, scan_with_text};
 pub(crate) use token::{Kind, Punct, Token, WHITE, tokens};
 
 use crate::names::Name;
@@ -135,6 +136,12 @@ pub(crate) enum Op {
     Line(u32),
     /// Live text that matters; index of a remark.
     Text(u32),
+    /// Text between directives, in programs that have it; index of a range.
+    Span(u32),
+    /// `#assert`; index of a site.
+    Assert(u32),
+    /// `#unassert`; index of a site.
+    Unassert(u32),
     /// A directive that makes the compiler fail.
     Fail,
     End,
@@ -198,6 +205,8 @@ pub(crate) struct Source {
     pub(crate) conditions: Vec<(Span, u32)>,
     pub(crate) sites: Vec<Site>,
     pub(crate) remarks: Vec<Remark>,
+    /// Ranges of text between directives.
+    pub(crate) spans: Vec<(u32, u32)>,
     /// The macro around everything that the file does.
     pub(crate) guard: Option<Name>,
 }

@@ -11,12 +11,21 @@ use std::sync::{Arc, LazyLock};
 
 /// The program of a file.
 pub(crate) fn scan(bytes: &Arc<[u8]>, mode: Mode, names: &mut Names) -> Source {
+    scan_for(bytes, mode, names, false)
+}
+
+/// The program of a file, with the text between its directives.
+pub(crate) fn scan_with_text(bytes: &Arc<[u8]>, mode: Mode, names: &mut Names) -> Source {
+    scan_for(bytes, mode, names, true)
+}
+
+fn scan_for(bytes: &Arc<[u8]>, mode: Mode, names: &mut Names, with_text: bool) -> Source {
     let odd_trigraphs = mode.trigraphs && memchr::memmem::find(bytes, b"??").is_some();
-    if !odd_trigraphs && let Some(source) = Scanner::new(bytes, mode, names).run() {
+    if !odd_trigraphs && let Some(source) = Scanner::new(bytes, mode, names, with_text).run() {
         return source;
     }
     let text: Arc<[u8]> = normalise(bytes, mode.trigraphs).into();
-    Scanner::new(&text, mode, names)
+    Scanner::new(&text, mode, names, with_text)
         .run()
         .unwrap_or_else(|| Program::new(text, mode).finish())
 }
@@ -26,6 +35,9 @@ struct Scanner<'t, 'n> {
     mode: Mode,
     names: &'n mut Names,
     program: Program,
+    with_text: bool,
+    /// Where the text behind the last directive begins.
+    text_from: usize,
     /// Where something may stand that matters, ascending, with those behind the cursor still to come.
     remarks: std::iter::Peekable<std::vec::IntoIter<Remark>>,
 }
@@ -34,10 +46,17 @@ struct Scanner<'t, 'n> {
 struct Odd;
 
 impl<'t, 'n> Scanner<'t, 'n> {
-    fn new(text: &'t Arc<[u8]>, mode: Mode, names: &'n mut Names) -> Scanner<'t, 'n> {
+    fn new(
+        text: &'t Arc<[u8]>,
+        mode: Mode,
+        names: &'n mut Names,
+        with_text: bool,
+    ) -> Scanner<'t, 'n> {
         let remarks = find_remarks(text, mode).into_iter().peekable();
         Scanner {
             program: Program::new(text.clone(), mode),
+            with_text,
+            text_from: 0,
             text,
             mode,
             names,
@@ -104,12 +123,14 @@ impl<'t, 'n> Scanner<'t, 'n> {
             }
         }
         self.pass(text.len());
+        self.end_text(text.len());
         Some(self.program.finish())
     }
 
     /// Reads the directive whose sign is at `sign`, with its text from `from`. Gives where the next line begins.
     fn directive(&mut self, sign: usize, from: usize) -> usize {
         self.pass(sign);
+        self.end_text(sign);
         let text = self.text;
         let (line, next) = logical_line(text, from, self.mode);
         let mut remarks = Remarks::default();
@@ -124,7 +145,15 @@ impl<'t, 'n> Scanner<'t, 'n> {
         };
         self.program
             .directive(sign as u32, span, remarks, self.names);
+        self.text_from = next;
         next
+    }
+
+    /// Notes the text up to `to`, if that is asked for and there is any.
+    fn end_text(&mut self, to: usize) {
+        if self.with_text && !self.text[self.text_from..to].trim_ascii().is_empty() {
+            self.program.span(self.text_from, to);
+        }
     }
 
     /// Behind the comment that begins at `at`, if one does.

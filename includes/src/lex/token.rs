@@ -209,6 +209,10 @@ fn literal(text: &[u8], quote: usize, prefix: usize, mode: Mode) -> (Kind, usize
             };
             return (kind, at - quote + prefix);
         }
+        if super::blank::is_end(byte) {
+            at -= 1;
+            break;
+        }
         if byte == b'\\' && at < text.len() {
             at += 1;
         }

@@ -25,6 +25,8 @@ pub(crate) trait Facts {
     fn counter(&mut self) -> Option<u32>;
     fn has_include(&mut self, next: bool, quote: bool, name: &[u8], names: &mut Names) -> bool;
     fn has_embed(&mut self, quote: bool, name: &[u8], names: &mut Names) -> u32;
+    /// Does `#predicate(answer)` hold?
+    fn asserted(&mut self, text: &[u8]) -> Option<bool>;
     /// What the compiler makes of this text; `None` when it has still to be asked.
     fn ask(&mut self, text: &[u8]) -> Option<i64>;
 }

@@ -228,6 +228,15 @@ impl Library {
         &self.shelf(id.is_own()).macros[id.index()]
     }
 
+    /// Does the macro's text hold a pragma that changes macros or what is included?
+    pub(crate) fn holds_macro_pragma(&self, id: MacroId) -> bool {
+        let definition = self.definition(id);
+        let text = self.source(definition.source).get(definition.text);
+        [&b"push_macro"[..], b"pop_macro", b"\"once\""]
+            .iter()
+            .any(|word| memchr::memmem::find(text, word).is_some())
+    }
+
     /// The macro's parameters and tokens, read now if they were not before.
     pub(crate) fn body(&mut self, id: MacroId) -> &Body {
         if self.definition(id).body.is_none() {

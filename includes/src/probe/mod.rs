@@ -72,6 +72,12 @@ pub(crate) fn first_source() -> Vec<u8> {
 pub(crate) fn source_of(texts: &[Vec<u8>]) -> Vec<u8> {
     let mut source = Vec::new();
     for (at, text) in texts.iter().enumerate() {
+        if text.starts_with(b"#") {
+            source.extend_from_slice(b"#if ");
+            source.extend_from_slice(text);
+            source.extend_from_slice(format!("\nDLANSWER {at} 1\n#endif\n").as_bytes());
+            continue;
+        }
         source.extend_from_slice(format!("DLANSWER {at} ").as_bytes());
         source.extend_from_slice(text);
         source.push(b'\n');

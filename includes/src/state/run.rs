@@ -4,7 +4,7 @@ use super::asked::Asked;
 use super::{State, path_of};
 use crate::closure::Refusal;
 use crate::disk::{FileId, Found, ROOT, Trail, Tree};
-use crate::lex::scan;
+use crate::lex::{Op, scan, scan_with_text};
 use crate::macros::SourceId;
 use crate::probe::Said;
 use crate::search::{self, Place, Plan};
@@ -25,32 +25,20 @@ impl State {
             own,
         };
         let folders = search::folders(&plan, asked.cwd, &mut self.tree, &mut self.library.names);
-        let sysroot = asked.inclusion.header_sysroot.or(asked.inclusion.sysroot);
-        let sysroot = sysroot.and_then(|path| {
-            let mut trail = Trail::default();
-            let found = self
-                .tree
-                .resolve(asked.cwd, path, &mut self.library.names, &mut trail);
-            match found {
-                Some(Found::Folder(folder)) if folder != ROOT => {
-                    Some(vec![path_of(self.tree.path(folder))])
-                }
-                _ => None,
-            }
-        });
+        let given = self.given_folders(asked);
         let mut system: Vec<PathBuf> = Vec::new();
-        for path in own {
+        for path in &self.compilers[compiler].said.folders {
             let mut trail = Trail::default();
             let found = self
                 .tree
                 .resolve(asked.cwd, path, &mut self.library.names, &mut trail);
             if let Some(Found::Folder(folder)) = found {
-                let path = self.tree.path(folder);
-                let given = sysroot
-                    .as_ref()
-                    .is_some_and(|sysroot| search::is_below(path, sysroot));
-                if !given {
-                    system.push(path_of(path));
+                let real = path_of(self.tree.path(folder));
+                let is_given = path.first() != Some(&b'/')
+                    || given.contains(&real)
+                    || search::is_below(self.tree.path(folder), &given);
+                if !is_given {
+                    system.push(real);
                 }
             }
         }
@@ -65,12 +53,58 @@ impl State {
         )
     }
 
+    /// Folders that the command's words name in ways that make them the compiler's own (`--sysroot`, `-B`): these are the user's all the same.
+    fn given_folders(&mut self, asked: &Asked<'_>) -> Vec<PathBuf> {
+        let mut given = Vec::new();
+        for word in &asked.inclusion.probe {
+            let word = word.as_bytes();
+            let value = match memchr::memchr(b'=', word) {
+                Some(equals) => &word[equals + 1..],
+                None => word.strip_prefix(b"-B").unwrap_or(word),
+            };
+            if value.is_empty() || value.starts_with(b"-") {
+                continue;
+            }
+            let mut trail = Trail::default();
+            let found = self
+                .tree
+                .resolve(asked.cwd, value, &mut self.library.names, &mut trail);
+            if let Some(Found::Folder(folder)) = found
+                && folder != ROOT
+            {
+                given.push(path_of(self.tree.path(folder)));
+            }
+        }
+        given
+    }
+
     /// Runs the unit in `place`.
     pub(super) fn run(
         &mut self,
         asked: &Asked<'_>,
         compiler: usize,
         place: &mut Place,
+    ) -> Result<(FileId, Outcome), Refusal> {
+        let result = self.run_once(asked, compiler, place, false);
+        let again = match &result {
+            Ok((_, outcome)) => outcome.wants_text && outcome.pending.is_empty(),
+            Err(Refusal::DataByName { .. }) => true,
+            Err(_) => false,
+        };
+        if again {
+            self.tree.question += 1;
+            return self.run_once(asked, compiler, place, true);
+        }
+        result
+    }
+
+    /// Runs the unit; with `text`, what stands between directives is expanded as well.
+    fn run_once(
+        &mut self,
+        asked: &Asked<'_>,
+        compiler: usize,
+        place: &mut Place,
+        text: bool,
     ) -> Result<(FileId, Outcome), Refusal> {
         let unit_name = asked.inclusion.source.as_bytes();
         let unreadable = |why: &str| Refusal::Unreadable {
@@ -108,11 +142,15 @@ impl State {
                 ..said.mode
             }
         };
-        let mut source = scan(&bytes, mode, &mut self.library.names);
+        let mut source = if text {
+            scan_with_text(&bytes, mode, &mut self.library.names)
+        } else {
+            scan(&bytes, mode, &mut self.library.names)
+        };
         if !language.wants_preprocessor() {
             source
                 .ops
-                .retain(|op| matches!(op, crate::lex::Op::Text(_) | crate::lex::Op::End));
+                .retain(|op| matches!(op, Op::Text(_) | Op::Span(_) | Op::End));
         }
         self.statistics.files += 1;
         let unit_source = self.library.add(source, true);
@@ -147,6 +185,7 @@ impl State {
             preinclude: said_preinclude(&self.compilers[compiler].said, language),
             max_depth: asked.inclusion.max_depth.unwrap_or(MAX_DEPTH),
             angle: &angle,
+            text,
         };
         for &(name, id) in self.compilers[compiler].predefined.iter().flatten() {
             self.table.set(name, id);

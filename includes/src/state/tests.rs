@@ -206,7 +206,7 @@ fn refusals_are_for_one_source() {
             ("/w/p.h.gch", ""),
             (
                 "/w/asm.c",
-                "#define IN(f) asm(\".incbin \\\"\" f \"\\\"\")\nIN(\"x\");\n",
+                "void f(void) { asm(\".incbin %0\" :: \"i\"(1)); }\n",
             ),
         ],
     );
@@ -251,4 +251,79 @@ fn forced_headers_come_first() {
     )
     .unwrap();
     assert_eq!(names(&closure), ["t.c", "./n.h", "i/f.h", "i/g.h", "m.h"]);
+}
+
+#[test]
+fn text_is_expanded_where_something_hangs_on_it() {
+    let listed = |text: &str| {
+        let disk = disk(
+            true,
+            &[
+                ("/w/t.c", text),
+                ("/w/a.h", ""),
+                ("/w/b.h", ""),
+                ("/w/x.bin", ""),
+            ],
+        );
+        let closure = ask(&mut state(&disk), "gcc -c t.c").unwrap();
+        assert_eq!(closure.unsure, 0);
+        names(&closure)[1..].join(" ")
+    };
+    let counts = |before: &str| {
+        listed(&format!(
+            "{before}\n#if __COUNTER__ == 2\n#include \"a.h\"\n#else\n#include \"b.h\"\n#endif\n"
+        ))
+    };
+    assert_eq!(counts("int x = __COUNTER__ + __COUNTER__;"), "a.h");
+    assert_eq!(counts("#define U __COUNTER__\nint x = U\n + U;"), "a.h");
+    assert_eq!(
+        counts(
+            "#define U __COUNTER__\n#define N(x)\nint x = U; N(U) // U\n/* U */ char *s = \"U\";"
+        ),
+        "b.h"
+    );
+    assert_eq!(counts("#if 0\n__COUNTER__ __COUNTER__\n#endif"), "b.h");
+    let bin = "#define S(x) #x\n#define X(x) S(x)\n";
+    assert_eq!(
+        listed(&format!(
+            "{bin}#define B(f) asm(\".incbin \\\"\" f \"\\\"\\n\")\nB(\"x.bin\");\n"
+        )),
+        "x.bin"
+    );
+    assert_eq!(
+        listed(&format!(
+            "{bin}#define F x.bin\nasm(\".incbin \" \"\\\"\" X(F) \"\\\"\");\n"
+        )),
+        "x.bin"
+    );
+    assert_eq!(
+        listed(
+            "#define O(m) _Pragma(m)\n#define P _Pragma(\"push_macro(\\\"A\\\")\")\n#define A\nP\n#undef A\n#pragma pop_macro(\"A\")\n#ifdef A\n#include \"a.h\"\n#endif\n"
+        ),
+        "a.h"
+    );
+}
+
+#[test]
+fn assertions_are_followed() {
+    let listed = |text: &str| {
+        let disk = disk(true, &[("/w/t.c", text), ("/w/a.h", ""), ("/w/b.h", "")]);
+        let closure = ask(&mut state(&disk), "gcc -c t.c").unwrap();
+        names(&closure)[1..].join(" ")
+    };
+    let decided = |before: &str, condition: &str| {
+        listed(&format!(
+            "{before}\n#if {condition}\n#include \"a.h\"\n#else\n#include \"b.h\"\n#endif\n"
+        ))
+    };
+    assert_eq!(
+        decided("#assert foo(bar)", "#foo(bar) && !#foo(baz)"),
+        "a.h"
+    );
+    assert_eq!(decided("#assert foo(bar)", "#foo"), "a.h");
+    assert_eq!(
+        decided("#assert foo(bar)\n#unassert foo", "#foo(bar)"),
+        "b.h"
+    );
+    assert_eq!(decided("", "#machine(nothing)"), "b.h");
 }

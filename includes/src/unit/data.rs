@@ -32,10 +32,28 @@ impl Machine<'_> {
         match named(rest) {
             Named::File(name) => self.take_data(name, includes, 0),
             Named::Nothing => Ok(()),
-            Named::PutTogether => Err(Refusal::DataByName {
-                path: self.unit_path(),
-                what: ".incbin",
-            }),
+            Named::PutTogether => Err(self.data_by_name()),
+        }
+    }
+
+    /// Lists the files that text for the assembler names.
+    pub(super) fn assembler_text(&mut self, text: &[u8]) -> Result<(), Refusal> {
+        for (word, includes) in [(INCBIN, false), (INCLUDE, true)] {
+            for at in memchr::memmem::find_iter(text, word) {
+                match named(&text[at + word.len()..]) {
+                    Named::File(name) => self.take_data(name, includes, 0)?,
+                    Named::Nothing => {}
+                    Named::PutTogether => return Err(self.data_by_name()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn data_by_name(&self) -> Refusal {
+        Refusal::DataByName {
+            path: self.unit_path(),
+            what: ".incbin",
         }
     }
 
@@ -72,15 +90,19 @@ impl Machine<'_> {
         tainted.dedup_by_key(|&mut (name, _)| name);
         for (name, id) in tainted {
             let remarks = self.library.definition(id).remarks;
-            let matters = Remarks(Remarks::NOW.0 | Remarks::STAMP.0 | Remarks::DATA.0);
+            let mut matters = Remarks(Remarks::NOW.0 | Remarks::STAMP.0);
+            if !self.start.text {
+                matters.add(Remarks::DATA);
+                matters.add(Remarks::PRAGMA);
+            }
             if !remarks.has(matters) || !self.is_used(name) {
                 continue;
             }
-            if remarks.has(Remarks::DATA) {
-                return Err(Refusal::DataByName {
-                    path: self.unit_path(),
-                    what: ".incbin",
-                });
+            if remarks.has(Remarks::PRAGMA) && !self.start.text {
+                self.outcome.wants_text |= self.library.holds_macro_pragma(id);
+            }
+            if remarks.has(Remarks::DATA) && !self.start.text {
+                return Err(self.data_by_name());
             }
             self.outcome.dates.now |= remarks.has(Remarks::NOW);
             self.outcome.dates.file |= remarks.has(Remarks::STAMP);

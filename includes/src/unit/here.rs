@@ -124,6 +124,7 @@ impl Facts for Here<'_> {
     fn counter(&mut self) -> Option<u32> {
         let number = self.counting.next;
         self.counting.next += 1;
+        self.outcome.wants_text |= self.counting.uncertain;
         (!self.counting.uncertain).then_some(number)
     }
 
@@ -148,6 +149,21 @@ impl Facts for Here<'_> {
             .and_then(|&(opened, _)| self.place.get(opened).file)
             .is_some_and(|file| self.tree.file(file).stat.size == 0);
         if empty { 2 } else { 1 }
+    }
+
+    fn asserted(&mut self, text: &[u8]) -> Option<bool> {
+        let about = |said: &[u8]| {
+            text.strip_prefix(said)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"("))
+        };
+        let said = self.outcome.asserted.iter().rev().find(|(said, holds)| {
+            about(said)
+                || (*holds && !text.contains(&b'(') && said.starts_with(&[text, b"("].concat()))
+        });
+        match said {
+            Some(&(_, holds)) => Some(holds),
+            None => self.ask(text).map(|value| value != 0),
+        }
     }
 
     fn ask(&mut self, text: &[u8]) -> Option<i64> {

@@ -30,6 +30,8 @@ pub(crate) struct Machine<'m> {
     /// Files that are included once, by size and second of modification: gcc takes files with equal bytes for one.
     pub(super) alike: Map<(u32, u32), Vec<FileId>>,
     pub(super) tainted: Vec<(Name, MacroId)>,
+    /// Programs with text, by file.
+    pub(super) with_text: Map<u32, SourceId>,
     /// Jumps that are not taken, because both branches are.
     both: Vec<(SourceId, u32)>,
     pub(super) stopped: bool,
@@ -48,6 +50,8 @@ pub(crate) struct Start<'a> {
     pub(crate) includes: &'a [&'a [u8]],
     pub(crate) preinclude: Option<&'a [u8]>,
     pub(crate) max_depth: u32,
+    /// Is text expanded too?
+    pub(crate) text: bool,
     /// Folders that the assembler searches.
     pub(crate) angle: &'a [&'a [u8]],
 }
@@ -59,6 +63,10 @@ pub(crate) struct Outcome {
     pub(crate) files: Vec<(OpenedId, Role)>,
     pub(crate) dates: Dates,
     pub(crate) unsure: u32,
+    /// Only text that is expanded can tell.
+    pub(crate) wants_text: bool,
+    /// What `#assert` and `#unassert` said.
+    pub(crate) asserted: Vec<(Vec<u8>, bool)>,
     pub(crate) missing: Option<Vec<u8>>,
     /// What the compiler has to be asked before the run means anything.
     pub(crate) pending: Vec<Vec<u8>>,
@@ -104,6 +112,7 @@ impl<'m> Machine<'m> {
             steps: MAX_STEPS,
             alike: Map::default(),
             tainted: Vec::new(),
+            with_text: Map::default(),
             both: Vec::new(),
             stopped: false,
         }
@@ -198,7 +207,7 @@ impl<'m> Machine<'m> {
                         let name = source.definitions[number as usize].name;
                         let id = macros.offset(number);
                         self.table.set(name, id);
-                        self.tainted.push((name, id));
+                        self.taint(name, id, source.definitions[number as usize].remarks);
                     }
                     Op::Undef(name) => {
                         at += 1;
@@ -279,6 +288,9 @@ impl<'m> Machine<'m> {
             Op::PopMacro(name) => self.table.pop(name),
             Op::Line(site) => self.line_directive(source, &source.sites[site as usize]),
             Op::Text(remark) => self.text(source, source.remarks[remark as usize])?,
+            Op::Span(span) => self.expand_text(source, source.spans[span as usize])?,
+            Op::Assert(site) => self.assert(source, site, true),
+            Op::Unassert(site) => self.assert(source, site, false),
             _ => {}
         }
         Ok(())
@@ -363,12 +375,20 @@ impl<'m> Machine<'m> {
         Some((quote, self.library.names.add(&name)))
     }
 
+    /// Notes a macro whose body matters in text.
+    fn taint(&mut self, name: Name, id: MacroId, remarks: Remarks) {
+        self.tainted.push((name, id));
+        self.counting.uncertain |= remarks.has(Remarks::COUNTER) && !self.start.text;
+    }
+
     fn text(&mut self, source: &Arc<Source>, remark: lex::Remark) -> Result<(), Refusal> {
         let kind = remark.kind;
         if kind == Remarks::NOW {
             self.outcome.dates.now = true;
         } else if kind == Remarks::STAMP {
             self.outcome.dates.file = true;
+        } else if self.start.text && kind != Remarks::MODULE {
+            // The text itself is expanded.
         } else if kind == Remarks::COUNTER {
             self.counting.uncertain = true;
         } else if kind == Remarks::PRAGMA {
@@ -388,6 +408,11 @@ impl<'m> Machine<'m> {
         let Some(text) = lex::pragma_text(&source.text[at..]) else {
             return;
         };
+        self.pragma_text(&text);
+    }
+
+    /// What a pragma says that matters.
+    pub(super) fn pragma_text(&mut self, text: &[u8]) {
         let word = text.trim_ascii();
         if word == b"once" {
             if let Some(opened) = self.frames.last().map(|frame| frame.opened) {

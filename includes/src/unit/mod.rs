@@ -4,6 +4,7 @@ mod data;
 mod here;
 mod machine;
 mod open;
+mod text;
 
 pub(crate) use machine::{Machine, Outcome, Start};
 

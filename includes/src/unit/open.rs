@@ -4,7 +4,7 @@ use super::machine::Machine;
 use crate::Family;
 use crate::closure::{Refusal, Role};
 use crate::disk::FileId;
-use crate::lex::{Inclusion, Kind, Named, Site, Source, scan, tokens};
+use crate::lex::{Inclusion, Kind, Named, Site, Source, scan, scan_with_text, tokens};
 use crate::macros::{MacroId, SourceId};
 use crate::search::{OpenedId, Origin, Skip, Wish};
 use std::sync::Arc;
@@ -142,6 +142,15 @@ impl Machine<'_> {
                 });
             }
         };
+        if self.start.text {
+            if let Some(&id) = self.with_text.get(&file.0) {
+                return Ok(id);
+            }
+            let source = scan_with_text(&bytes, mode, &mut self.library.names);
+            let id = self.library.add(source, true);
+            self.with_text.insert(file.0, id);
+            return Ok(id);
+        }
         let node = &mut self.tree.files[file.0 as usize];
         if let Some(&(_, id)) = node.sources.iter().find(|(known, _)| *known == mode) {
             return Ok(id);
