@@ -31,6 +31,13 @@ impl Unfit {
 }
 
 impl Job<'_> {
+    /// Does it name libraries, in vain? What a compiler says of them depends on whether they are there.
+    pub fn names_libraries(&self) -> bool {
+        let source = self.source;
+        let mut operands = self.words.iter().filter(|word| word.meaning.is_operand());
+        operands.any(|word| word.value != source)
+    }
+
     /// The words after the compiler's name for a daemon that makes the paths here true: the command's own, and `added`.
     pub fn tree_args(&self, added: &[OsString]) -> Vec<OsString> {
         let end = self.words.iter().find(|word| word.meaning.has(Effect::End));
@@ -187,6 +194,18 @@ mod tests {
         assert_eq!(both(Family::Gcc, line).0, format!("{line} -I extra"));
         let (tree, _) = both(Family::Clang, "-c -o a.o -- a.c");
         assert_eq!(tree, "-c -o a.o -I extra -- a.c");
+    }
+
+    #[test]
+    fn libraries_named_in_vain_are_seen() {
+        for (line, wanted) in [("-c a.c liba.a", true), ("-c ./a.c -o a.o", false)] {
+            let args = words(line);
+            let about = Surroundings::new(OsStr::new("/w"));
+            let Verdict::Distribute(job) = classify(Family::Gcc, false, &args, &about) else {
+                panic!("{line} stays here");
+            };
+            assert_eq!(job.names_libraries(), wanted, "{line}");
+        }
     }
 
     #[test]

@@ -30,7 +30,10 @@ pub(crate) struct Headers {
 }
 
 impl Headers {
-    pub(crate) fn below(folders: Vec<PathBuf>) -> Headers {
+    /// Of what the box shows, in `folders`: settings and devices are no headers.
+    pub(crate) fn below(mut folders: Vec<PathBuf>) -> Headers {
+        let other = |folder: &Path| folder.starts_with("/etc") || folder.starts_with("/dev");
+        folders.retain(|folder| !other(folder));
         Headers {
             folders,
             known: Mutex::default(),
@@ -122,5 +125,9 @@ mod tests {
         assert!(!headers.has(&secret, &digest(b"x")));
         let round = folder.path().join("include/../secret");
         assert!(!headers.has(&round, &digest(b"x")));
+        let shown = Headers::below(vec!["/etc".into(), "/dev".into(), "/usr".into()]);
+        assert!(shown.has(Path::new("/usr"), &PRESENT));
+        assert!(!shown.has(Path::new("/etc/passwd"), &PRESENT));
+        assert!(!shown.has(Path::new("/dev/null"), &PRESENT));
     }
 }

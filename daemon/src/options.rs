@@ -144,7 +144,7 @@ fn version(name: &str) -> String {
         std::env::consts::OS,
     );
     format!(
-        "{name} 3.4-launch.{version} {arch}-{os}\n  (protocols 1 and 2) (default port 3632)\n\
+        "{name} 3.4-launch.{version} {arch}-{os}\n  (protocols 1, 2 and 3) (default port 3632)\n\
          distcc-launchd, the daemon of distcc-launch: serves clients of distcc 3.4 and its own\n"
     )
 }

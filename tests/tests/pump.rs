@@ -158,6 +158,17 @@ fn what_only_a_preprocessor_here_can_do_goes_preprocessed() {
         let compared = space.compile(command);
         compared.assert_same_as_local().assert_not_pumped(code);
     }
+    let dated = project(&farm)
+        .file("src/date.c", "const char *d = __DATE__ __TIME__;\n")
+        .env("SOURCE_DATE_EPOCH", "86400");
+    let compared = dated.compile("gcc -g -c src/date.c");
+    compared.assert_same_as_local().assert_pumped();
+    let library = project(&farm).file("liba.a", "!<arch>\n");
+    let compared = library.compile("gcc -c src/a.c liba.a");
+    assert_eq!(
+        compared.assert_same_as_local().row().not_pumped.as_deref(),
+        Some("names-library")
+    );
     // Whoever chooses a manner of preprocessing wants it to happen here.
     let chosen = project(&farm).client_env("DISTCC_LAUNCH_PREPROCESS", "expanded");
     let compared = chosen.compile("gcc -c src/a.c");

@@ -36,6 +36,7 @@ const PAGES: &[&str] = &[
     "docs/hosts.md",
     "docs/options.md",
     "docs/protocol.md",
+    "docs/includes.md",
     "docs/pump.md",
     "integrations/cmake/README.md",
     "integrations/ninja/README.md",

@@ -87,7 +87,7 @@ impl Dispatch<'_> {
             .map(|word| word.as_bytes());
         let mut head = protocol::request::encode_head(version, Some(files.cwd.as_bytes()), words)?;
         if version == Version::Tree {
-            let variables = pump::environment();
+            let variables = pump::environment(self.command.settings);
             head.extend(protocol::request::encode_environment(&variables)?);
         }
         link.send(&head)?;

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 
 use compiler::diagnostics::Charset;
-use compiler::{Job, tree};
+use compiler::{Family, Job, tree};
 use protocol::closure_talk::{Flags, Form};
 
 use crate::about::About;
@@ -29,6 +29,9 @@ pub(crate) use resident::{process as resident_server, program as server_program}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotPumped(pub &'static str);
 
+/// Says what `__DATE__` and `__TIME__` are.
+const DATE: &str = "SOURCE_DATE_EPOCH";
+
 const SLOW: NotPumped = NotPumped("include-server-slow");
 
 /// The sentence of a code of [`NotPumped`].
@@ -36,6 +39,7 @@ pub(crate) fn sentence(code: &str) -> Option<&'static str> {
     Some(match code {
         "nothing-to-preprocess" => "it needs no preprocessor",
         "dependency-variable" => "DEPENDENCIES_OUTPUT asks for a dependency file that is added to",
+        "names-library" => "it names a library, in vain, and only here that is told",
         "clock" => "it asks for the date or the time, which are to be those of here",
         "include-missing" => "something that it includes was not found",
         "assembler-includes" => "assembler text in it may name files",
@@ -86,6 +90,9 @@ pub(crate) fn files(
     if job.depfile().is_some_and(|depfile| depfile.appended) {
         return Err(NotPumped("dependency-variable"));
     }
+    if job.names_libraries() {
+        return Err(NotPumped("names-library"));
+    }
     let added = tree::search_words(job.language(), &mut |name| settings.variable(name));
     let args = match form {
         Form::Stock => job
@@ -112,8 +119,12 @@ pub(crate) fn files(
         resident::is_slow(settings);
     }
     let (body, size, flags) = answer?;
+    // With this variable gcc's date is not the clock's, and daemons of ours get it.
+    let dated =
+        form != Form::Stock && job.family() == Family::Gcc && settings.variable(DATE).is_some();
+    let clock = if dated { 0 } else { Flags::CLOCK };
     for (flag, code) in [
-        (Flags::CLOCK, "clock"),
+        (clock, "clock"),
         (Flags::TIMESTAMP, "clock"),
         (Flags::MISSING, "include-missing"),
         (Flags::ASSEMBLER, "assembler-includes"),
@@ -166,11 +177,17 @@ fn physical(cwd: &OsStr) -> OsString {
 }
 
 /// The variables that a tree job's compile shall have: messages are to be those of here.
-pub(crate) fn environment() -> Vec<u8> {
-    match Settings::charset() {
+pub(crate) fn environment(settings: &Settings) -> Vec<u8> {
+    let mut variables = match Settings::charset() {
         Charset::Ascii => b"LC_ALL=C\0".to_vec(),
         Charset::Utf8 | Charset::Other => b"LC_ALL=C.UTF-8\0".to_vec(),
+    };
+    if let Some(date) = settings.variable(DATE) {
+        for part in [DATE.as_bytes(), b"=", date.as_bytes(), b"\0"] {
+            variables.extend_from_slice(part);
+        }
     }
+    variables
 }
 
 /// The program's path as it holds in any folder.
