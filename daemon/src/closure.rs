@@ -265,7 +265,9 @@ fn outputs(
     };
     match classify(compiler.family, compiler.cxx, args, &surroundings) {
         Verdict::Distribute(job) => {
-            let depfile = job.depfile().map(|depfile| PathBuf::from(depfile.path));
+            // What is printed comes back with the compiler's own words.
+            let depfile = job.depfile().filter(|depfile| !depfile.is_printed());
+            let depfile = depfile.map(|depfile| PathBuf::from(depfile.path));
             Ok((PathBuf::from(job.output()), depfile))
         }
         Verdict::RunHere(reason) => Err(Refused::NotAJob {

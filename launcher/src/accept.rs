@@ -105,7 +105,9 @@ fn as_local(dispatch: &Dispatch<'_>, here: &[u8], there: &Printed) -> Option<Vec
     if let Some(form) = dispatch.pumped {
         // With true paths it is the local compile, but for what depends on where it prints.
         let shaped = settings.shapes_messages || io::stderr().is_terminal();
+        // Messages on preprocessed text quote the files that it was made of, which are not there.
         let same = form != Form::Stock
+            && dispatch.job.language().wants_preprocessor()
             && !settings.exact_diagnostics
             && !shaped
             && Settings::charset() != Charset::Other;

@@ -147,9 +147,9 @@ impl<'a> Dispatch<'a> {
             return Err(Stop::Unfit);
         }
         self.preincluded = peer.preincluded(remote).map(<[u8]>::to_vec);
-        // A dependency file that is printed would come among the compiler's own words.
+        // Where the compiler there prints the dependency file, it does so as here.
         let printed = self.job.depfile().is_some_and(|it| it.is_printed());
-        let needs_text = printed || compiler::text::may_name_inode(self.job);
+        let needs_text = printed && !peer.tree_jobs || compiler::text::may_name_inode(self.job);
         // Who forces a manner wants it seen.
         let may_bring_files = !needs_text && self.command.settings.preprocess.is_none();
         if host.cpp

@@ -30,6 +30,9 @@ const QUICK: &[&str] = &[
     "opt-src-*",
     "compile-forkbomb-asm",
     "disconnect-mid-job",
+    "pump-name-*",
+    "pump-link-*",
+    "pump-bomb",
 ];
 
 /// Whom root lets run the daemon: an ordinary user who exists everywhere.

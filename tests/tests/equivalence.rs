@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, path::PathBuf, process::Command};
 
 use serde::Deserialize;
-use tests::{Farm, data, launcher, run};
+use tests::{Farm, Space, data, launcher, long, run};
 
 /// The list's section for each kind of daemon.
 const KNOWN: &str = include_str!("../equivalence-known.txt");
@@ -29,14 +29,29 @@ fn known(section: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// The daemons, and what each host's entry ends in.
+struct Hosts {
+    farm: Farm,
+    suffix: &'static str,
+}
+
 /// Runs the tool on the cases whose id fits `only`, and gives its report.
-fn report(farm: &Farm, only: &str) -> Vec<Case> {
+fn report(hosts: &Hosts, only: &str) -> Vec<Case> {
+    // With it ends the include server that launchers started there.
+    let surroundings = Space::new::<&str, &str>([]);
     let report = tempfile::NamedTempFile::new().unwrap();
     let mut tool = Command::new("python3");
     tool.arg(data("tools/equivalence.py"))
         .arg("--launcher")
         .arg(launcher())
-        .args(["--env", &format!("DISTCC_HOSTS={}", farm.hosts("/4"))])
+        .args([
+            "--env",
+            &format!("DISTCC_HOSTS={}", hosts.farm.hosts(hosts.suffix)),
+        ])
+        .args([
+            "--env",
+            &format!("DISTCC_DIR={}", surroundings.dir().display()),
+        ])
         .args(["--accept-gcc-excerpt", "--quiet", "--only", only])
         .arg("--report")
         .arg(report.path());
@@ -57,7 +72,7 @@ fn report(farm: &Farm, only: &str) -> Vec<Case> {
 }
 
 /// Splits the cases among a few tools, since each spends its time waiting for compilers.
-fn all_cases(farm: &Farm, every: usize) -> Vec<Case> {
+fn all_cases(farm: &Hosts, every: usize) -> Vec<Case> {
     let listed = std::fs::read_to_string(data("cases/equivalence/cases.jsonl")).unwrap();
     let ids: Vec<String> = listed
         .lines()
@@ -84,7 +99,7 @@ fn all_cases(farm: &Farm, every: usize) -> Vec<Case> {
 
 /// What a compiler varies by chance (a time in a module, say) may show in one run and not in the next: what differs counts
 /// when it does so twice.
-fn differ_again(farm: &Farm, rows: &[Case], known: &BTreeSet<String>) -> BTreeSet<String> {
+fn differ_again(farm: &Hosts, rows: &[Case], known: &BTreeSet<String>) -> BTreeSet<String> {
     let differ = |rows: &[Case]| -> BTreeSet<String> {
         let different = rows.iter().filter(|row| !row.differences.is_empty());
         different.map(|row| row.id.clone()).collect()
@@ -104,7 +119,7 @@ fn differ_again(farm: &Farm, rows: &[Case], known: &BTreeSet<String>) -> BTreeSe
         .collect()
 }
 
-fn compare(section: &str, farm: &Farm, every: usize) {
+fn compare(section: &str, farm: &Hosts, every: usize) -> Vec<Case> {
     let rows = all_cases(farm, every);
     let known = known(section);
     let different = differ_again(farm, &rows, &known);
@@ -141,18 +156,35 @@ fn compare(section: &str, farm: &Farm, every: usize) {
         list_file().display(),
         new.join("\n")
     );
+    rows
 }
 
 fn list_file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("equivalence-known.txt")
 }
 
+fn hosts(farm: Farm, suffix: &'static str) -> Hosts {
+    Hosts { farm, suffix }
+}
+
 #[test]
 fn with_our_daemon() {
-    compare("ours", &Farm::ours(1), 1);
+    compare("ours", &hosts(Farm::ours(1), "/4"), 1);
 }
 
 #[test]
 fn with_stock_daemon() {
-    compare("stock", &Farm::stock(1), 3);
+    compare("stock", &hosts(Farm::stock(1), "/4"), 3);
+}
+
+/// The files go, not their text: nothing differs, and next to all that can be sent goes this way.
+#[test]
+fn in_pump_mode() {
+    let every = if long() { 1 } else { 3 };
+    let rows = compare("pump", &hosts(Farm::ours(1), "/4,lzo,cpp"), every);
+    let sent = rows.iter().filter(|row| row.place.starts_with("remote"));
+    let sent = sent.count();
+    let pumped = rows.iter().filter(|row| row.place == "remote, pump");
+    let pumped = pumped.count();
+    assert!(pumped * 100 >= sent * 90, "{pumped} of {sent} in pump mode");
 }

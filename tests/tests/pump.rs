@@ -23,6 +23,10 @@ fn project(farm: &Farm) -> Space {
         ),
         ("src/warns.c", "int w(void) { int unused; return 1; }\n"),
         ("src/plain.c", "int plain = 1;\n"),
+        (
+            "src/i.i",
+            "# 1 \"src/plain.c\"\n# 1 \"/far/a.h\" 1\nint h;\n# 2 \"src/plain.c\" 2\nint i = 1;\n",
+        ),
         ("deps/x", ""),
     ];
     Space::new(files).hosts(&farm.hosts(PUMP))
@@ -38,6 +42,8 @@ fn objects_dependency_files_and_messages_are_the_local_ones() {
         "gcc -Wall -Wextra -c src/warns.c",
         "gcc -Wmissing-include-dirs -Inowhere -Ideps -c src/a.c",
         "gcc -S -O1 -c src/a.c",
+        "gcc -MD -MF - -c src/a.c",
+        "gcc -g -c src/i.i",
         "g++ -g -Iinc -MD -c src/c.cc -o c.o",
         "g++ -std=c++17 -O2 -isystem inc -c src/c.cc",
         "gcc -g -include inc/b.h -imacros src/near.h -c src/plain.c",
@@ -150,9 +156,10 @@ fn what_only_a_preprocessor_here_can_do_goes_preprocessed() {
     let farm = Farm::ours(1);
     let space = project(&farm)
         .file("src/date.c", "const char *d = __DATE__;\n")
-        .file("src/i.i", "int i;\n");
+        .file("src/s.s", ".data\n");
     for (command, code) in [
-        ("gcc -c src/i.i", "nothing-to-preprocess"),
+        ("clang -c src/i.i", "nothing-to-preprocess"),
+        ("gcc -c src/s.s", "nothing-to-preprocess"),
         ("gcc -c src/date.c", "clock"),
     ] {
         let compared = space.compile(command);
@@ -255,9 +262,21 @@ fn no_folder_for_a_server_means_plain_mode() {
 #[test]
 fn a_stock_client_is_served_too() {
     let farm = Farm::ours(1);
-    let space = project(&farm).client(Client::stock());
     let server = tests::IncludeServer::start(&[]);
-    let space = space.client_env("INCLUDE_SERVER_PORT", server.socket());
+    let with_stock = Farm::stock(1);
+    let stock = project(&with_stock)
+        .client(Client::stock())
+        .client_env("INCLUDE_SERVER_PORT", server.socket());
+    for command in [
+        "gcc -O2 -c src/plain.c -o plain.o",
+        "g++ -O2 -Iinc -c src/c.cc -o deps/c.o",
+    ] {
+        let compared = stock.compile(command);
+        compared.assert_same_files().assert_pumped();
+    }
+    let space = project(&farm)
+        .client(Client::stock())
+        .client_env("INCLUDE_SERVER_PORT", server.socket());
     for command in [
         "gcc -O2 -c src/plain.c -o plain.o",
         "gcc -g -c src/a.c -o a.o",

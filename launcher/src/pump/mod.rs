@@ -84,7 +84,10 @@ pub(crate) fn files(
     form: Form,
 ) -> Result<Files, NotPumped> {
     let settings = command.settings;
-    if !job.language().wants_preprocessor() {
+    // Text that is preprocessed already is a file like others where its name is true; gcc reads nothing else for it.
+    let whole =
+        form != Form::Stock && job.family() == Family::Gcc && !job.language().is_assembler();
+    if !job.language().wants_preprocessor() && !whole {
         return Err(NotPumped("nothing-to-preprocess"));
     }
     if job.depfile().is_some_and(|depfile| depfile.appended) {
