@@ -43,9 +43,11 @@ pub(super) fn compile_commands(log: &PathBuf) -> Vec<Vec<String>> {
 /// Is it a driver of gcc's or clang's?
 fn is_compiler(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let name = name
-        .trim_end_matches(|c: char| c.is_ascii_digit() || c == '.')
-        .trim_end_matches('-');
+    let is_version = |text: &str| text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let name = match name.rsplit_once('-') {
+        Some((name, version)) if is_version(version) => name,
+        _ => name,
+    };
     let name = name.rsplit("linux-gnu-").next().unwrap_or(name);
     ["cc", "c++", "gcc", "g++", "clang", "clang++"].contains(&name)
 }
