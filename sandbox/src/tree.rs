@@ -307,8 +307,11 @@ impl Shared {
     fn write(&self, slot: &mut Slot, wanted: &Wanted<'_>) -> Result<(), Misfit> {
         let root = PathBuf::from(slot.number.to_string());
         if slot.items.is_empty() {
-            self.make_folder(&root)
-                .map_err(|source| write_error(&root, source))?;
+            match self.make_folder(&root) {
+                // A slot whose last closure was empty has it.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => made.map_err(|source| write_error(&root, source))?,
+            }
         }
         let stale: Vec<PathBuf> = slot
             .items

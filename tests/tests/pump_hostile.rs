@@ -174,6 +174,10 @@ fn names_are_plain_and_fit_each_other() {
             &Tree::good().with(entry),
         );
     }
+    let mut nothing = Tree::good();
+    nothing.entries.clear();
+    refused(&daemon, "no file at all", &nothing);
+    assert_eq!(good(&daemon), wanted);
     let below_link = Tree::good()
         .with(link("/w/l", "/etc"))
         .with(file("/w/l/x", "x"));
