@@ -97,25 +97,29 @@ fn all_cases(farm: &Hosts, every: usize) -> Vec<Case> {
     rows
 }
 
-/// What a compiler varies by chance (a time in a module, say) may show in one run and not in the next: what differs counts
-/// when it does so twice.
+/// How often a difference is looked at again.
+const AGAIN: usize = 6;
+
+/// What a compiler varies by chance (the time that it took, say) may show in one run and not in the next: what differs counts
+/// when it does so each time.
 fn differ_again(farm: &Hosts, rows: &[Case], known: &BTreeSet<String>) -> BTreeSet<String> {
     let differ = |rows: &[Case]| -> BTreeSet<String> {
         let different = rows.iter().filter(|row| !row.differences.is_empty());
         different.map(|row| row.id.clone()).collect()
     };
     let first = differ(rows);
-    let new: Vec<String> = first
-        .difference(known)
-        .map(|id| regex::escape(id))
-        .collect();
-    if new.is_empty() {
-        return first;
+    let mut new: BTreeSet<String> = first.difference(known).cloned().collect();
+    for _ in 0..AGAIN {
+        if new.is_empty() {
+            break;
+        }
+        let names: Vec<String> = new.iter().map(|id| regex::escape(id)).collect();
+        let again = differ(&report(farm, &format!("^({})$", names.join("|"))));
+        new.retain(|id| again.contains(id));
     }
-    let again = differ(&report(farm, &format!("^({})$", new.join("|"))));
     first
         .into_iter()
-        .filter(|id| known.contains(id) || again.contains(id))
+        .filter(|id| known.contains(id) || new.contains(id))
         .collect()
 }
 

@@ -163,14 +163,14 @@ fn a_bad_list_is_told_once_with_the_token() {
 }
 
 #[test]
-fn cpp_means_plain_while_no_include_server_is_there() {
+fn cpp_means_that_the_files_go() {
     let farm = Farm::ours(1);
     for option in [",lzo,cpp", ",cpp,lzo"] {
         let compared = Space::new(SOURCE)
             .hosts(&farm.hosts(option))
             .compile("gcc -c a.c");
         compared.assert_same_as_local().assert_remote();
-        assert_eq!(compared.row().mode.as_deref(), Some("plain"));
+        assert_eq!(compared.row().mode.as_deref(), Some("pump"));
     }
 }
 
