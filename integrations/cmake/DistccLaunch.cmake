@@ -28,8 +28,13 @@ if(DISTCC_LAUNCH_EXECUTABLE AND NOT EXISTS "${DISTCC_LAUNCH_EXECUTABLE}")
   unset(DISTCC_LAUNCH_EXECUTABLE CACHE)
   unset(DISTCC_LAUNCH_EXECUTABLE)
 endif()
+# Installed in PREFIX/share/cmake/DistccLaunch, the launcher is in PREFIX/bin.
+set(_distcc_launch_bin "")
+if(CMAKE_CURRENT_LIST_DIR MATCHES "/share/cmake/DistccLaunch$")
+  set(_distcc_launch_bin "${CMAKE_CURRENT_LIST_DIR}/../../../bin")
+endif()
 find_program(DISTCC_LAUNCH_EXECUTABLE NAMES distcc-launch
-  HINTS "${CMAKE_CURRENT_LIST_DIR}/../../../bin"
+  HINTS "${_distcc_launch_bin}"
   NO_CMAKE_FIND_ROOT_PATH
   DOC "The launcher that compiles go through")
 if(NOT DISTCC_LAUNCH_EXECUTABLE)
