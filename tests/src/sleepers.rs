@@ -99,7 +99,10 @@ impl Beds {
         let mut state = self.lock();
         state.asleep += 1;
         state.most = state.most.max(state.asleep);
-        let nap = nap * (state.came % 5 + 1) / 5;
+        let nap = match nap < LIMIT {
+            true => nap * (state.came % 5 + 1) / 5,
+            false => nap,
+        };
         state.came += 1;
         if state.asleep >= wanted {
             state.awake = true;
