@@ -241,8 +241,9 @@ fn a_shell_starts_and_ends_a_server() {
     let space = space("");
     space.renew();
     let script = "set -e; cd work; eval \"$($L pump --startup)\"; $L gcc -g -c a.c; $STOCK gcc -c a.c -o b.o; \
-                  $L pump --shutdown; test ! -e $INCLUDE_SERVER_DIR; ! kill -0 $INCLUDE_SERVER_PID 2>/dev/null || \
-                  grep -q ') Z ' /proc/$INCLUDE_SERVER_PID/stat";
+                  $L pump --shutdown; test ! -e $INCLUDE_SERVER_DIR; \
+                  gone() { ! kill -0 $INCLUDE_SERVER_PID 2>/dev/null || grep -q ') Z ' /proc/$INCLUDE_SERVER_PID/stat; }; \
+                  for try in $(seq 100); do gone && exit 0; sleep 0.05; done; exit 9";
     let ran = pump(&space, script);
     assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
     let rows = space.rows();
