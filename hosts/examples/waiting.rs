@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use hosts::{Folder, Host, NoSlot, Patience, Slots, list};
+use hosts::{Folder, Host, NoSlot, Outlook, Patience, Slots, Wish, list};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long each process keeps its slot.
@@ -48,10 +48,12 @@ fn job(way: &str, folder: &Path, slots: &str, hold: Duration) -> Result<()> {
     let hosts: Vec<&Host> = list.hosts.iter().collect();
     let all = Slots::new(&Folder::at(folder));
     say("came", 0)?;
+    let outlook = Outlook::blank();
+    let wish = Wish::of(&hosts, &outlook);
     let slot = match way {
-        "ours" => all.take_remote(&hosts, &Patience::FOREVER)?,
+        "ours" => all.take_remote(&wish, &Patience::FOREVER)?,
         _ => loop {
-            match all.take_remote(&hosts, &Patience::NONE) {
+            match all.take_remote(&wish, &Patience::NONE) {
                 Err(NoSlot::Busy) => thread::sleep(Duration::from_secs(1)),
                 taken => break taken?,
             }

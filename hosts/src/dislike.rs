@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -41,6 +41,47 @@ impl Period {
             .and_then(|text| text.trim().parse().ok());
         seconds.map_or(Period::Growing, |seconds| {
             Period::Fixed(Duration::from_secs(seconds))
+        })
+    }
+}
+
+/// The failures in a row of one host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// When the last one was that counted.
+    pub noted: SystemTime,
+    /// How many there were, counted up to [`MAX_COUNT`].
+    pub failures: u64,
+}
+
+impl Backoff {
+    /// When its pause ends, as seen at `now`.
+    pub fn until(&self, period: Period, now: SystemTime) -> SystemTime {
+        let pause = match period {
+            Period::Fixed(period) => period,
+            Period::Growing => pause(self.failures),
+        };
+        // A time in the future was written under another clock and says nothing.
+        match self.noted > now + pause {
+            true => now,
+            false => self.noted + pause,
+        }
+    }
+
+    /// After one more failure at `now`; `None` where nothing changes. A failure during the pause is one of the jobs that were under
+    /// way when the host went away, and counts with the first.
+    pub fn after(before: Option<Backoff>, period: Period, now: SystemTime) -> Option<Backoff> {
+        let failures = match period {
+            Period::Fixed(Duration::ZERO) => return None,
+            Period::Fixed(_) => 0,
+            Period::Growing if before.is_some_and(|before| before.until(period, now) > now) => {
+                return None;
+            }
+            Period::Growing => before.map_or(0, |before| before.failures.min(MAX_COUNT - 1)),
+        };
+        Some(Backoff {
+            noted: now,
+            failures: failures + 1,
         })
     }
 }
@@ -141,51 +182,29 @@ impl Dislikes {
     }
 
     /// When the pause of a backoff file ends; `None` where there is no file.
-    pub(crate) fn until(&self, path: &PathBuf, now: SystemTime) -> Option<SystemTime> {
-        let data = std::fs::metadata(path).ok()?;
-        let noted = data.modified().ok()?;
-        let pause = match self.period {
-            Period::Fixed(period) => period,
-            Period::Growing => pause(data.len()),
-        };
-        // A time in the future was written under another clock and says nothing.
-        if noted > now + pause {
-            Some(now)
-        } else {
-            Some(noted + pause)
-        }
+    pub(crate) fn until(&self, path: &Path, now: SystemTime) -> Option<SystemTime> {
+        Some(remembered(path)?.until(self.period, now))
     }
 
-    /// Notes that `host` failed at `now`. A failure during the pause is one of the jobs that were under way when the
-    /// host went away, and counts with the first.
+    /// Notes that `host` failed at `now`.
     pub fn failed(&self, host: &Host, now: SystemTime) -> Result<(), FolderError> {
-        if self.period == Period::Fixed(Duration::ZERO) {
-            return Ok(());
-        }
         let path = self.backoff(host);
-        if self.period == Period::Growing && self.until(&path, now).is_some_and(|until| until > now)
-        {
-            self.seen.borrow_mut().entry(path).or_default();
-            return Ok(());
+        if self.period != Period::Fixed(Duration::ZERO) {
+            self.seen.borrow_mut().entry(path.clone()).or_default();
         }
+        let Some(backoff) = Backoff::after(remembered(&path), self.period, now) else {
+            return Ok(());
+        };
         let file = self.folder.open(&path)?;
         let write = || {
-            let count = match self.period {
-                Period::Growing => rustix::fs::fstat(&file)?
-                    .st_size
-                    .unsigned_abs()
-                    .min(MAX_COUNT - 1),
-                Period::Fixed(_) => 0,
-            };
-            rustix::io::pwrite(&file, b"x", count)?;
-            rustix::fs::futimens(&file, &timestamps(now))
+            // The file's length is the number.
+            rustix::io::pwrite(&file, b"x", backoff.failures - 1)?;
+            rustix::fs::futimens(&file, &timestamps(backoff.noted))
         };
         write().map_err(|source| FolderError::Open {
-            path: path.clone(),
+            path,
             source: source.into(),
-        })?;
-        self.seen.borrow_mut().entry(path).or_default();
-        Ok(())
+        })
     }
 
     /// Notes that `host` did a job. No system call where no backoff file was seen before.
@@ -241,6 +260,15 @@ impl Dislikes {
             .lock()
             .join(format!("unfit_{}_{id:016x}", host.lock_name()))
     }
+}
+
+/// What the backoff file at `path` says: its length is the number of failures, its time that of the last one.
+fn remembered(path: &Path) -> Option<Backoff> {
+    let data = std::fs::metadata(path).ok()?;
+    Some(Backoff {
+        noted: data.modified().ok()?,
+        failures: data.len(),
+    })
 }
 
 /// The pause after `failures` in a row.

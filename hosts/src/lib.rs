@@ -6,18 +6,22 @@
 //! It is on the launch path: a job that meets a free slot costs a handful of system calls and no thread.
 
 pub mod capacity;
+pub mod choice;
 pub mod dislike;
 pub mod folder;
 pub mod list;
+pub mod pace;
+pub mod race;
 pub mod slots;
 pub mod state;
 pub mod view;
 
 pub use capacity::Capacity;
-pub use dislike::{Dislikes, Period, ProbeGuard, Try};
+pub use choice::Outlook;
+pub use dislike::{Backoff, Dislikes, Period, ProbeGuard, Try};
 pub use folder::{Folder, FolderError};
 pub use list::{Host, HostList, HostListError, KeyFile, NoHosts, Origin, Places, Transport};
-pub use slots::{LocalPool, NoSlot, Patience, Slot, Slots};
+pub use slots::{LocalPool, NoSlot, Patience, Slot, Slots, Wish};
 pub use state::{Monitor, Phase};
 
 /// A number for a name, the same in every process: FNV-1a.

@@ -186,7 +186,9 @@ impl Trip<'_> {
                 until: None,
                 give_up: &all_gone,
             };
-            let slot = match Slots::new(self.folder).take_remote(&hosts, &waiting) {
+            let outlook = hosts::Outlook::blank();
+            let wish = hosts::Wish::of(&hosts, &outlook);
+            let slot = match Slots::new(self.folder).take_remote(&wish, &waiting) {
                 Ok(slot) => slot,
                 Err(NoSlot::Busy) => continue,
                 Err(NoSlot::NoHost) if self.entry.attempts.is_empty() => {

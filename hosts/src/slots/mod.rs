@@ -5,6 +5,7 @@
 //! POSIX record locks belong to a process, and closing *any* descriptor of a file drops them. So a process keeps a note
 //! of the files it holds and never opens one of them again.
 
+mod note;
 mod queue;
 mod watch;
 
@@ -17,10 +18,13 @@ use std::time::Instant;
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::{Errno, FdFlags};
 
+use crate::choice::Outlook;
 use crate::fnv1a;
 use crate::folder::{Folder, FolderError};
 use crate::list::Host;
+pub(crate) use queue::timespec;
 use queue::{Entered, Queue};
+use watch::Watch;
 
 /// Files whose lock this process holds.
 static HELD: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -37,6 +41,19 @@ pub struct Slot {
     path: PathBuf,
     host: usize,
     number: u32,
+    /// One of this machine's own.
+    here: bool,
+}
+
+/// What somebody wants who waits for a slot of a host.
+#[derive(Clone, Copy)]
+pub struct Wish<'a> {
+    pub hosts: &'a [&'a Host],
+    /// What is expected of these hosts, in their order.
+    pub outlook: &'a Outlook,
+    /// Takes a slot of this machine, if the job ends sooner here than in the given time (ms; `None`: nobody knows). Asked when all
+    /// slots are taken, and each 100 ms from then on by the first in the queue.
+    pub here: Option<&'a dyn Fn(Option<f32>) -> Option<Slot>>,
 }
 
 /// Which of this machine's own pools. Both count on the same files, as in stock.
@@ -80,6 +97,17 @@ pub struct Slots {
     search: Mutex<()>,
 }
 
+impl<'a> Wish<'a> {
+    /// Of a job that does not run here instead.
+    pub fn of(hosts: &'a [&'a Host], outlook: &'a Outlook) -> Wish<'a> {
+        Wish {
+            hosts,
+            outlook,
+            here: None,
+        }
+    }
+}
+
 impl Patience<'_> {
     fn is_over(&self) -> bool {
         self.is_late() || (self.give_up)()
@@ -111,24 +139,35 @@ impl Slots {
         }
     }
 
-    /// A slot of the first host that has one free: slot 0 of each in their order, then slot 1 of each, and so on.
-    /// Waits its turn while all are taken.
-    pub fn take_remote(&self, hosts: &[&Host], patience: &Patience<'_>) -> Result<Slot, NoSlot> {
-        let mut rows: Vec<Row> = Vec::with_capacity(hosts.len());
-        for (index, host) in hosts.iter().enumerate().filter(|(_, host)| !host.down) {
-            let name = host.lock_name();
-            // A host that is named twice has the slots of the larger number, and each lock file is opened once: closing a
-            // second descriptor would drop the lock.
-            let before = rows.iter().filter(|row| row.name == name);
-            let first = before.map(|row| row.slots).max().unwrap_or(0);
-            rows.push(Row {
-                host: index,
-                name,
-                first,
-                slots: host.slots,
-            });
+    /// The free slot in which the job is expected to end first; where nothing is known, slot 0 of each host in their order, then
+    /// slot 1 of each, and so on. Waits its turn while all are taken, or while it is better to wait for a faster one.
+    pub fn take_remote(&self, wish: &Wish<'_>, patience: &Patience<'_>) -> Result<Slot, NoSlot> {
+        self.take("remote", &rows(wish.hosts), wish, patience)
+    }
+
+    /// The best slot that nobody holds, by its host's index and number, while nobody queues for one. Looks only.
+    pub fn idle(&self, wish: &Wish<'_>) -> Option<(usize, u32)> {
+        let rows = rows(wish.hosts);
+        let queue = Queue::new(&self.folder, format!("remote_{:016x}", key(&rows)));
+        let _search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.is_waited_in() {
+            return None;
         }
-        self.take("remote", &rows, patience)
+        let ranges = rows.iter().map(|row| row.first..row.slots).collect();
+        let mut order = wish.outlook.order(ranges);
+        let free = order.find(|(row, number)| {
+            watch::is_free(&self.folder, &format!("cpu_{}_{number}", rows[*row].name))
+        });
+        free.map(|(row, number)| (rows[row].host, number))
+    }
+
+    /// How many of the host's slots somebody holds.
+    pub fn in_use(&self, host: &Host) -> u32 {
+        let _search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = host.lock_name();
+        let held = (0..host.slots)
+            .filter(|number| !watch::is_free(&self.folder, &format!("cpu_{name}_{number}")));
+        u32::try_from(held.count()).unwrap_or(u32::MAX)
     }
 
     /// How many slots of these hosts nobody holds, as far as `enough`. Looks only: they may be taken the next moment.
@@ -165,19 +204,25 @@ impl Slots {
             LocalPool::Job => "local_job",
             LocalPool::Cpp => "local_cpp",
         };
-        self.take(
-            queue,
-            &[Row {
-                host: 0,
-                name: "localhost".to_owned(),
-                first: 0,
-                slots: size,
-            }],
-            patience,
-        )
+        let row = Row {
+            host: 0,
+            name: "localhost".to_owned(),
+            first: 0,
+            slots: size,
+        };
+        let outlook = Outlook::blank();
+        let mut slot = self.take(queue, &[row], &Wish::of(&[], &outlook), patience)?;
+        slot.here = true;
+        Ok(slot)
     }
 
-    fn take(&self, pool: &str, rows: &[Row], patience: &Patience<'_>) -> Result<Slot, NoSlot> {
+    fn take(
+        &self,
+        pool: &str,
+        rows: &[Row],
+        wish: &Wish<'_>,
+        patience: &Patience<'_>,
+    ) -> Result<Slot, NoSlot> {
         if rows.iter().all(|row| row.slots == 0) {
             return Err(NoSlot::NoHost);
         }
@@ -188,13 +233,15 @@ impl Slots {
             Entered::NoQueue => None,
             // Somebody is before us and we may not wait: there may still be a slot for both.
             Entered::OutOfPatience => {
-                return watch::look(&self.folder, rows)?.map_err(|_| NoSlot::Busy);
+                let mut watch = Watch::new(&self.folder, rows, wish);
+                return watch.look()?.ok_or(NoSlot::Busy);
             }
         };
-        match watch::look(&self.folder, rows)? {
-            Ok(slot) => Ok(slot),
-            Err(_) if patience.is_over() => Err(NoSlot::Busy),
-            Err(taken) => taken.watch(turn.as_ref(), patience),
+        let mut watch = Watch::new(&self.folder, rows, wish);
+        match watch.look()? {
+            Some(slot) => Ok(slot),
+            None if patience.is_over() => Err(NoSlot::Busy),
+            None => watch.watch(turn.as_ref(), patience),
         }
     }
 }
@@ -206,7 +253,7 @@ fn key(rows: &[Row]) -> u64 {
         .fold(0, u64::wrapping_add)
 }
 
-/// One host while a slot is looked for.
+/// One host while a slot is looked for, at the same place as in the wish.
 struct Row {
     host: usize,
     name: String,
@@ -215,13 +262,23 @@ struct Row {
     slots: u32,
 }
 
-fn breadth_first(rows: &[Row]) -> impl Iterator<Item = (&Row, u32)> {
-    let most = rows.iter().map(|row| row.slots).max().unwrap_or(0);
-    (0..most).flat_map(move |number| {
-        rows.iter()
-            .filter(move |row| (row.first..row.slots).contains(&number))
-            .map(move |row| (row, number))
-    })
+/// The slots of `hosts` that are not down.
+fn rows(hosts: &[&Host]) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::with_capacity(hosts.len());
+    for (index, host) in hosts.iter().enumerate() {
+        let name = host.lock_name();
+        // A host that is named twice has the slots of the larger number, and each lock file is opened once: closing a
+        // second descriptor would drop the lock.
+        let before = rows.iter().filter(|row| row.name == name);
+        let first = before.map(|row| row.slots).max().unwrap_or(0);
+        rows.push(Row {
+            host: index,
+            name,
+            first,
+            slots: if host.down { first } else { host.slots },
+        });
+    }
+    rows
 }
 
 /// A write lock on the whole file, if nobody else has one.
@@ -237,6 +294,11 @@ impl Slot {
     /// Index into the hosts that were given to [`Slots::take_remote`]; 0 for a local slot.
     pub fn host_index(&self) -> usize {
         self.host
+    }
+
+    /// Is it one of this machine's own?
+    pub fn is_here(&self) -> bool {
+        self.here
     }
 
     /// Number of the slot on its host, from 0.

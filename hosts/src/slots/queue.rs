@@ -97,6 +97,14 @@ impl<'f> Queue<'f> {
         Ok(Entered::NoQueue)
     }
 
+    /// Does somebody hold the turn?
+    pub(super) fn is_waited_in(&self) -> bool {
+        let Ok(lane) = File::open(self.path(0)) else {
+            return false;
+        };
+        flock(&lane, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+    }
+
     fn path(&self, lane: usize) -> PathBuf {
         self.folder
             .lock()
@@ -204,7 +212,7 @@ fn wait(done: &PipeReader, end: Instant, patience: &Patience<'_>) -> Waited {
     }
 }
 
-pub(super) fn timespec(duration: Duration) -> Timespec {
+pub(crate) fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: duration.as_secs().min(1 << 30) as i64,
         tv_nsec: duration.subsec_nanos().into(),

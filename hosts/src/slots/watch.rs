@@ -10,10 +10,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::event::poll;
+use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use super::queue::{BEAT, Turn, timespec};
-use super::{NoSlot, Patience, Row, Slot, breadth_first, held, try_lock};
+use super::{NoSlot, Patience, Row, Slot, Wish, held, note, try_lock};
+use crate::choice::{Busy, Hold, Pick, pick};
 use crate::folder::{Folder, FolderError};
 
 /// How often the first in the queue looks at all slots: a share of the time it has waited, within these limits. A look at
@@ -24,15 +26,20 @@ const LOOK_MAX: Duration = Duration::from_millis(6);
 /// How often those look who are in no queue, of whom there may be many.
 const LOOK_CROWD: Duration = Duration::from_millis(100);
 
-/// Slots that somebody else has, in the order in which they are wanted. Their files stay open while waiting.
-pub(super) struct Taken {
-    slots: Vec<Candidate>,
+/// Slots in the order in which they are wanted. Their files are opened when they are first looked at, and stay open.
+pub(super) struct Watch<'w> {
+    folder: &'w Folder,
+    rows: &'w [Row],
+    wish: &'w Wish<'w>,
+    rest: Box<dyn Iterator<Item = (usize, u32)> + 'w>,
+    opened: Vec<Candidate>,
 }
 
 struct Candidate {
     file: File,
     path: PathBuf,
-    host: usize,
+    /// Its row.
+    row: usize,
     number: u32,
 }
 
@@ -44,45 +51,6 @@ impl Candidate {
             source: source.into(),
         })
     }
-
-    fn into_slot(self) -> Slot {
-        Slot {
-            file: Some(self.file),
-            path: self.path,
-            host: self.host,
-            number: self.number,
-        }
-    }
-}
-
-/// The first free slot, or else all of them.
-pub(super) fn look(folder: &Folder, rows: &[Row]) -> Result<Result<Slot, Taken>, FolderError> {
-    let mut slots = Vec::new();
-    for (row, number) in breadth_first(rows) {
-        let path = folder.lock().join(format!("cpu_{}_{number}", row.name));
-        let mut held = held();
-        if held.contains(&path) {
-            continue;
-        }
-        let file = match folder.open(&path) {
-            Ok(file) => file,
-            // Most likely too many open files: those that are open will do.
-            Err(_) if !slots.is_empty() => break,
-            Err(error) => return Err(error),
-        };
-        let candidate = Candidate {
-            file,
-            path,
-            host: row.host,
-            number,
-        };
-        if candidate.try_take()? {
-            held.push(candidate.path.clone());
-            return Ok(Ok(candidate.into_slot()));
-        }
-        slots.push(candidate);
-    }
-    Ok(Err(Taken { slots }))
 }
 
 /// Does nobody hold the slot of this name?
@@ -102,7 +70,52 @@ pub(super) fn is_free(folder: &Folder, name: &str) -> bool {
     matches!(fcntl_getlk(&file, &wanted), Ok(None))
 }
 
-impl Taken {
+impl<'w> Watch<'w> {
+    pub(super) fn new(folder: &'w Folder, rows: &'w [Row], wish: &'w Wish<'w>) -> Watch<'w> {
+        let ranges = rows.iter().map(|row| row.first..row.slots).collect();
+        Watch {
+            folder,
+            rows,
+            wish,
+            rest: Box::new(wish.outlook.order(ranges)),
+            opened: Vec::new(),
+        }
+    }
+
+    /// The best free slot; none while it is better to wait for one that is taken.
+    pub(super) fn look(&mut self) -> Result<Option<Slot>, FolderError> {
+        match pick(self)? {
+            Pick::Take(index) => {
+                let Candidate {
+                    file,
+                    path,
+                    row,
+                    number,
+                } = self.opened.remove(index);
+                let host = self.rows[row].host;
+                held().push(path.clone());
+                if let Some(ms) = self.wish.outlook.ms(row, number) {
+                    note::write(&file, ms);
+                }
+                Ok(Some(Slot {
+                    file: Some(file),
+                    path,
+                    host,
+                    number,
+                    here: false,
+                }))
+            }
+            Pick::None | Pick::Wait => Ok(None),
+        }
+    }
+
+    /// This machine's slot, if the job ends sooner here than in any of the others.
+    fn here(&mut self) -> Option<Slot> {
+        let here = self.wish.here?;
+        let busy = (0..self.opened.len()).filter_map(|index| self.busy(index));
+        here(crate::choice::soonest(busy))
+    }
+
     /// Waits until one of them is free.
     pub(super) fn watch(
         mut self,
@@ -111,6 +124,9 @@ impl Taken {
     ) -> Result<Slot, NoSlot> {
         let start = Instant::now();
         let mut beaten = start;
+        if let Some(slot) = self.here() {
+            return Ok(slot);
+        }
         loop {
             let share = (start.elapsed() / LOOK_SHARE).clamp(LOOK_MIN, LOOK_MAX);
             let pause = if turn.is_some() { share } else { LOOK_CROWD };
@@ -118,7 +134,7 @@ impl Taken {
                 until.saturating_duration_since(Instant::now())
             });
             let signal = poll(&mut [], Some(&timespec(left.min(pause)))).is_err();
-            if let Some(slot) = self.try_all()? {
+            if let Some(slot) = self.look()? {
                 return Ok(slot);
             }
             if patience.is_late() {
@@ -131,19 +147,68 @@ impl Taken {
                 if let Some(turn) = turn {
                     turn.beat();
                 }
+                if let Some(slot) = self.here() {
+                    return Ok(slot);
+                }
                 beaten = Instant::now();
             }
         }
     }
 
-    fn try_all(&mut self) -> Result<Option<Slot>, FolderError> {
-        for index in 0..self.slots.len() {
-            if self.slots[index].try_take()? {
-                let slot = self.slots.swap_remove(index).into_slot();
-                held().push(slot.path.clone());
-                return Ok(Some(slot));
+    /// Opens the next slot that this process does not hold itself; false when there is none.
+    fn open_next(&mut self) -> Result<bool, FolderError> {
+        for (row, number) in self.rest.by_ref() {
+            let name = &self.rows[row].name;
+            let path = self.folder.lock().join(format!("cpu_{name}_{number}"));
+            if held().contains(&path) {
+                continue;
             }
+            let file = match self.folder.open(&path) {
+                Ok(file) => file,
+                // Most likely too many open files: those that are open will do.
+                Err(_) if !self.opened.is_empty() => {
+                    self.rest = Box::new(std::iter::empty());
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            };
+            self.opened.push(Candidate {
+                file,
+                path,
+                row,
+                number,
+            });
+            return Ok(true);
         }
-        Ok(None)
+        Ok(false)
+    }
+}
+
+impl Hold for Watch<'_> {
+    type Error = FolderError;
+
+    fn try_take(&mut self, index: usize) -> Result<Option<bool>, FolderError> {
+        if index == self.opened.len() && !self.open_next()? {
+            return Ok(None);
+        }
+        self.opened[index].try_take().map(Some)
+    }
+
+    fn give_back(&mut self, index: usize) {
+        let _ = fcntl_lock(&self.opened[index].file, FlockOperation::Unlock);
+    }
+
+    fn ms(&self, index: usize) -> Option<f32> {
+        let Candidate { row, number, .. } = self.opened[index];
+        self.wish.outlook.ms(row, number)
+    }
+
+    fn busy(&self, index: usize) -> Option<Busy> {
+        let (elapsed, expected) = note::read(&self.opened[index].file)?;
+        Some(Busy {
+            elapsed,
+            expected,
+            ms: self.ms(index)?,
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hosts::{Folder, Host, HostList, Patience, Slot, Slots, list};
+use hosts::{Folder, Host, HostList, Outlook, Patience, Slot, Slots, Wish, list};
 use rustix::fs::FlockOperation;
 
 /// No test waits longer for anything.
@@ -86,7 +86,8 @@ pub(crate) fn take(
 ) -> Result<Slot, hosts::NoSlot> {
     let list = hosts(list);
     let refs: Vec<&Host> = list.hosts.iter().collect();
-    Slots::new(&Folder::at(folder)).take_remote(&refs, patience)
+    let outlook = Outlook::blank();
+    Slots::new(&Folder::at(folder)).take_remote(&Wish::of(&refs, &outlook), patience)
 }
 
 /// Patience for what must come to pass.

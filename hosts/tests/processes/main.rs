@@ -4,6 +4,7 @@
     reason = "a test that cannot set up its files has failed"
 )]
 
+mod choice;
 mod common;
 mod slots;
 mod stock;

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::common::{
     Helper, hosts, order, queue_is_held, say, take, wait_for_end, wait_until, within_limit,
 };
-use hosts::{Dislikes, Folder, Host, LocalPool, NoSlot, Patience, Period, Slots, Try};
+use hosts::{
+    Dislikes, Folder, Host, LocalPool, NoSlot, Outlook, Patience, Period, Slots, Try, Wish,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Not a test of its own: what other processes of these tests do.
@@ -22,6 +24,17 @@ fn helper() {
             say("comes");
             let slot = take(Path::new(folder), list, &within_limit()).unwrap();
             say(&format!("has {} {}", slot.host_index(), slot.number()));
+            wait_for_end();
+        }
+        ["timed", folder, list] => {
+            let folder = Folder::at(folder);
+            let list = hosts(list);
+            let refs: Vec<&Host> = list.hosts.iter().collect();
+            let outlook = crate::choice::outlook(&folder, &refs);
+            let slots = Slots::new(&folder);
+            let slot = slots.take_remote(&Wish::of(&refs, &outlook), &within_limit());
+            let slot = slot.unwrap();
+            say(&format!("has {}", slot.number()));
             wait_for_end();
         }
         ["exec", folder, list] => {
@@ -322,7 +335,7 @@ fn a_list_without_a_host_to_use_is_no_reason_to_wait() {
     assert!(matches!(all, Err(NoSlot::NoHost)));
     let slots = Slots::new(&Folder::at(temp.path()));
     assert!(matches!(
-        slots.take_remote(&[], &Patience::FOREVER),
+        slots.take_remote(&Wish::of(&[], &Outlook::blank()), &Patience::FOREVER),
         Err(NoSlot::NoHost)
     ));
     assert!(matches!(
@@ -346,7 +359,7 @@ fn children_do_not_get_the_lock_files() {
     let host = hosts("farm/2");
     let refs: Vec<&Host> = host.hosts.iter().collect();
     let _slot = Slots::new(&Folder::at(temp.path()))
-        .take_remote(&refs, &Patience::NONE)
+        .take_remote(&Wish::of(&refs, &Outlook::blank()), &Patience::NONE)
         .unwrap();
     let listing = Command::new("ls")
         .args(["-l", "/proc/self/fd"])

@@ -1,0 +1,273 @@
+//! One job at one host or two: when it is late, whose host is dead, and when a second copy starts elsewhere.
+//!
+//! A state machine that is told what happened and says what to do next. It knows nothing of sockets, slots and lock files, and no
+//! clock, so that launchers and the simulation run the same decisions.
+//!
+//! A job that takes far longer than its like gets a second copy on a slot that stands idle; whichever ends first counts. A host
+//! that gives no sign of life loses the job, which then waits its turn like a new one.
+
+use crate::pace::{Expected, Moment};
+
+/// A host has to show that it lives when it has had a job for so long, in ms, and again each time so much has passed.
+pub const SIGN_EVERY: Moment = 1000;
+/// How long it has to show it.
+pub const SIGN_WITHIN: Moment = 1000;
+/// A host that is not connected to after so long is not waited for alone.
+pub const CONNECT_ALONE: Moment = 1000;
+/// How often somebody who may start a second copy looks for an idle slot, and how often he has to see the same one:
+/// between two jobs of a busy build a slot is free for a moment too.
+const LOOK_EVERY: Moment = 60;
+const LOOKS: u32 = 3;
+/// How often a slot is tried for where one is needed.
+const TRY_EVERY: Moment = 5;
+/// Where nothing is known of such jobs, they are late after this time.
+const LATE_UNKNOWN: Moment = 10_000;
+/// No job is late before so much has passed beyond what was expected.
+const GRACE: f32 = 250.0;
+/// How much longer than expected is late: by the usual error, within these limits.
+const SPREADS: f32 = 2.5;
+const LATE_LEAST: f32 = 1.5;
+const LATE_MOST: f32 = 8.0;
+/// A job that takes so many times as long as its like is as good as lost: it does not wait for an idle slot.
+const LOST: f32 = 12.0;
+const LOST_GRACE: f32 = 2000.0;
+/// Who may have no second copy asks again after this time.
+const ASK_AGAIN: Moment = 1000;
+
+/// Names a leg of the race; each is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LegId(u32);
+
+/// A slot that stands idle.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Idle {
+    pub host: usize,
+    pub number: u32,
+    /// What the job would take there, in ms.
+    pub ms: Option<f32>,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// Nothing is under way: wait for a slot like everybody, or compile here where no host is left.
+    Queue,
+    /// Wait for the legs, until this moment at most.
+    Watch(Moment),
+    /// Which slot of an untried host stands idle?  Answer with [`Race::looked`].
+    Look,
+    /// Start a second copy in a slot of `host` if there is one free, and if there may be one: [`Race::started`] or
+    /// [`Race::refused`].  `counts`: only so many jobs may have one.
+    Copy { host: Option<usize>, counts: bool },
+    /// Has the leg's host shown a sign of life of late? If nobody asked it, ask. [`Race::sign`] when that is known.
+    Sign(LegId),
+    /// Note that the leg's host takes longer than this for the job, in ms.
+    Note(LegId, f32),
+}
+
+/// Whether second copies are made at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copies {
+    Yes,
+    /// Hosts that do not answer the connection or are dead are left for others all the same.
+    No,
+}
+
+/// A job on its way.
+#[derive(Debug)]
+pub struct Race {
+    copies: Copies,
+    legs: Vec<Leg>,
+    next: u32,
+    /// The idle slot that was seen, and how often in a row.
+    seen: Option<((usize, u32), u32)>,
+    /// Neither looks nor tries before this moment.
+    rest: Moment,
+}
+
+#[derive(Debug)]
+struct Leg {
+    id: LegId,
+    begun: Moment,
+    /// When all of the job was sent.
+    sent: Option<Moment>,
+    /// When it is late, and when it is as good as lost, in ms after it was sent.
+    late: f32,
+    lost: f32,
+    /// The next time that its slowness is noted, in ms after it was sent.
+    note: f32,
+    /// Can the host be asked for a sign of life, and when next?
+    sign: Option<Moment>,
+}
+
+impl Leg {
+    fn elapsed(&self, now: Moment) -> f32 {
+        now.saturating_sub(self.sent.unwrap_or(self.begun)) as f32
+    }
+
+    fn is_late(&self, now: Moment) -> bool {
+        self.sent.is_some() && self.elapsed(now) >= self.late
+    }
+
+    /// Is it not to be relied on, so that the job needs another host now?
+    fn is_lost(&self, now: Moment) -> bool {
+        match self.sent {
+            Some(_) => self.elapsed(now) >= self.lost,
+            None => now >= self.begun + CONNECT_ALONE,
+        }
+    }
+
+    /// When something about it changes by itself.
+    fn until(&self, now: Moment) -> Moment {
+        let Some(sent) = self.sent else {
+            return match self.is_lost(now) {
+                true => Moment::MAX,
+                false => self.begun + CONNECT_ALONE,
+            };
+        };
+        let after = |ms: f32| sent.saturating_add(ms.ceil() as Moment);
+        let times = [after(self.late), after(self.lost), after(self.note)];
+        let soonest = times
+            .into_iter()
+            .chain(self.sign)
+            .filter(|time| *time > now);
+        soonest.min().unwrap_or(Moment::MAX)
+    }
+}
+
+impl Race {
+    pub fn new(copies: Copies) -> Race {
+        Race {
+            copies,
+            legs: Vec::new(),
+            next: 0,
+            seen: None,
+            rest: 0,
+        }
+    }
+
+    /// A leg begins to connect.
+    pub fn started(&mut self, now: Moment) -> LegId {
+        let id = LegId(self.next);
+        self.next += 1;
+        self.seen = None;
+        self.legs.push(Leg {
+            id,
+            begun: now,
+            sent: None,
+            late: f32::INFINITY,
+            lost: f32::INFINITY,
+            note: f32::INFINITY,
+            sign: None,
+        });
+        id
+    }
+
+    /// All of the job was sent.  `expected` is what the host takes for it; `answers`: it can be asked for a sign of life.
+    pub fn sent(&mut self, id: LegId, expected: Option<Expected>, answers: bool, now: Moment) {
+        let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) else {
+            return;
+        };
+        leg.sent = Some(now);
+        leg.sign = answers.then_some(now + SIGN_EVERY);
+        (leg.late, leg.lost) = match expected {
+            Some(Expected { ms, spread }) => {
+                let longer = (SPREADS * spread).exp().clamp(LATE_LEAST, LATE_MOST);
+                (ms * longer + GRACE, ms * longer.max(LOST) + LOST_GRACE)
+            }
+            None => (LATE_UNKNOWN as f32, LATE_UNKNOWN as f32 * LOST),
+        };
+        leg.note = match expected {
+            Some(_) => leg.late,
+            None => f32::INFINITY,
+        };
+    }
+
+    /// The leg is over, in whatever way.
+    pub fn ended(&mut self, id: LegId) {
+        self.legs.retain(|leg| leg.id != id);
+        self.seen = None;
+    }
+
+    /// The leg's host lives, or somebody is just asking it: `next` is when to see again.
+    pub fn sign(&mut self, id: LegId, next: Moment) {
+        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) {
+            leg.sign = leg.sign.map(|_| next);
+        }
+    }
+
+    /// What [`Step::Look`] found.
+    pub fn looked(&mut self, idle: Option<Idle>, now: Moment) {
+        let elapsed = self.legs.first().map_or(0.0, |leg| leg.elapsed(now));
+        // What has taken so long may take as long again; that has to be worse than beginning anew.
+        let useful = idle.filter(|idle| idle.ms.is_none_or(|ms| ms < elapsed));
+        self.seen = useful.map(|idle| {
+            let slot = (idle.host, idle.number);
+            let before = self.seen.filter(|(seen, _)| *seen == slot);
+            (slot, before.map_or(0, |(_, times)| times) + 1)
+        });
+        self.rest = now + LOOK_EVERY;
+    }
+
+    /// No second copy was started: `over` when there may be none now, else only no slot was free.
+    pub fn refused(&mut self, over: bool, now: Moment) {
+        self.seen = None;
+        self.rest = now + if over { ASK_AGAIN } else { TRY_EVERY };
+    }
+
+    /// What to do at `now`.
+    pub fn step(&mut self, now: Moment) -> Step {
+        if self.legs.is_empty() {
+            return Step::Queue;
+        }
+        for leg in &mut self.legs {
+            if leg.sign.is_some_and(|time| time <= now) {
+                return Step::Sign(leg.id);
+            }
+            let elapsed = leg.elapsed(now);
+            if leg.sent.is_some() && elapsed >= leg.note {
+                leg.note = elapsed * 2.0;
+                return Step::Note(leg.id, elapsed);
+            }
+        }
+        if let Some(step) = self.second(now) {
+            return step;
+        }
+        let alone = self.legs.len() == 1;
+        let wants = alone && self.wants(&self.legs[0], now);
+        let rest = Some(self.rest).filter(|_| wants);
+        let legs = self.legs.iter().map(|leg| leg.until(now));
+        Step::Watch(legs.chain(rest).min().unwrap_or(Moment::MAX))
+    }
+
+    fn wants(&self, leg: &Leg, now: Moment) -> bool {
+        match leg.sent {
+            None => leg.is_lost(now),
+            Some(_) => self.copies == Copies::Yes && leg.is_late(now),
+        }
+    }
+
+    /// Is it time for a second leg?
+    fn second(&self, now: Moment) -> Option<Step> {
+        let [leg] = &self.legs[..] else { return None };
+        if now < self.rest || !self.wants(leg, now) {
+            return None;
+        }
+        if leg.is_lost(now) {
+            return Some(Step::Copy {
+                host: None,
+                counts: leg.sent.is_some(),
+            });
+        }
+        Some(match self.seen {
+            Some(((host, _), times)) if times >= LOOKS => Step::Copy {
+                host: Some(host),
+                counts: true,
+            },
+            _ => Step::Look,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+use super::*;
+
+const SECOND: Expected = Expected {
+    ms: 1000.0,
+    spread: 0.1,
+};
+
+fn sent(expected: Option<Expected>, answers: bool) -> (Race, LegId) {
+    let mut race = Race::new(Copies::Yes);
+    assert_eq!(race.step(0), Step::Queue);
+    let leg = race.started(0);
+    race.sent(leg, expected, answers, 0);
+    (race, leg)
+}
+
+/// The first step that is no waiting, and when.
+fn next(race: &mut Race, mut now: Moment) -> (Step, Moment) {
+    loop {
+        match race.step(now) {
+            Step::Watch(until) if until < 1_000_000 => {
+                assert!(until > now, "it would spin at {now}");
+                now = until;
+            }
+            step => return (step, now),
+        }
+    }
+}
+
+fn idle(number: u32) -> Option<Idle> {
+    Some(Idle {
+        host: 3,
+        number,
+        ms: Some(1000.0),
+    })
+}
+
+#[test]
+fn a_late_job_gets_a_second_copy_where_a_slot_stands_idle() {
+    let (mut race, leg) = sent(Some(SECOND), false);
+    let (step, late) = next(&mut race, 0);
+    assert!(matches!(step, Step::Note(noted, ms) if noted == leg && ms > 1500.0));
+    assert!((1500..2500).contains(&late), "{late}");
+    let (step, mut now) = next(&mut race, late);
+    assert_eq!(step, Step::Look);
+    // A slot that is free only between two jobs is another each time.
+    for number in 0..5 {
+        race.looked(idle(number), now);
+        (_, now) = next(&mut race, now);
+        assert_eq!(race.step(now), Step::Look);
+    }
+    for _ in 0..LOOKS {
+        assert_eq!(race.step(now), Step::Look);
+        race.looked(idle(7), now);
+        (_, now) = next(&mut race, now);
+    }
+    let copy = Step::Copy {
+        host: Some(3),
+        counts: true,
+    };
+    assert_eq!(race.step(now), copy);
+    let second = race.started(now);
+    race.sent(second, Some(SECOND), false, now);
+    let (step, _) = next(&mut race, now + 1);
+    assert!(matches!(step, Step::Note(..)), "no third one: {step:?}");
+    race.ended(second);
+    race.ended(leg);
+    assert_eq!(race.step(now), Step::Queue);
+}
+
+#[test]
+fn a_slot_that_takes_longer_than_the_job_has_is_no_use() {
+    let (mut race, _) = sent(Some(SECOND), false);
+    let (_, mut now) = next(&mut race, 0);
+    (_, now) = next(&mut race, now);
+    for _ in 0..10 {
+        let slow = idle(1).map(|idle| Idle {
+            ms: Some(60_000.0),
+            ..idle
+        });
+        race.looked(slow, now);
+        let step;
+        (step, now) = next(&mut race, now);
+        assert!(matches!(step, Step::Look | Step::Note(..)), "{step:?}");
+    }
+}
+
+#[test]
+fn who_may_have_none_asks_again_later() {
+    let (mut race, _) = sent(Some(SECOND), false);
+    let (_, late) = next(&mut race, 0);
+    race.refused(true, late);
+    let (_, again) = next(&mut race, late + 1);
+    assert!(again >= late + ASK_AGAIN.min(late));
+}
+
+#[test]
+fn a_job_as_good_as_lost_takes_any_slot() {
+    let (mut race, _) = sent(Some(SECOND), false);
+    let mut now = 0;
+    let step = loop {
+        let (step, then) = next(&mut race, now);
+        now = then;
+        match step {
+            Step::Look => race.looked(None, now),
+            Step::Note(..) => {}
+            step => break step,
+        }
+    };
+    assert_eq!(
+        step,
+        Step::Copy {
+            host: None,
+            counts: true
+        }
+    );
+    assert!((10_000..20_000).contains(&now), "{now}");
+    race.refused(false, now);
+    let (step, again) = next(&mut race, now);
+    assert!(matches!(step, Step::Copy { .. }));
+    assert!(again <= now + TRY_EVERY);
+}
+
+#[test]
+fn who_does_not_answer_the_connection_is_not_waited_for_alone() {
+    let mut race = Race::new(Copies::No);
+    let first = race.started(0);
+    let (step, now) = next(&mut race, 0);
+    let needed = Step::Copy {
+        host: None,
+        counts: false,
+    };
+    assert_eq!((step, now), (needed, CONNECT_ALONE));
+    let second = race.started(now);
+    race.sent(second, None, false, now + 5);
+    assert_eq!(race.step(now + 10), Step::Watch(now + 5 + LATE_UNKNOWN));
+    race.ended(first);
+    assert!(matches!(race.step(now + 20), Step::Watch(_)));
+}
+
+#[test]
+fn signs_of_life_are_asked_for_each_second() {
+    let (mut race, leg) = sent(
+        Some(Expected {
+            ms: 60_000.0,
+            spread: 0.1,
+        }),
+        true,
+    );
+    let (step, now) = next(&mut race, 0);
+    assert_eq!((step, now), (Step::Sign(leg), SIGN_EVERY));
+    race.sign(leg, now + SIGN_EVERY);
+    let (step, now) = next(&mut race, now);
+    assert_eq!((step, now), (Step::Sign(leg), 2 * SIGN_EVERY));
+}
+
+#[test]
+fn without_copies_a_late_job_waits() {
+    let mut race = Race::new(Copies::No);
+    let leg = race.started(0);
+    race.sent(leg, Some(SECOND), false, 0);
+    let mut now = 0;
+    for _ in 0..8 {
+        let step;
+        (step, now) = next(&mut race, now);
+        if matches!(step, Step::Watch(_)) {
+            return;
+        }
+        assert!(matches!(step, Step::Note(..)), "{step:?}");
+    }
+}
