@@ -209,6 +209,14 @@ impl<'a> Job<'a> {
         self.draft.debug
     }
 
+    /// Is the last `-O` one that makes the compiler work longer?
+    pub fn is_optimised(&self) -> bool {
+        let last = self.words.iter().rev().find(
+            |word| matches!(word.meaning, Meaning::Option(opt) if opt.name == "-O"),
+        );
+        last.is_some_and(|word| word.value != b"0")
+    }
+
     /// May warnings differ from local ones, because the compiler there sees no comments and no macros? (gcc's
     /// `-Wimplicit-fallthrough`, clang's rules for macros.) Says nothing of whether anything is printed.
     pub fn warnings_may_differ(&self) -> bool {

@@ -41,6 +41,10 @@ impl<'a> Command<'a> {
 /// Compiles on the first host that manages it, or else here.  Gives the exit code, unless the process becomes the compiler.
 pub(crate) fn run(command: &Command<'_>) -> i32 {
     let settings = command.settings;
+    if let Some(nicer) = settings.nice {
+        // Whatever comes of it: it is about who goes first, not about what comes out.
+        let _ = rustix::process::nice(nicer.clamp(0, 19));
+    }
     let cwd = working_folder(settings);
     let words = std::iter::once(command.word)
         .chain(command.args.iter().map(|word| &**word))

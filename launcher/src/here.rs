@@ -48,6 +48,8 @@ pub(crate) enum Why {
     OtherPreincluded,
     /// Compiled here too, to be compared.
     Sample,
+    /// All slots were busy, and a processor here was not.
+    Idle,
 }
 
 impl Why {
@@ -72,6 +74,7 @@ impl Why {
             Why::Unreadable => "unreadable",
             Why::OtherPreincluded => "other-predefined-macros",
             Why::Sample => "verified-here",
+            Why::Idle => "idle-here",
         }
     }
 
@@ -102,6 +105,9 @@ impl Why {
             Why::Sample => {
                 "DISTCC_LAUNCH_VERIFY chose it: it was compiled there and here, and compared"
             }
+            Why::Idle => {
+                "all slots of hosts were busy, and this machine had an idle processor that would be done sooner"
+            }
         }
     }
 
@@ -123,6 +129,7 @@ impl Why {
             Why::Unreadable,
             Why::OtherPreincluded,
             Why::Sample,
+            Why::Idle,
         ];
         own.into_iter().chain(Misfit::CODES.map(Why::Misfit))
     }
@@ -138,6 +145,7 @@ impl Why {
                 | Why::Printed
                 | Why::OtherPreincluded
                 | Why::Sample
+                | Why::Idle
         )
     }
 
@@ -161,7 +169,8 @@ impl Why {
             | Why::Text(_)
             | Why::Trapped(_)
             | Why::Unreadable
-            | Why::Sample => false,
+            | Why::Sample
+            | Why::Idle => false,
         }
     }
 
@@ -177,6 +186,7 @@ impl Why {
                 | Why::Text(_)
                 | Why::Trapped(_)
                 | Why::OtherPreincluded
+                | Why::Idle
         )
     }
 }

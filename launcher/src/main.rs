@@ -13,6 +13,7 @@ mod driver;
 mod fallback;
 mod find;
 mod here;
+mod idle;
 mod journal;
 mod keyed;
 mod memory;
@@ -31,6 +32,7 @@ mod tokens;
 mod trip;
 mod verify;
 mod wire;
+mod work;
 
 use std::env;
 use std::ffi::{OsStr, OsString};

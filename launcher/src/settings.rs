@@ -58,6 +58,12 @@ pub(crate) struct Settings {
     pub preprocess: Option<Manner>,
     /// `DISTCC_LAUNCH_VERIFY`: of a hundred jobs so many are compiled here too and compared.
     pub verify: u64,
+    /// `DISTCC_LAUNCH_HEDGE`: may a late job have a second copy?
+    pub hedge: bool,
+    /// `DISTCC_LAUNCH_LOCAL`: may idle processors of this machine take jobs while all slots are busy?
+    pub local: bool,
+    /// `DISTCC_LAUNCH_NICE`: so much nicer is what runs on this machine.
+    pub nice: Option<i32>,
     /// `DISTCC_LAUNCH_DIAGNOSTICS=exact`: a job that printed something is compiled here again.
     pub exact_diagnostics: bool,
     /// Is a variable set that changes how gcc prints its messages?
@@ -134,6 +140,9 @@ impl Settings {
             preprocess: env::var_os("DISTCC_LAUNCH_PREPROCESS")
                 .and_then(|name| Manner::from_name(name.as_bytes())),
             verify: number("DISTCC_LAUNCH_VERIFY").unwrap_or(0),
+            hedge: boolean("DISTCC_LAUNCH_HEDGE", true),
+            local: boolean("DISTCC_LAUNCH_LOCAL", true),
+            nice: number("DISTCC_LAUNCH_NICE"),
             exact_diagnostics: env::var_os("DISTCC_LAUNCH_DIAGNOSTICS")
                 .is_some_and(|value| value == "exact"),
             shapes_messages: ["GCC_COLORS", "GCC_EXTRA_DIAGNOSTIC_OUTPUT"]

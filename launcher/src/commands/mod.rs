@@ -60,6 +60,9 @@ DISTCC_IO_TIMEOUT DISTCC_BACKOFF_PERIOD DISTCC_SKIP_LOCAL_RETRY DISTCC_NO_REWRIT
   DISTCC_LAUNCH_JOURNAL      the journal, one JSON line a command [$DISTCC_DIR/journal.jsonl]
   DISTCC_LAUNCH_VERIFY       of a hundred jobs, compile so many here as well and compare the objects
   DISTCC_LAUNCH_DIAGNOSTICS  exact: compile here again what printed something, so that the text is the compiler's own
+  DISTCC_LAUNCH_LOCAL        0: idle processors of this machine take no jobs while all slots of hosts are busy
+  DISTCC_LAUNCH_HEDGE        0: a job that is late on its host is not started a second time on another
+  DISTCC_LAUNCH_NICE         how much nicer the compilers and preprocessors of this machine are, 1 to 19
   DISTCC_LAUNCH_PREPROCESS   expanded, directives, whole or rewritten: force a manner (docs/results.md)
 Nothing is printed beside the compiler's own messages unless DISTCC_VERBOSE=1 or DISTCC_LOG=FILE ask for it.";
 
