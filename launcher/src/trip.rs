@@ -186,8 +186,7 @@ impl Trip<'_> {
                 until: None,
                 give_up: &all_gone,
             };
-            let outlook = hosts::Outlook::blank();
-            let wish = hosts::Wish::of(&hosts, &outlook);
+            let wish = hosts::Wish::of(&hosts, &hosts::Outlook::blank);
             let slot = match Slots::new(self.folder).take_remote(&wish, &waiting) {
                 Ok(slot) => slot,
                 Err(NoSlot::Busy) => continue,
