@@ -5,7 +5,7 @@ use hosts::Slot;
 
 use crate::driver::Command;
 use crate::here::Why;
-use crate::journal::{End, Entry};
+use crate::journal::{End, Entry, OUTRUN};
 use crate::pump;
 
 /// Exit code when there was no host and this machine was not allowed: stock's.
@@ -48,9 +48,9 @@ pub(crate) fn fall_back_from_pump(
 /// Says why the job is compiled here.
 fn announce(command: &Command<'_>, job: &Job<'_>, entry: &Entry, why: Why) {
     let (say, source) = (command.say, job.source().display());
-    let host = entry
-        .attempts
-        .last()
+    let mut decisive = entry.attempts.iter().rev();
+    let host = decisive
+        .find(|attempt| attempt.error != Some(OUTRUN))
         .map_or("a host", |attempt| &attempt.host);
     match why {
         Why::LocalhostListed => say.info(format_args!("compile {source} on localhost")),
