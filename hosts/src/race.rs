@@ -123,7 +123,10 @@ impl Leg {
         let Some(sent) = self.sent else {
             let alone = Some(self.begun + CONNECT_ALONE).filter(|_| !self.connected);
             let times = alone.into_iter().chain(self.sign);
-            return times.filter(|time| *time > now).min().unwrap_or(Moment::MAX);
+            return times
+                .filter(|time| *time > now)
+                .min()
+                .unwrap_or(Moment::MAX);
         };
         let after = |ms: f32| sent.saturating_add(ms.ceil() as Moment);
         let times = [after(self.late), after(self.lost), after(self.note)];

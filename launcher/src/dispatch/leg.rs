@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
+use hosts::race::LegId;
 use hosts::{ProbeGuard, Slot};
 use protocol::closure_talk::Form;
 use rustix::event::PollFlags;
@@ -33,8 +34,14 @@ pub(crate) struct Leg {
     /// Held until it is known what the host, which failed before, makes of this job.
     pub _probe: Option<ProbeGuard>,
     pub begun: Instant,
+    /// Its name in the race.
+    pub id: LegId,
+    /// When all of the job was sent to the host.
+    pub sent: Option<Instant>,
     /// Was it started while another was under way?
     pub beside: bool,
+    /// How far it was when [`Event`](super::Event) told of it last.
+    pub(super) told: Progress,
     /// Whose daemon it is; stock's until that is known.
     pub(super) peer: Peer,
     /// Has it said that its machine's own headers are others?
@@ -52,15 +59,38 @@ pub(super) enum Stage {
     Stopped(Option<Stop>),
 }
 
+/// How far a leg is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Progress {
+    /// The host is being asked or connected with.
+    Begun,
+    /// The host has been reached, and takes the job.
+    Connected,
+    /// All of the job is on its way.
+    Sent,
+}
+
 impl Leg {
-    /// Is all of the job on its way?  Until then the host is being asked or connected with, or takes the job slowly.
-    pub(crate) fn is_sent(&self) -> bool {
-        matches!(&self.stage, Stage::Underway(exchange) if exchange.is_sent())
+    /// How far is it?
+    pub(crate) fn progress(&self) -> Progress {
+        match &self.stage {
+            Stage::Underway(exchange) if exchange.is_sent() => Progress::Sent,
+            Stage::Underway(_) => Progress::Connected,
+            _ => Progress::Begun,
+        }
     }
 
-    /// Has the host been reached?
-    pub(crate) fn is_connected(&self) -> bool {
-        matches!(&self.stage, Stage::Underway(_))
+    /// Does its host run a daemon of ours?
+    pub(crate) fn is_ours(&self) -> bool {
+        self.peer.ours
+    }
+
+    /// Bytes of what is sent, once that is known, as far as the time of the compile depends on it.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        match self.gathered.as_ref()? {
+            Gathered::Files(files) => Some(files.size),
+            Gathered::Text(text) => text.borrow().bytes,
+        }
     }
 
     /// The form that its files went in, if it was given these instead of preprocessed text.

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use compiler::Job;
 use compiler::manner::{Manner, Trap};
+use hosts::race::LegId;
 use hosts::{Folder, HostList, Monitor, Phase, ProbeGuard, Slot, Transport};
 use protocol::Outcome;
 
@@ -28,7 +29,7 @@ use crate::wire::{Connecting, Exchange, Link, Patience, Traffic, WireError};
 use leg::{Gathered, Stage};
 use text::{NotSent, Text};
 
-pub(crate) use leg::Leg;
+pub(crate) use leg::{Leg, Progress};
 pub(crate) use watch::Event;
 
 /// A job with what is ready of it to send.
@@ -106,7 +107,13 @@ impl<'a> Dispatch<'a> {
 
     /// Sets the job out to the host at `index` of the list.  Waits for nothing but this machine: for the preprocessor to be started,
     /// and for the include server.  What is in the way, [`Dispatch::watch`] tells.
-    pub(crate) fn start(&mut self, index: usize, slot: Slot, probe: Option<ProbeGuard>) -> Leg {
+    pub(crate) fn start(
+        &mut self,
+        id: LegId,
+        index: usize,
+        slot: Slot,
+        probe: Option<ProbeGuard>,
+    ) -> Leg {
         let host = &self.list.hosts[index];
         let settings = self.command.settings;
         let known = Peer::recall(host, settings.folder.as_deref());
@@ -115,7 +122,10 @@ impl<'a> Dispatch<'a> {
             slot,
             _probe: probe,
             begun: Instant::now(),
+            id,
+            sent: None,
             beside: false,
+            told: Progress::Begun,
             stage: Stage::Stopped(None),
             peer: Peer::stock(),
             whole_tree: false,
@@ -167,6 +177,7 @@ impl<'a> Dispatch<'a> {
                     let sending = !exchange.is_sent();
                     let outcome = exchange.advance(now)?;
                     if sending && exchange.is_sent() {
+                        leg.sent = Some(Instant::now());
                         self.phase(leg, Phase::Compile);
                     }
                     let Some(outcome) = outcome else {

@@ -26,6 +26,8 @@ use crate::wire::{Exchange, Link, Part, WireError};
 pub(crate) struct Text {
     pub source: Source,
     pub manner: Manner,
+    /// Its length, once it is ready.
+    pub bytes: Option<u64>,
 }
 
 /// Why a job was not sent in one manner.
@@ -115,7 +117,11 @@ impl Dispatch<'_> {
         let dependencies_output = settings.dependencies_output.as_deref();
         let source = Source::start(self.job, manner, self.command.program, dependencies_output);
         let source = source.map_err(|error| no_source(self.command, &error))?;
-        let text = Rc::new(RefCell::new(Text { source, manner }));
+        let text = Rc::new(RefCell::new(Text {
+            source,
+            manner,
+            bytes: None,
+        }));
         self.text = Some(Rc::clone(&text));
         Ok(text)
     }
@@ -159,7 +165,12 @@ impl Dispatch<'_> {
         text: &mut Text,
         version: Version,
     ) -> Result<Part, NotSent> {
-        let (job, Text { source, manner }) = (self.job, text);
+        let job = self.job;
+        let Text {
+            source,
+            manner,
+            bytes,
+        } = text;
         let manner = *manner;
         let finished = source.finish();
         self.cpp_slot = None;
@@ -172,6 +183,7 @@ impl Dispatch<'_> {
             }
             Err(error) => return Err(no_source(self.command, &error).into()),
         };
+        *bytes = Some(text.len() as u64);
         if let Some(reason) = compiler::text::ties_job_here(job, &text) {
             return Err(Stop::Here(Why::Text(reason)).into());
         }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use protocol::Outcome;
 
-use super::{Dispatch, Leg, Stop};
+use super::{Dispatch, Leg, Progress, Stop};
 use crate::peer::{Greeting, Question};
 use crate::wire;
 
@@ -20,8 +20,9 @@ pub(crate) enum Event {
     Outcome(usize, Outcome),
     /// The leg of this number is over without one.
     Failed(usize, Stop),
+    /// The leg of this number is further than it was ([`Leg::progress`]).
+    Moved(usize),
     /// The question of this number is settled.
-    #[expect(dead_code, reason = "no question is put beside a job yet")]
     Answer(usize, Greeting),
     /// The time is over.
     Time,
@@ -40,6 +41,10 @@ impl Dispatch<'_> {
             let now = Instant::now();
             for (number, leg) in legs.iter_mut().enumerate() {
                 match self.advance(leg, now) {
+                    Ok(None) if leg.progress() > leg.told => {
+                        leg.told = leg.progress();
+                        return Event::Moved(number);
+                    }
                     Ok(None) => {}
                     Ok(Some(outcome)) => return Event::Outcome(number, outcome),
                     Err(stop) => return Event::Failed(number, stop),
@@ -71,7 +76,7 @@ impl Dispatch<'_> {
             self.show_again();
         }
         let due = self.shown + SHOW;
-        match legs.iter().any(Leg::is_sent) && !self.lend() {
+        match legs.iter().any(|leg| leg.progress() == Progress::Sent) && !self.lend() {
             true => due.min(now + LEND_AGAIN),
             false => due,
         }

@@ -1,29 +1,37 @@
 //! A job on its way from host to host, until one of them or this machine has done it.
+//!
+//! What to do next is decided by [`Race`], which host by [`Outlook`](hosts::Outlook); here it is done.
 
+mod life;
 mod settle;
+mod slots;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use compiler::Job;
-use hosts::{Dislikes, Folder, Host, HostList, NoHosts, NoSlot, Patience, Period};
-use hosts::{ProbeGuard, Slot, Slots, Transport, Try};
+use hosts::pace::{self, Moment, Paces, Table, Work};
+use hosts::race::{Copies, LegId, Race, Step};
+use hosts::{Dislikes, Folder, Host, HostList, NoHosts, Period, Slot, Transport};
 use protocol::WaitStatus;
 
 use crate::about::About;
 use crate::accept::Printed;
-use crate::dispatch::{Dispatch, Event, Leg};
+use crate::dispatch::{Dispatch, Event, Leg, Progress};
 use crate::driver::{Command, host_list};
-use crate::fallback::{fall_back, fall_back_from_pump, refuse};
+use crate::fallback::{fall_back, fall_back_from_pump, refuse, run_idle};
 use crate::here::Why;
 use crate::journal::Entry;
 use crate::os;
 use crate::say::chain;
 use crate::verify;
+use crate::work::{self, Clock};
+use life::Greetings;
+use slots::{Place, Taken};
 
 /// Exit code for a variable that means nothing: stock's.
 const EXIT_BAD_ARGUMENTS: i32 = 101;
-/// How long a host is waited for alone that takes its time to be reached.
-const ALONE: Duration = Duration::from_secs(1);
+/// So many second copies there may always be, or as many as the widest host has slots.
+const COPIES: u32 = 8;
 
 /// How a trip ended.
 enum Arrival {
@@ -48,23 +56,7 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         Err(why) => return refuse(command, job, &mut entry, why),
     };
     os::undo_on_signals();
-    let dispatch = Dispatch::new(command, about, job, &list, &folder);
-    let period = match command.settings.backoff {
-        Some(seconds) => Period::Fixed(Duration::from_secs(seconds)),
-        None => Period::Growing,
-    };
-    let mut trip = Trip {
-        dispatch,
-        dislikes: Dislikes::new(&folder, period),
-        folder: &folder,
-        entry: &mut entry,
-        tried: vec![false; list.hosts.len()],
-        failure: None,
-        refused: None,
-        sample: None,
-        pumped: false,
-        legs: Vec::new(),
-    };
+    let mut trip = Trip::new(command, about, job, (&list, &folder), &mut entry);
     let arrival = trip.run();
     // Whoever waits for the token below must hold no slot.
     trip.leave_all();
@@ -83,8 +75,10 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         Arrival::Here(why, slot) if why.is_verdict() || command.settings.fallback => {
             // Ends a preprocessor that is still at work: after `exec` nobody would.
             let pumped = trip.pumped;
+            let (paces, work) = (Paces::in_folder(&folder), trip.work);
             drop(trip);
             match why {
+                Why::Idle => run_idle(command, job, entry, slot, &paces, &work),
                 Why::FailedThere | Why::KilledThere if pumped => {
                     fall_back_from_pump(command, job, entry, why, slot)
                 }
@@ -120,6 +114,10 @@ fn places(command: &Command<'_>) -> Result<(HostList, Folder), Why> {
 struct Trip<'a> {
     dispatch: Dispatch<'a>,
     dislikes: Dislikes,
+    paces: Paces<Table>,
+    work: Work,
+    clock: Clock,
+    race: Race,
     folder: &'a Folder,
     entry: &'a mut Entry,
     /// A host is tried once for a job.
@@ -132,8 +130,11 @@ struct Trip<'a> {
     sample: Option<(usize, Vec<u8>)>,
     /// Did what was turned down come of files that were sent?
     pumped: bool,
+    /// Was there a second copy, which has been counted?
+    copied: bool,
     /// The hosts that have the job now.
     legs: Vec<Leg>,
+    greetings: Greetings,
 }
 
 /// The host gets no jobs of this compiler for a while.
@@ -144,66 +145,184 @@ fn distrust(command: &Command<'_>, about: &About, host: &Host, folder: &Folder) 
     }
 }
 
-impl Trip<'_> {
-    fn run(&mut self) -> Arrival {
-        let list = self.dispatch.list;
-        let Command { say, settings, .. } = self.dispatch.command;
-        loop {
-            // Without it nobody may wait for a slot: those who have slots might wait for tokens.
-            self.take_token_back();
-            let (slot, index, probe) = match self.take_slot(false) {
-                Ok(taken) => taken,
-                Err(why) => return Arrival::Here(self.refused.unwrap_or(why), None),
-            };
-            if list.hosts[index].transport == Transport::Local {
-                return Arrival::Here(Why::LocalhostListed, Some(slot));
-            }
-            if let (true, Some(bad)) = (say.is_stock(), &settings.bad_io_timeout) {
-                say.error(format_args!("{bad}"));
-                return Arrival::Done(EXIT_BAD_ARGUMENTS);
-            }
-            let leg = self.dispatch.start(index, slot, probe);
-            self.legs.push(leg);
-            if let Some(arrival) = self.wait() {
-                return arrival;
-            }
-            self.dispatch.rest();
+impl<'a> Trip<'a> {
+    fn new(
+        command: &'a Command<'a>,
+        about: &'a About,
+        job: &'a Job<'a>,
+        (list, folder): (&'a HostList, &'a Folder),
+        entry: &'a mut Entry,
+    ) -> Trip<'a> {
+        let settings = command.settings;
+        let period = match settings.backoff {
+            Some(seconds) => Period::Fixed(Duration::from_secs(seconds)),
+            None => Period::Growing,
+        };
+        Trip {
+            dispatch: Dispatch::new(command, about, job, list, folder),
+            dislikes: Dislikes::new(folder, period),
+            paces: Paces::in_folder(folder),
+            work: work::of(job),
+            clock: Clock::start(),
+            race: Race::new(match settings.hedge {
+                true => Copies::Yes,
+                false => Copies::No,
+            }),
+            folder,
+            entry,
+            tried: vec![false; list.hosts.len()],
+            failure: None,
+            refused: None,
+            sample: None,
+            pumped: false,
+            copied: false,
+            legs: Vec::new(),
+            greetings: Greetings::default(),
         }
     }
 
-    /// Waits until the job is settled, or no host has it any more.  One that takes its time to be reached gets another beside it.
-    fn wait(&mut self) -> Option<Arrival> {
-        let mut patience = Instant::now() + ALONE;
-        while !self.legs.is_empty() {
-            let reached = self.legs.iter().any(Leg::is_connected);
-            let until = (!reached).then_some(patience);
-            let (number, ended) = match self.dispatch.watch(&mut self.legs, &mut [], until) {
-                Event::Outcome(number, outcome) => (number, Ok(outcome)),
-                Event::Failed(number, stop) => (number, Err(stop)),
-                Event::Answer(..) => continue,
-                Event::Time => {
-                    patience = Instant::now() + ALONE;
-                    self.send_beside();
-                    continue;
+    fn run(&mut self) -> Arrival {
+        loop {
+            let now = self.clock.now();
+            let arrival = match self.race.step(now) {
+                Step::Queue => self.queue(),
+                Step::Watch(until) => self.watch(until),
+                Step::Look => {
+                    let idle = self.idle();
+                    self.race.looked(idle, now);
+                    None
+                }
+                Step::Copy { host, counts } => {
+                    self.copy(host, counts);
+                    None
+                }
+                Step::Sign(id) => {
+                    self.look_for_life(id, now);
+                    None
+                }
+                Step::Note(id, ms) => {
+                    let leg = self.legs.iter().find(|leg| leg.id == id);
+                    leg.inspect(|leg| self.note_late(leg, ms, now));
+                    None
                 }
             };
-            let leg = self.legs.swap_remove(number);
-            if let Some(arrival) = self.settle(leg, ended) {
-                return Some(arrival);
+            if let Some(arrival) = arrival {
+                return arrival;
             }
         }
+    }
+
+    /// Sets out to the next host, when it is this job's turn.
+    fn queue(&mut self) -> Option<Arrival> {
+        let Command { say, settings, .. } = self.dispatch.command;
+        self.dispatch.rest();
+        // Without it nobody may wait for a slot: those who have slots might wait for tokens.
+        self.take_token_back();
+        let (slot, index, probe) = match self.take_slot() {
+            Ok(Place::Host(taken)) => taken,
+            Ok(Place::Here(slot)) => return Some(Arrival::Here(Why::Idle, Some(slot))),
+            Err(why) => return Some(Arrival::Here(self.refused.unwrap_or(why), None)),
+        };
+        self.tried[index] = true;
+        let host = &self.dispatch.list.hosts[index];
+        if host.transport == Transport::Local {
+            return Some(Arrival::Here(Why::LocalhostListed, Some(slot)));
+        }
+        if let (true, Some(bad)) = (say.is_stock(), &settings.bad_io_timeout) {
+            say.error(format_args!("{bad}"));
+            return Some(Arrival::Done(EXIT_BAD_ARGUMENTS));
+        }
+        let asked = Instant::now();
+        if probe.is_some() && !self.greets(index) {
+            self.still_away(index, asked.elapsed());
+            return None;
+        }
+        self.start((slot, index, probe), false);
         None
     }
 
-    /// Sends the job to another host too, if one has a slot free just now.
-    fn send_beside(&mut self) {
-        if self.legs.iter().any(Leg::is_connected) {
+    fn start(&mut self, (slot, index, probe): Taken, beside: bool) {
+        self.tried[index] = true;
+        let id = self.race.started(self.clock.now());
+        let mut leg = self.dispatch.start(id, index, slot, probe);
+        leg.beside = beside;
+        self.legs.push(leg);
+    }
+
+    /// Goes on with what is under way.
+    fn watch(&mut self, until: Moment) -> Option<Arrival> {
+        let until = self.clock.instant(until);
+        let questions = &mut self.greetings.questions;
+        let (number, ended) = match self.dispatch.watch(&mut self.legs, questions, until) {
+            Event::Outcome(number, outcome) => (number, Ok(outcome)),
+            Event::Failed(number, stop) => (number, Err(stop)),
+            Event::Moved(number) => {
+                self.moved(number);
+                return None;
+            }
+            Event::Answer(number, greeting) => {
+                self.greeted(number, greeting);
+                return None;
+            }
+            Event::Time => return None,
+        };
+        let leg = self.legs.swap_remove(number);
+        self.race.ended(leg.id);
+        self.settle(leg, ended)
+    }
+
+    /// A leg is further than it was.
+    fn moved(&mut self, number: usize) {
+        let leg = &self.legs[number];
+        let (id, answers, now) = (leg.id, self.answers(leg), self.clock.now());
+        if leg.progress() < Progress::Sent {
+            return self.race.connected(id, answers, now);
+        }
+        let host = &self.dispatch.list.hosts[leg.index];
+        let outlook = self.outlook(&[host], &self.work_of(leg));
+        let expected = outlook.expected(0, leg.slot.number());
+        let sent = leg.sent.map_or(now, |sent| self.clock.at(sent));
+        self.race.sent(id, expected, answers, sent);
+    }
+
+    /// Starts a second copy, if there is a slot for it and it may be.
+    fn copy(&mut self, only: Option<usize>, counts: bool) {
+        let Some(taken) = self.take_beside(only) else {
+            return self.race.refused(false, self.clock.now());
+        };
+        let hosts = &self.dispatch.list.hosts;
+        let widest = hosts.iter().map(|host| host.slots).max().unwrap_or(0);
+        if counts && !self.paces.begin_copy(widest.max(COPIES)) {
+            return self.race.refused(true, self.clock.now());
+        }
+        self.copied |= counts;
+        self.start(taken, true);
+    }
+
+    /// Gives up the leg if its host is dead.
+    fn look_for_life(&mut self, id: LegId, now: Moment) {
+        if !self.is_dead(id, now) {
             return;
         }
-        if let Ok((slot, index, probe)) = self.take_slot(true) {
-            let mut leg = self.dispatch.start(index, slot, probe);
-            leg.beside = true;
-            self.legs.push(leg);
+        self.race.ended(id);
+        if let Some(number) = self.legs.iter().position(|leg| leg.id == id) {
+            let leg = self.legs.swap_remove(number);
+            self.lost(&leg);
+        }
+    }
+
+    /// The leg's host takes longer than this, and others need not wait for it to end to know that.
+    fn note_late(&self, leg: &Leg, ms: f32, now: Moment) {
+        let key = pace::host_key(&self.dispatch.list.hosts[leg.index]);
+        self.paces
+            .took_longer_than(key, &self.work_of(leg), ms, now);
+    }
+
+    /// The work that was sent.
+    fn work_of(&self, leg: &Leg) -> Work {
+        Work {
+            bytes: leg.bytes(),
+            ..self.work
         }
     }
 
@@ -211,83 +330,5 @@ impl Trip<'_> {
         if let Some(lender) = &mut self.dispatch.lender {
             lender.take_back();
         }
-    }
-
-    /// Waits for a slot of a host worth a try, or, `beside` another host, takes one that is free; else why there is none.
-    fn take_slot(&mut self, beside: bool) -> Result<(Slot, usize, Option<ProbeGuard>), Why> {
-        let list = self.dispatch.list;
-        let asked = Instant::now();
-        let taken = loop {
-            let mut candidates = self.candidates();
-            if beside {
-                // This machine is for when no host is left.
-                candidates.retain(|(index, _)| list.hosts[*index].transport != Transport::Local);
-            }
-            let hosts: Vec<&Host> = candidates
-                .iter()
-                .map(|(index, _)| &list.hosts[*index])
-                .collect();
-            // While this job waits, its hosts may go away.
-            let all_gone = || hosts.iter().all(|host| self.avoided(host));
-            let waiting = match beside {
-                true => Patience::NONE,
-                false => Patience {
-                    until: None,
-                    give_up: &all_gone,
-                },
-            };
-            let slot = match Slots::new(self.folder).take_remote(&hosts, &waiting) {
-                Ok(slot) => slot,
-                Err(NoSlot::Busy) if beside => break Err(Why::HostsFailed),
-                Err(NoSlot::Busy) => continue,
-                Err(NoSlot::NoHost) if self.entry.attempts.is_empty() => {
-                    break Err(Why::HostsAvoided);
-                }
-                Err(NoSlot::NoHost) => break Err(Why::HostsFailed),
-                Err(NoSlot::Folder(error)) => {
-                    self.dispatch
-                        .command
-                        .say
-                        .warn(format_args!("{}; can't distribute work", chain(&error)));
-                    break Err(Why::NoFolder);
-                }
-            };
-            let (index, probe) = candidates.swap_remove(slot.host_index());
-            let waited = asked.elapsed() > Duration::from_millis(50);
-            if waited && probe.is_none() && self.avoided(&list.hosts[index]) {
-                continue;
-            }
-            self.tried[index] = true;
-            break Ok((slot, index, probe));
-        };
-        self.entry.queue_ms += asked.elapsed().as_secs_f64() * 1e3;
-        taken
-    }
-
-    /// The hosts that may be tried now, by their place in the list.
-    fn candidates(&self) -> Vec<(usize, Option<ProbeGuard>)> {
-        let (now, id) = (SystemTime::now(), self.dispatch.about.id());
-        let untried = self
-            .dispatch
-            .list
-            .hosts
-            .iter()
-            .enumerate()
-            .filter(|(index, host)| !host.down && !self.tried[*index]);
-        untried
-            .filter(|(_, host)| !self.dislikes.is_unfit(host, &id, now))
-            .filter_map(|(index, host)| match self.dislikes.may_try(host, now) {
-                Try::Yes => Some((index, None)),
-                Try::YesAsProbe(guard) => Some((index, Some(guard))),
-                Try::No { .. } => None,
-            })
-            .collect()
-    }
-
-    fn avoided(&self, host: &Host) -> bool {
-        matches!(
-            self.dislikes.may_try(host, SystemTime::now()),
-            Try::No { .. }
-        )
     }
 }

@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use hosts::Host;
+use hosts::pace;
+use hosts::{Host, Slots};
 use protocol::{Outcome, WaitStatus};
 
+use super::life::NoSign;
 use super::{Arrival, Trip};
 use crate::accept::{self, Printed, Rejection, accept};
 use crate::dispatch::{Leg, Stop};
@@ -18,6 +20,9 @@ use crate::verify;
 
 /// Exit code of a daemon that has no such compiler: stock's.
 const EXIT_COMPILER_MISSING: u8 = 110;
+
+/// A job that takes so many times as long as expected is slow.
+const SLOW: f32 = 1.3;
 
 impl Trip<'_> {
     /// Makes of a leg that is over what it is worth; `None` when another host may do better.
@@ -55,6 +60,7 @@ impl Trip<'_> {
             Ok(outcome) => match accept(&self.dispatch, &leg, outcome) {
                 Ok(printed) => {
                     self.dislikes.worked(host);
+                    self.learn(&leg);
                     Arrival::Done(self.finish(&leg, &printed, 0))
                 }
                 Err(error @ Rejection::Broken(_)) => {
@@ -77,7 +83,53 @@ impl Trip<'_> {
     pub(super) fn leave_all(&mut self) {
         for leg in std::mem::take(&mut self.legs) {
             self.attempted(&leg, Some(OUTRUN));
+            if let Some(sent) = leg.sent {
+                let ms = sent.elapsed().as_secs_f32() * 1e3;
+                self.note_late(&leg, ms, self.clock.now());
+            }
         }
+    }
+
+    /// The leg's host shows no sign of life: it is avoided for a while, and the job goes elsewhere.
+    pub(super) fn lost(&mut self, leg: &Leg) {
+        self.attempted(leg, None);
+        self.no_sign(leg.index);
+    }
+
+    /// A host that failed before has not come back.
+    pub(super) fn still_away(&mut self, index: usize, waited: Duration) {
+        self.entry.attempts.push(Attempt {
+            host: self.dispatch.list.hosts[index].name(),
+            ms: waited.as_secs_f64() * 1e3,
+            error: None,
+            hedge: false,
+        });
+        self.no_sign(index);
+    }
+
+    fn no_sign(&mut self, index: usize) {
+        let host = &self.dispatch.list.hosts[index];
+        self.blame(host, "no-sign-of-life", &NoSign(host.name()));
+    }
+
+    /// Notes what the job took, for those that come.
+    fn learn(&self, leg: &Leg) {
+        let host = &self.dispatch.list.hosts[leg.index];
+        let Some(sent) = leg.sent else { return };
+        let ms = sent.elapsed().as_secs_f32() * 1e3;
+        let (key, work) = (pace::host_key(host), self.work_of(leg));
+        let outlook = self.outlook(&[host], &work);
+        let taken = leg.slot.number() + 1;
+        // Only who is slow has to be asked whether there are too many.
+        let in_use = match outlook.ms(0, 0) {
+            Some(expected) if ms > expected * SLOW => {
+                Slots::new(self.folder).in_use(host).max(taken)
+            }
+            _ => taken,
+        };
+        let now = self.clock.now();
+        self.paces
+            .finished(key, &work, ms, in_use, self.copied, now);
     }
 
     fn attempted(&mut self, leg: &Leg, error: Option<&'static str>) {

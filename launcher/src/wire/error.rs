@@ -40,6 +40,11 @@ pub(crate) enum WireError {
 }
 
 impl WireError {
+    /// Is the machine there, and nothing listens on the port?
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, WireError::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused)
+    }
+
     /// The stable code that the journal holds.
     pub(crate) fn code(&self) -> &'static str {
         let by_kind = |error: &io::Error, timed_out, otherwise| match error.kind() {

@@ -60,7 +60,10 @@ impl Checks {
 
     pub(crate) fn asks(&self, may: May, tried: &[usize], host: usize) {
         assert!(may != May::No, "host {host} is asked before its time");
-        assert!(!tried.contains(&host), "host {host} is asked again by the same job");
+        assert!(
+            !tried.contains(&host),
+            "host {host} is asked again by the same job"
+        );
     }
 
     /// The first in the queue leaves a slot alone in which the job would take `ms`.
@@ -72,7 +75,10 @@ impl Checks {
         };
         if let Some((since, ms)) = launcher.waits {
             let waited = (now - since) as f32 / 1e3;
-            assert!(waited < 2.0 * ms + 1000.0, "waited {waited} ms beside a free slot for {ms} ms");
+            assert!(
+                waited < 2.0 * ms + 1000.0,
+                "waited {waited} ms beside a free slot for {ms} ms"
+            );
         }
     }
 

@@ -81,7 +81,11 @@ impl World {
             true => Copies::Yes,
             false => Copies::No,
         };
-        let ready = self.now + self.random.between(0.8, 1.2).mul_add(build.build.before as f64, 0.0) as Micros;
+        let ready = self.now
+            + self
+                .random
+                .between(0.8, 1.2)
+                .mul_add(build.build.before as f64, 0.0) as Micros;
         let number = self.launchers.len();
         self.launchers.push(Launcher {
             client,
@@ -140,10 +144,15 @@ impl World {
     /// The host takes longer than `ms` for the job.
     fn note(&mut self, leg: LegNumber, ms: f32) {
         let Leg { launcher, host, .. } = self.legs[leg];
-        let (client, job) = (self.launchers[launcher].client, self.launchers[launcher].job);
+        let (client, job) = (
+            self.launchers[launcher].client,
+            self.launchers[launcher].job,
+        );
         let client = &self.clients[client];
         let work = client.build.jobs[job].work(true);
-        client.paces.took_longer_than(client.keys[host], &work, ms, moment(self.now));
+        client
+            .paces
+            .took_longer_than(client.keys[host], &work, ms, moment(self.now));
     }
 
     /// Waits its turn for a slot, or for one of this machine where no host may be tried.
@@ -215,7 +224,8 @@ impl World {
                 if self.here_instead(number, soonest) {
                     return;
                 }
-                self.checks.waits(&mut self.launchers[number], ms.filter(|_| waits), self.now);
+                self.checks
+                    .waits(&mut self.launchers[number], ms.filter(|_| waits), self.now);
                 let pause = if waits { 6_000 } else { 100_000 };
                 self.look_at(index, self.now + pause);
             }
@@ -271,7 +281,11 @@ impl World {
         }
         let place = &mut client.slots[host][slot as usize];
         self.checks.takes(place);
-        *place = Some(Held { leg, since: now, expected });
+        *place = Some(Held {
+            leg,
+            since: now,
+            expected,
+        });
         client.free -= 1;
         launcher.tried.push(host);
         launcher.legs.push(leg);
@@ -308,7 +322,12 @@ impl World {
     }
 
     pub(crate) fn connected(&mut self, leg: LegNumber) {
-        let Leg { launcher, machine, id, .. } = self.legs[leg];
+        let Leg {
+            launcher,
+            machine,
+            id,
+            ..
+        } = self.legs[leg];
         self.legs[leg].connected = true;
         let ours = self.machines[machine].nature.ours;
         let runner = &mut self.launchers[launcher];
@@ -322,7 +341,14 @@ impl World {
 
     /// All was sent; the daemon gets it, if it gets anything.
     pub(crate) fn sent(&mut self, leg: LegNumber) {
-        let Leg { launcher, host, number, id, machine, .. } = self.legs[leg];
+        let Leg {
+            launcher,
+            host,
+            number,
+            id,
+            machine,
+            ..
+        } = self.legs[leg];
         let runner = &mut self.launchers[launcher];
         let client = &self.clients[runner.client];
         let work = client.build.jobs[runner.job].work(true);
@@ -347,7 +373,11 @@ impl World {
     }
 
     /// The best free slot, of `host` if one is named.
-    fn free_slot(&self, number: LauncherNumber, host: Option<usize>) -> Option<(usize, u32, Option<f32>)> {
+    fn free_slot(
+        &self,
+        number: LauncherNumber,
+        host: Option<usize>,
+    ) -> Option<(usize, u32, Option<f32>)> {
         let launcher = &self.launchers[number];
         let client = &self.clients[launcher.client];
         let mut hosts = client.candidates(&launcher.tried, self.now);
@@ -387,8 +417,16 @@ impl World {
 
     fn sign(&mut self, number: LauncherNumber, id: LegId) {
         let now = moment(self.now);
-        let Some(leg) = self.leg(number, id) else { return };
-        let Leg { host, machine, sent, begun, .. } = self.legs[leg];
+        let Some(leg) = self.leg(number, id) else {
+            return;
+        };
+        let Leg {
+            host,
+            machine,
+            sent,
+            begun,
+            ..
+        } = self.legs[leg];
         let client = &self.clients[self.launchers[number].client];
         let since = moment(sent.unwrap_or(begun));
         let race = &mut self.launchers[number].race;
@@ -408,12 +446,20 @@ impl World {
     }
 
     pub(crate) fn answers(&mut self, leg: LegNumber) {
-        let Leg { launcher, host, machine, id, .. } = self.legs[leg];
+        let Leg {
+            launcher,
+            host,
+            machine,
+            id,
+            ..
+        } = self.legs[leg];
         let client = &self.clients[self.launchers[launcher].client];
         let machine = &self.machines[machine];
         let jobs = Some(machine.nature.jobs as u32);
         let now = moment(self.now);
-        client.paces.answered(client.keys[host], jobs, Some(machine.load()), now);
+        client
+            .paces
+            .answered(client.keys[host], jobs, Some(machine.load()), now);
         let race = &mut self.launchers[launcher].race;
         race.sign(id, now + hosts::race::SIGN_EVERY);
         self.step(launcher);
@@ -441,25 +487,54 @@ impl World {
 
     /// A reply that fits: the job is done.
     pub(crate) fn done(&mut self, leg: LegNumber) {
-        let Leg { launcher: number, host, sent, in_use, .. } = self.legs[leg];
+        let Leg {
+            launcher: number,
+            host,
+            sent,
+            in_use,
+            ..
+        } = self.legs[leg];
         let launcher = &self.launchers[number];
         let index = launcher.client;
         let ms = sent.map_or(0.0, |sent| (self.now - sent) as f32 / 1e3);
         let client = &mut self.clients[index];
         let work = client.build.jobs[launcher.job].work(true);
-        client.paces.finished(client.keys[host], &work, ms, in_use, launcher.copied, moment(self.now));
+        client.paces.finished(
+            client.keys[host],
+            &work,
+            ms,
+            in_use,
+            launcher.copied,
+            moment(self.now),
+        );
         client.backoff[host] = None;
         self.checks.ends(index, launcher.copied);
         for leg in self.launchers[number].legs.clone() {
-            self.close(leg, if self.legs[leg].host == host { End::Done } else { End::Lost });
+            self.close(
+                leg,
+                if self.legs[leg].host == host {
+                    End::Done
+                } else {
+                    End::Lost
+                },
+            );
         }
         self.end(number);
     }
 
     /// A leg is over: its slot is free, its compile ends.
     fn close(&mut self, leg: LegNumber, end: End) {
-        let Leg { launcher: number, host, machine, number: slot, id, sent, .. } = self.legs[leg];
-        self.checks.closes(&self.legs[leg], &self.machines[machine], self.now);
+        let Leg {
+            launcher: number,
+            host,
+            machine,
+            number: slot,
+            id,
+            sent,
+            ..
+        } = self.legs[leg];
+        self.checks
+            .closes(&self.legs[leg], &self.machines[machine], self.now);
         self.legs[leg].open = false;
         let launcher = &mut self.launchers[number];
         launcher.legs.retain(|other| *other != leg);
@@ -507,7 +582,9 @@ impl World {
         client.local[slot] = None;
         let work = client.build.jobs[launcher.job].work(true);
         let ms = (self.now - launcher.since) as f32 / 1e3;
-        client.paces.finished(here_key(), &work, ms, 1, launcher.copied, moment(self.now));
+        client
+            .paces
+            .finished(here_key(), &work, ms, 1, launcher.copied, moment(self.now));
         self.checks.ends(index, launcher.copied);
         self.checks.local += 1;
         self.end(number);
