@@ -91,6 +91,12 @@ impl Outlook {
         })
     }
 
+    /// What the job is expected to take on the best of the hosts, in ms, were its first slot free.
+    pub fn best(&self) -> Option<f32> {
+        let all = (0..self.hosts.len()).filter_map(|host| self.ms(host, 0));
+        all.min_by(f32::total_cmp)
+    }
+
     /// All slots, the best first, where `ranges` says which numbers each host has.
     pub fn order(&self, ranges: Vec<Range<u32>>) -> impl Iterator<Item = (usize, u32)> {
         let rank = |host, number| (self.factor(host, number).ln() / EQUAL).round() as i32;

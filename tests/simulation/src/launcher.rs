@@ -123,6 +123,7 @@ impl World {
                 }
                 Step::Copy { host, counts } => self.copy(number, host, counts),
                 Step::Sign(leg) => self.sign(number, leg),
+                Step::Expect(leg) => self.expect(number, leg),
                 Step::Note(leg, ms) => {
                     if let Some(leg) = self.leg(number, leg) {
                         self.note(leg, ms);
@@ -135,6 +136,18 @@ impl World {
     fn leg(&self, launcher: LauncherNumber, id: LegId) -> Option<LegNumber> {
         let legs = self.launchers[launcher].legs.iter().copied();
         legs.into_iter().find(|leg| self.legs[*leg].id == id)
+    }
+
+    fn expect(&mut self, number: LauncherNumber, id: LegId) {
+        let Some(leg) = self.leg(number, id) else { return };
+        let Leg { host, number: slot, .. } = self.legs[leg];
+        let launcher = &mut self.launchers[number];
+        let client = &self.clients[launcher.client];
+        let work = client.build.jobs[launcher.job].work(true);
+        let hosts: Vec<usize> = (0..client.slots.len()).collect();
+        let outlook = client.outlook(&hosts, &work, self.now);
+        let expected = outlook.expected(host, slot);
+        launcher.race.expect(id, expected, outlook.best());
     }
 
     /// The host takes longer than `ms` for the job.
