@@ -56,6 +56,20 @@ pub struct Leg {
     pub in_use: u32,
 }
 
+/// What the first in a queue read of the hosts.
+pub struct Looking {
+    number: LauncherNumber,
+    hosts: Vec<usize>,
+    outlook: hosts::Outlook,
+    until: Micros,
+}
+
+impl Looking {
+    fn is_of(&self, number: LauncherNumber, hosts: &[usize], now: Micros) -> bool {
+        self.number == number && self.hosts == hosts && now < self.until
+    }
+}
+
 /// Why a leg is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -192,7 +206,11 @@ impl World {
             return self.queue(number);
         }
         let work = client.build.jobs[launcher.job].work(launcher.prepared.is_some());
-        let outlook = client.outlook(&hosts, &work, self.now);
+        let outlook = match self.looking.take() {
+            // What was read is good for a moment.
+            Some(looking) if looking.is_of(number, &hosts, self.now) => looking.outlook,
+            _ => client.outlook(&hosts, &work, self.now),
+        };
         let mut view = View {
             client,
             hosts: &hosts,
@@ -203,6 +221,7 @@ impl World {
         };
         let Ok(picked) = pick(&mut view);
         let seen = view.seen;
+        let now = self.now;
         match picked {
             Pick::Take(slot) => {
                 let (row, slot) = seen[slot];
@@ -230,7 +249,8 @@ impl World {
                 }
                 self.checks.waits(&mut self.launchers[number], ms.filter(|_| waits), self.now);
                 let pause = if waits { 6_000 } else { 100_000 };
-                self.look_at(index, self.now + pause);
+                self.look_at(index, now + pause);
+                self.looking = Some(Looking { number, outlook: outlook.clone(), hosts: hosts.clone(), until: now + 100_000 });
             }
         }
     }
