@@ -211,9 +211,11 @@ impl<'a> Job<'a> {
 
     /// Is the last `-O` one that makes the compiler work longer?
     pub fn is_optimised(&self) -> bool {
-        let last = self.words.iter().rev().find(
-            |word| matches!(word.meaning, Meaning::Option(opt) if opt.name == "-O"),
-        );
+        let last = self
+            .words
+            .iter()
+            .rev()
+            .find(|word| matches!(word.meaning, Meaning::Option(opt) if opt.name == "-O"));
         last.is_some_and(|word| word.value != b"0")
     }
 

@@ -30,9 +30,7 @@ pub(crate) fn slot(
     }
     let size = Capacity::new(list, processors, 0).local;
     let slots = Slots::new(folder);
-    slots
-        .take_local(LocalPool::Job, size, &Patience::NONE)
-        .ok()
+    slots.take_local(LocalPool::Job, size, &Patience::NONE).ok()
 }
 
 /// Threads that run or could run now, this one among them (`/proc/loadavg`).
