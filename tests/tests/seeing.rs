@@ -221,6 +221,16 @@ fn watching_goes_on() {
     assert_eq!((ran.out().lines().count(), ran.err().as_str()), (3, ""));
 }
 
+/// A compilation database of one command.
+fn write_database(space: &Space, file: &str, command: &str) {
+    let folder = space.work();
+    let entry = format!(
+        "[{{\"directory\":\"{}\",\"file\":\"{file}\",\"command\":\"{command}\"}}]",
+        folder.display()
+    );
+    fs::write(folder.join("compile_commands.json"), entry).expect("written");
+}
+
 fn why(space: &Space, file: &str) -> (i32, String, String) {
     let ran = run(&mut space.command(&format!("why {file}")));
     (ran.code(), ran.out(), ran.err())
@@ -310,11 +320,7 @@ fn why_says_what_to_do_when_it_knows_nothing() {
         "{err}"
     );
     // A compilation database still knows the command.
-    let entry = format!(
-        "[{{\"directory\":\"{}\",\"file\":\"other.c\",\"command\":\"gcc -march=native -g -c other.c\"}}]",
-        space.work().display()
-    );
-    fs::write(space.work().join("compile_commands.json"), entry).expect("written");
+    write_database(&space, "other.c", "gcc -march=native -g -c other.c");
     let (code, out, _) = why(&space, "other.c");
     assert_eq!(code, 0);
     assert!(
@@ -346,11 +352,7 @@ fn why_names_the_hosts_that_a_unit_could_go_to() {
     let space = farm.space(SOURCES);
     space.renew();
     // No journal yet: a compilation database knows the command.
-    let entry = format!(
-        "[{{\"directory\":\"{}\",\"file\":\"a.c\",\"command\":\"gcc -O2 -c a.c\"}}]",
-        space.work().display()
-    );
-    fs::write(space.work().join("compile_commands.json"), entry).expect("written");
+    write_database(&space, "a.c", "gcc -O2 -c a.c");
     let hosts = [0, 1].map(|index| farm.daemons[index].host());
     let text = why_hosts(&space, "a.c");
     let order = [&hosts[0], &hosts[1]].map(|host| text.find(host.as_str()).expect("named"));
@@ -393,6 +395,8 @@ fn why_names_hosts_that_would_not_be_tried() {
         .hosts(&format!("{gone}/3 127.0.0.1:1,down {}/2", busy.host()))
         .client_env("DISTCC_BACKOFF_PERIOD", "60");
     let jobs = held(&space, &[Client::ours()], &busy);
+    // The journal has the job when it has ended.
+    write_database(&space, "a.c", "gcc -c a.c");
     until("the host that is gone is avoided", || {
         candidates(&space, "a.c")[1]["refused"] == "avoided"
     });
