@@ -48,8 +48,7 @@ fn job(way: &str, folder: &Path, slots: &str, hold: Duration) -> Result<()> {
     let hosts: Vec<&Host> = list.hosts.iter().collect();
     let all = Slots::new(&Folder::at(folder));
     say("came", 0)?;
-    let outlook = Outlook::blank();
-    let wish = Wish::of(&hosts, &outlook);
+    let wish = Wish::of(&hosts, &Outlook::blank);
     let slot = match way {
         "ours" => all.take_remote(&wish, &Patience::FOREVER)?,
         _ => loop {

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::fs::File;
 
 use super::{Row, Slots, Wish, note, rows, watch};
-use crate::choice::{Busy, Hold, Pick, pick};
+use crate::choice::{Busy, Hold, Outlook, Pick, pick};
 use crate::folder::Folder;
 
 /// The hosts as a job would find them.
@@ -24,11 +24,12 @@ impl Slots {
     pub fn look(&self, wish: &Wish<'_>) -> Found {
         let rows = rows(wish.hosts);
         let ranges = rows.iter().map(|row| row.first..row.slots).collect();
+        let outlook = (wish.outlook)();
         let mut glance = Glance {
             folder: &self.folder,
-            order: wish.outlook.order(ranges).collect(),
+            order: outlook.order(ranges).collect(),
             rows: &rows,
-            wish,
+            outlook: &outlook,
         };
         let Ok(picked) = pick(&mut glance);
         let (mut free, mut full) = (Vec::new(), Vec::new());
@@ -55,7 +56,7 @@ impl Slots {
 struct Glance<'g> {
     folder: &'g Folder,
     rows: &'g [Row],
-    wish: &'g Wish<'g>,
+    outlook: &'g Outlook,
     order: Vec<(usize, u32)>,
 }
 
@@ -82,7 +83,7 @@ impl Hold for Glance<'_> {
 
     fn ms(&self, index: usize) -> Option<f32> {
         let (row, number) = self.order[index];
-        self.wish.outlook.ms(row, number)
+        self.outlook.ms(row, number)
     }
 
     fn busy(&self, index: usize) -> Option<Busy> {

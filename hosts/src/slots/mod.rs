@@ -47,15 +47,18 @@ pub struct Slot {
     here: bool,
 }
 
+/// Gives a slot of this machine, if a job ends sooner in it than in so many ms.
+pub type Here<'a> = &'a dyn Fn(Option<f32>) -> Option<Slot>;
+
 /// What somebody wants who waits for a slot of a host.
 #[derive(Clone, Copy)]
 pub struct Wish<'a> {
     pub hosts: &'a [&'a Host],
-    /// What is expected of these hosts, in their order.
-    pub outlook: &'a Outlook,
+    /// What is expected of these hosts, in their order: asked when it is this job's turn, which may be long after it came.
+    pub outlook: &'a dyn Fn() -> Outlook,
     /// Takes a slot of this machine, if the job ends sooner here than in the given time (ms; `None`: nobody knows). Asked when all
     /// slots are taken, and each 100 ms from then on by the first in the queue.
-    pub here: Option<&'a dyn Fn(Option<f32>) -> Option<Slot>>,
+    pub here: Option<Here<'a>>,
 }
 
 /// Which of this machine's own pools. Both count on the same files, as in stock.
@@ -101,7 +104,7 @@ pub struct Slots {
 
 impl<'a> Wish<'a> {
     /// Of a job that does not run here instead.
-    pub fn of(hosts: &'a [&'a Host], outlook: &'a Outlook) -> Wish<'a> {
+    pub fn of(hosts: &'a [&'a Host], outlook: &'a dyn Fn() -> Outlook) -> Wish<'a> {
         Wish {
             hosts,
             outlook,
@@ -156,7 +159,8 @@ impl Slots {
             return None;
         }
         let ranges = rows.iter().map(|row| row.first..row.slots).collect();
-        let mut order = wish.outlook.order(ranges);
+        let outlook = (wish.outlook)();
+        let mut order = outlook.order(ranges);
         let free = order.find(|(row, number)| {
             watch::is_free(&self.folder, &format!("cpu_{}_{number}", rows[*row].name))
         });
@@ -212,8 +216,8 @@ impl Slots {
             first: 0,
             slots: size,
         };
-        let outlook = Outlook::blank();
-        let mut slot = self.take(queue, &[row], &Wish::of(&[], &outlook), patience)?;
+        let wish = Wish::of(&[], &Outlook::blank);
+        let mut slot = self.take(queue, &[row], &wish, patience)?;
         slot.here = true;
         Ok(slot)
     }
@@ -235,11 +239,13 @@ impl Slots {
             Entered::NoQueue => None,
             // Somebody is before us and we may not wait: there may still be a slot for both.
             Entered::OutOfPatience => {
-                let mut watch = Watch::new(&self.folder, rows, wish);
+                let outlook = (wish.outlook)();
+                let mut watch = Watch::new(&self.folder, rows, &outlook, wish.here);
                 return watch.look()?.ok_or(NoSlot::Busy);
             }
         };
-        let mut watch = Watch::new(&self.folder, rows, wish);
+        let outlook = (wish.outlook)();
+        let mut watch = Watch::new(&self.folder, rows, &outlook, wish.here);
         match watch.look()? {
             Some(slot) => Ok(slot),
             None if patience.is_over() => Err(NoSlot::Busy),

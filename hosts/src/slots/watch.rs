@@ -14,8 +14,8 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use super::queue::{BEAT, Turn, timespec};
-use super::{NoSlot, Patience, Row, Slot, Wish, held, note, try_lock};
-use crate::choice::{Busy, Hold, Pick, pick};
+use super::{Here, NoSlot, Patience, Row, Slot, held, note, try_lock};
+use crate::choice::{Busy, Hold, Outlook, Pick, pick, soonest};
 use crate::folder::{Folder, FolderError};
 
 /// How often the first in the queue looks at all slots: a share of the time it has waited, within these limits. A look at
@@ -30,7 +30,8 @@ const LOOK_CROWD: Duration = Duration::from_millis(100);
 pub(super) struct Watch<'w> {
     folder: &'w Folder,
     rows: &'w [Row],
-    wish: &'w Wish<'w>,
+    outlook: &'w Outlook,
+    here: Option<Here<'w>>,
     rest: Box<dyn Iterator<Item = (usize, u32)> + 'w>,
     opened: Vec<Candidate>,
 }
@@ -71,13 +72,19 @@ pub(super) fn is_free(folder: &Folder, name: &str) -> bool {
 }
 
 impl<'w> Watch<'w> {
-    pub(super) fn new(folder: &'w Folder, rows: &'w [Row], wish: &'w Wish<'w>) -> Watch<'w> {
+    pub(super) fn new(
+        folder: &'w Folder,
+        rows: &'w [Row],
+        outlook: &'w Outlook,
+        here: Option<Here<'w>>,
+    ) -> Watch<'w> {
         let ranges = rows.iter().map(|row| row.first..row.slots).collect();
         Watch {
             folder,
             rows,
-            wish,
-            rest: Box::new(wish.outlook.order(ranges)),
+            outlook,
+            here,
+            rest: Box::new(outlook.order(ranges)),
             opened: Vec::new(),
         }
     }
@@ -94,7 +101,7 @@ impl<'w> Watch<'w> {
                 } = self.opened.remove(index);
                 let host = self.rows[row].host;
                 held().push(path.clone());
-                if let Some(ms) = self.wish.outlook.ms(row, number) {
+                if let Some(ms) = self.outlook.ms(row, number) {
                     note::write(&file, ms);
                 }
                 Ok(Some(Slot {
@@ -110,10 +117,9 @@ impl<'w> Watch<'w> {
     }
 
     /// This machine's slot, if the job ends sooner here than in any of the others.
-    fn here(&mut self) -> Option<Slot> {
-        let here = self.wish.here?;
+    fn here(&self) -> Option<Slot> {
         let busy = (0..self.opened.len()).filter_map(|index| self.busy(index));
-        here(crate::choice::soonest(busy))
+        (self.here?)(soonest(busy))
     }
 
     /// Waits until one of them is free.
@@ -200,7 +206,7 @@ impl Hold for Watch<'_> {
 
     fn ms(&self, index: usize) -> Option<f32> {
         let Candidate { row, number, .. } = self.opened[index];
-        self.wish.outlook.ms(row, number)
+        self.outlook.ms(row, number)
     }
 
     fn busy(&self, index: usize) -> Option<Busy> {

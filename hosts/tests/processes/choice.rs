@@ -46,7 +46,7 @@ fn a_faster_host_is_preferred_and_waited_for() {
     slow_and_fast(&folder);
     let list = hosts("slow/2 fast/2");
     let refs: Vec<&Host> = list.hosts.iter().collect();
-    let outlook = outlook(&folder, &refs);
+    let outlook = || outlook(&folder, &refs);
     let wish = Wish::of(&refs, &outlook);
     let slots = Slots::new(&folder);
     assert_eq!(slots.idle(&wish), Some((1, 0)));
@@ -85,7 +85,7 @@ fn a_slot_of_unknown_end_is_not_waited_for() {
     let _helpers = ["hold"; 2].map(|order| holder(order, temp.path(), "fast/2"));
     let list = hosts("slow/2 fast/2");
     let refs: Vec<&Host> = list.hosts.iter().collect();
-    let outlook = outlook(&folder, &refs);
+    let outlook = || outlook(&folder, &refs);
     assert!(!Slots::new(&folder).look(&Wish::of(&refs, &outlook)).waits);
     let taken = Slots::new(&folder).take_remote(&Wish::of(&refs, &outlook), &Patience::NONE);
     assert_eq!(taken.unwrap().host_index(), 0);
@@ -98,7 +98,7 @@ fn a_job_that_ends_sooner_here_stays_here() {
     slow_and_fast(&folder);
     let list = hosts("slow/2 fast/2");
     let refs: Vec<&Host> = list.hosts.iter().collect();
-    let outlook = outlook(&folder, &refs);
+    let outlook = || outlook(&folder, &refs);
     let slots = Slots::new(&folder);
     let _helpers =
         ["fast/2", "fast/2", "slow/2", "slow/2"].map(|list| holder("timed", temp.path(), list));

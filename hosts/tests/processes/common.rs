@@ -86,8 +86,7 @@ pub(crate) fn take(
 ) -> Result<Slot, hosts::NoSlot> {
     let list = hosts(list);
     let refs: Vec<&Host> = list.hosts.iter().collect();
-    let outlook = Outlook::blank();
-    Slots::new(&Folder::at(folder)).take_remote(&Wish::of(&refs, &outlook), patience)
+    Slots::new(&Folder::at(folder)).take_remote(&Wish::of(&refs, &Outlook::blank), patience)
 }
 
 /// Patience for what must come to pass.

@@ -30,7 +30,7 @@ fn helper() {
             let folder = Folder::at(folder);
             let list = hosts(list);
             let refs: Vec<&Host> = list.hosts.iter().collect();
-            let outlook = crate::choice::outlook(&folder, &refs);
+            let outlook = || crate::choice::outlook(&folder, &refs);
             let slots = Slots::new(&folder);
             let slot = slots.take_remote(&Wish::of(&refs, &outlook), &within_limit());
             let slot = slot.unwrap();
@@ -335,7 +335,7 @@ fn a_list_without_a_host_to_use_is_no_reason_to_wait() {
     assert!(matches!(all, Err(NoSlot::NoHost)));
     let slots = Slots::new(&Folder::at(temp.path()));
     assert!(matches!(
-        slots.take_remote(&Wish::of(&[], &Outlook::blank()), &Patience::FOREVER),
+        slots.take_remote(&Wish::of(&[], &Outlook::blank), &Patience::FOREVER),
         Err(NoSlot::NoHost)
     ));
     assert!(matches!(
@@ -359,7 +359,7 @@ fn children_do_not_get_the_lock_files() {
     let host = hosts("farm/2");
     let refs: Vec<&Host> = host.hosts.iter().collect();
     let _slot = Slots::new(&Folder::at(temp.path()))
-        .take_remote(&Wish::of(&refs, &Outlook::blank()), &Patience::NONE)
+        .take_remote(&Wish::of(&refs, &Outlook::blank), &Patience::NONE)
         .unwrap();
     let listing = Command::new("ls")
         .args(["-l", "/proc/self/fd"])

@@ -12,7 +12,7 @@ use super::words::span;
 use crate::driver::host_list;
 use crate::here::processors;
 use crate::settings::Settings;
-use crate::work;
+use crate::work::Clock;
 
 /// What is so at one moment.
 pub(super) struct Farm {
@@ -73,7 +73,7 @@ impl Farm {
         };
         let mut farm = Farm {
             time: SystemTime::now(),
-            moment: work::now(),
+            moment: Clock::start().now(),
             origin,
             randomize: list.randomize,
             hosts: Vec::new(),

@@ -91,7 +91,7 @@ impl Candidates {
             .map(|index| &farm.hosts[*index].listed)
             .collect();
         let keys = hosts.iter().map(|host| pace::host_key(host));
-        let outlook = Outlook::new(paces, keys, work, farm.moment);
+        let outlook = || Outlook::new(paces, keys.clone(), work, farm.moment);
         let seen = Slots::new(folder).look(&Wish::of(&hosts, &outlook));
         for (turn, (host, _)) in seen.order.iter().enumerate() {
             found.hosts[places[*host]].turn = Some(turn + 1);
@@ -183,12 +183,16 @@ pub(super) mod tests {
     use std::path::Path;
 
     use hosts::list::parse;
-    use hosts::pace::{Kind, Paces, Unit, host_key};
+    use hosts::pace::{Kind, Moment, Paces, Unit, host_key};
     use hosts::{Dislikes, Folder, Patience, Period};
 
     use super::*;
     use crate::commands::farm::tests::settings;
-    use crate::work::now;
+    use crate::work::Clock;
+
+    pub(in super::super) fn now() -> Moment {
+        Clock::start().now()
+    }
 
     pub(in super::super) fn work(unit: u8) -> Work {
         Work {
@@ -271,8 +275,8 @@ pub(super) mod tests {
         history(temp.path());
         let (folder, list) = (Folder::at(temp.path()), parse("a/1 b/2").expect("a list"));
         let hosts = [&list.hosts[0]];
-        let outlook = Outlook::blank();
-        let taken = Slots::new(&folder).take_remote(&Wish::of(&hosts, &outlook), &Patience::NONE);
+        let wish = Wish::of(&hosts, &Outlook::blank);
+        let taken = Slots::new(&folder).take_remote(&wish, &Patience::NONE);
         let _slot = taken.expect("it is free");
         let farm = Farm::look(&settings(temp.path(), "a/1 b/2"));
         let found = Candidates::of(&farm, Some(&work(1)), None);

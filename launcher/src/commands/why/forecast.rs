@@ -184,10 +184,9 @@ mod tests {
     use hosts::Dislikes;
     use hosts::pace::{Paces, host_key};
 
-    use super::super::candidates::tests::{history, work};
+    use super::super::candidates::tests::{history, now, work};
     use super::*;
     use crate::commands::farm::tests::settings;
-    use crate::work::now;
 
     fn told(farm: &Farm, found: &Candidates) -> String {
         let mut out = Vec::new();
