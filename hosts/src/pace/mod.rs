@@ -5,12 +5,14 @@
 
 mod host;
 mod kind;
+mod look;
 mod record;
 mod table;
 mod window;
 
-pub use host::{HostRow, Moment, Sign};
+pub use host::{HostRow, Load, Moment, Sign};
 pub use kind::{Expected, Kind};
+pub use look::Copies;
 pub use record::{Codec, Record, Section};
 pub use table::{InMemory, Store, Table};
 pub use window::Window;

@@ -86,6 +86,11 @@ impl Window {
         self.copied.iter().map(|byte| byte.count_ones()).sum()
     }
 
+    /// Jobs that are remembered.
+    pub fn jobs(&self) -> u32 {
+        self.filled
+    }
+
     fn push(&mut self, copied: bool) {
         let at = self.next % JOBS;
         let (byte, bit) = ((at / 8) as usize, 1 << (at % 8));
