@@ -211,7 +211,7 @@ impl Hold for Watch<'_> {
 
     fn is_short(&self, index: usize) -> bool {
         let Candidate { row, number, .. } = self.opened[index];
-        self.wish.outlook.is_short(row, number)
+        self.outlook.is_short(row, number)
     }
 
     fn busy(&self, index: usize) -> Option<Busy> {

@@ -157,8 +157,12 @@ impl World {
     }
 
     fn expect(&mut self, number: LauncherNumber, id: LegId) {
-        let Some(leg) = self.leg(number, id) else { return };
-        let Leg { host, number: slot, .. } = self.legs[leg];
+        let Some(leg) = self.leg(number, id) else {
+            return;
+        };
+        let Leg {
+            host, number: slot, ..
+        } = self.legs[leg];
         let launcher = &mut self.launchers[number];
         let client = &self.clients[launcher.client];
         let work = client.build.jobs[launcher.job].work(true);
@@ -260,7 +264,12 @@ impl World {
                     .waits(&mut self.launchers[number], ms.filter(|_| waits), self.now);
                 let pause = if waits { 6_000 } else { 100_000 };
                 self.look_at(index, now + pause);
-                self.looking = Some(Looking { number, outlook: outlook.clone(), hosts: hosts.clone(), until: now + 100_000 });
+                self.looking = Some(Looking {
+                    number,
+                    outlook: outlook.clone(),
+                    hosts: hosts.clone(),
+                    until: now + 100_000,
+                });
             }
         }
     }
