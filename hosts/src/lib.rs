@@ -8,7 +8,9 @@
 pub mod capacity;
 pub mod dislike;
 pub mod folder;
+pub mod found;
 pub mod list;
+pub mod nets;
 pub mod slots;
 pub mod state;
 pub mod view;
@@ -16,7 +18,11 @@ pub mod view;
 pub use capacity::Capacity;
 pub use dislike::{Dislikes, Period, ProbeGuard, Try};
 pub use folder::{Folder, FolderError};
-pub use list::{Host, HostList, HostListError, KeyFile, NoHosts, Origin, Places, Transport};
+pub use found::{Found, Kind};
+pub use list::{
+    Host, HostList, HostListError, KeyFile, NoHosts, Origin, Places, Transport, Zeroconf,
+};
+pub use nets::Nets;
 pub use slots::{LocalPool, NoSlot, Patience, Slot, Slots};
 pub use state::{Monitor, Phase};
 
