@@ -8,6 +8,7 @@ mod about;
 mod accept;
 mod check;
 mod commands;
+mod detached;
 mod dispatch;
 mod driver;
 mod fallback;
@@ -31,6 +32,7 @@ mod tokens;
 mod trip;
 mod verify;
 mod wire;
+mod zeroconf;
 
 use std::env;
 use std::ffi::{OsStr, OsString};

@@ -155,7 +155,7 @@ mod tests {
             name: "distcc@farm".to_owned(),
             addresses: addresses(&["203.0.113.77", "2001:db8::2", "fe80::1"]),
         };
-        assert_eq!(table.found(), [one.clone()]);
+        assert_eq!(table.found(), std::slice::from_ref(&one));
         assert!(table.enter(&name, 3632, there.clone(), said(None, Some(2))));
         assert_eq!(
             table.found(),

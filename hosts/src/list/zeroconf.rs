@@ -54,12 +54,15 @@ impl Ignored {
 
 impl Zeroconf {
     /// May any host be used at all, where the user named these networks?
-    pub fn may_use_any(&self, nets: &Nets) -> bool {
-        self.key.is_some() || !nets.are_none()
+    pub fn may_use_any(&self, nets: Option<&Nets>) -> bool {
+        match nets {
+            Some(nets) => !nets.are_none(),
+            None => self.key.is_some(),
+        }
     }
 
-    /// The host to be used for `found`, or why it is none.
-    pub fn judge(&self, found: &Found, nets: &Nets) -> Result<Host, Ignored> {
+    /// The host to be used for `found`, or why it is none.  `nets` are the networks that the user named, if any were.
+    pub fn judge(&self, found: &Found, nets: Option<&Nets>) -> Result<Host, Ignored> {
         match found.kind {
             Kind::Fits => {}
             Kind::Ourselves => return Err(Ignored::Ourselves),
@@ -70,12 +73,11 @@ impl Zeroconf {
         let Some(first) = reachable.clone().next() else {
             return Err(Ignored::NoAddress);
         };
-        let address = match (nets.are_none(), &self.key) {
-            (true, Some(_)) => *first,
-            _ => *reachable
-                .find(|address| nets.contain(**address))
-                .ok_or(Ignored::OtherNet)?,
+        let address = match nets {
+            Some(nets) => reachable.find(|address| nets.contain(**address)),
+            None => self.key.is_some().then_some(first),
         };
+        let address = *address.ok_or(Ignored::OtherNet)?;
         Ok(self.host(found, address))
     }
 
@@ -112,7 +114,7 @@ impl HostList {
     pub fn add_found<'f>(
         &mut self,
         found: &'f [Found],
-        nets: &Nets,
+        nets: Option<&Nets>,
     ) -> Vec<(&'f Found, Result<String, Ignored>)> {
         let Some(zeroconf) = self.zeroconf.clone() else {
             return Vec::new();
@@ -156,13 +158,13 @@ mod tests {
         }
     }
 
-    fn nets(text: &str) -> Nets {
-        Nets::read(text).0
+    fn nets(text: &str) -> Option<Nets> {
+        (!text.is_empty()).then(|| Nets::read(text).0)
     }
 
     fn judged(list: &str, allowed: &str, found: &Found) -> Result<String, Ignored> {
         let zeroconf = parse(list).unwrap().zeroconf.unwrap();
-        let host = zeroconf.judge(found, &nets(allowed));
+        let host = zeroconf.judge(found, nets(allowed).as_ref());
         host.map(|host| host.token)
     }
 
@@ -191,10 +193,15 @@ mod tests {
             Err(Ignored::OtherNet),
             "a key does not widen the networks"
         );
+        assert_eq!(
+            judged("+zeroconf,key", "10.7/16", &one),
+            Err(Ignored::OtherNet),
+            "nor does a mistake in them"
+        );
         let zeroconf = |list: &str| parse(list).unwrap().zeroconf.unwrap();
-        assert!(!zeroconf("+zeroconf").may_use_any(&nets("")));
-        assert!(zeroconf("+zeroconf,key").may_use_any(&nets("")));
-        assert!(zeroconf("+zeroconf").may_use_any(&nets("10.0.0.0/8")));
+        let any = |list: &str, allowed: &str| zeroconf(list).may_use_any(nets(allowed).as_ref());
+        assert!(!any("+zeroconf", "") && !any("+zeroconf,key", "10/8"));
+        assert!(any("+zeroconf,key", "") && any("+zeroconf", "10.0.0.0/8"));
     }
 
     #[test]
@@ -234,7 +241,7 @@ mod tests {
             found(Kind::Fits, 4, &["10.7.0.2"]),
             found(Kind::Fits, 6, &["10.7.0.4"]),
         ];
-        let told = list.add_found(&there, &nets("10.7.0.0/24"));
+        let told = list.add_found(&there, nets("10.7.0.0/24").as_ref());
         let told: Vec<_> = told.into_iter().map(|(_, told)| told).collect();
         assert_eq!(
             told,

@@ -1,6 +1,6 @@
 //! `distcc-launch status`: hosts and their slots, who is avoided, what runs now, and what the last build came to.
 //!
-//! Only looks: takes no lock, opens no connection.  What runs is read from state files, ours and stock's alike, and from the
+//! Only looks: takes no lock, opens no connection (for a list with `+zeroconf` the browser is started, as by every launcher).  What runs is read from state files, ours and stock's alike, and from the
 //! locks of this machine's slots.
 
 mod build;
@@ -22,6 +22,7 @@ use super::records::Journal;
 use crate::driver::host_list;
 use crate::here::processors;
 use crate::settings::Settings;
+use crate::zeroconf::Search;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -84,6 +85,8 @@ struct Now {
     /// Where the list comes from, or why there is none.
     origin: Result<String, String>,
     hosts: Vec<HostNow>,
+    /// What `+zeroconf` found.
+    zeroconf: Option<Search>,
     local: LocalNow,
     jobs: Vec<JobNow>,
 }
@@ -124,6 +127,7 @@ impl Now {
             time,
             origin,
             hosts: Vec::new(),
+            zeroconf: Search::of(settings),
             local: LocalNow {
                 slots: Capacity::new(&list, processors(), u64::MAX).local,
                 held: Vec::new(),

@@ -10,11 +10,13 @@ use super::{HostNow, JobNow, Now, shown};
 use crate::commands::json::Object;
 use crate::commands::reasons;
 use crate::commands::why::ago;
+use crate::zeroconf::Search;
 
 pub(super) fn as_text(now: &Now, build: &Build) -> String {
     let mut out = String::new();
     // Writing to a string does not fail.
     let _ = hosts(&mut out, now);
+    let _ = zeroconf(&mut out, now.zeroconf.as_ref());
     let _ = jobs(&mut out, &now.jobs);
     let _ = last_build(&mut out, build);
     out
@@ -65,6 +67,30 @@ fn hosts(out: &mut String, now: &Now) -> std::fmt::Result {
         "this machine",
         in_use(now.local.held.len(), now.local.slots)
     )
+}
+
+/// The hosts that are used stand above.
+fn zeroconf(out: &mut String, search: Option<&Search>) -> std::fmt::Result {
+    let Some(search) = search else { return Ok(()) };
+    let used = search.found.iter().filter(|(_, judged)| judged.is_ok());
+    write!(out, "{}: ", search.word)?;
+    match (&search.failed, search.may_use_any) {
+        (Some(why), _) => writeln!(out, "nobody looks: {why}")?,
+        (None, false) => writeln!(
+            out,
+            "nobody looks: DISTCC_LAUNCH_ZEROCONF_NETS names no network, and there is no ,key"
+        )?,
+        (None, true) => writeln!(
+            out,
+            "{} found, {} of them used",
+            search.found.len(),
+            used.count()
+        )?,
+    }
+    for (found, why) in search.ignored() {
+        writeln!(out, "  {} is not used: {}", found.name, why.sentence())?;
+    }
+    Ok(())
 }
 
 fn in_use(held: usize, slots: u32) -> String {
@@ -192,11 +218,29 @@ pub(super) fn as_json(now: &Now, build: &Build) -> String {
         .maybe("from", now.origin.as_ref().ok())
         .maybe("error", now.origin.as_ref().err())
         .list("hosts", now.hosts.iter().map(host))
+        .number("zeroconf", now.zeroconf.as_ref().map(searched))
         .plain("local", local)
         .list("jobs", jobs)
         .number("last_build", (build.commands > 0).then(|| totals(build)))
         .end();
     whole + "\n"
+}
+
+fn searched(search: &Search) -> String {
+    let found = search.found.iter().map(|(found, judged)| {
+        let judged = judged.as_ref();
+        Object::new()
+            .text("name", &found.name)
+            .plain("slots", found.slots)
+            .maybe("host", judged.ok().map(|host| host.name()))
+            .maybe("ignored", judged.err().map(|why| why.sentence()))
+            .end()
+    });
+    Object::new()
+        .plain("may_use_any", search.may_use_any)
+        .maybe("error", search.failed.as_ref())
+        .list("found", found)
+        .end()
 }
 
 fn held(held: &[Held]) -> impl Iterator<Item = String> {
