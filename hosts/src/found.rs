@@ -26,6 +26,8 @@ pub const ASKS: Duration = Duration::from_secs(10);
 pub const WAIT: Duration = Duration::from_millis(500);
 
 const TITLE: &str = "distcc-launch found 1";
+const KEYED: &str = "keyed";
+const OPEN: &str = "open";
 
 /// Where these files are, below `$DISTCC_DIR`.
 #[derive(Debug, Clone)]
@@ -99,6 +101,8 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub kind: Kind,
+    /// Does it serve only who has a key?
+    pub keyed: bool,
     pub port: u16,
     /// 1 to [`MAX_SLOTS`].
     pub slots: u32,
@@ -122,8 +126,9 @@ pub fn write(found: &[Found]) -> String {
     let mut text = format!("{TITLE}\n");
     for one in found.iter().take(MAX_FOUND) {
         let (kind, name) = (one.kind.word(), plain_name(&one.name));
+        let door = if one.keyed { KEYED } else { OPEN };
         // Writing to a string does not fail.
-        let _ = write!(text, "{kind} {} {} {name}", one.port, one.slots);
+        let _ = write!(text, "{kind} {door} {} {} {name}", one.port, one.slots);
         for address in one.addresses.iter().take(MAX_ADDRESSES) {
             let _ = write!(text, " {address}");
         }
@@ -148,6 +153,11 @@ fn read_line(line: &str) -> Option<Found> {
     let mut words = line.split(' ');
     let kind = words.next()?;
     let kind = Kind::ALL.into_iter().find(|one| one.word() == kind)?;
+    let keyed = match words.next()? {
+        KEYED => true,
+        OPEN => false,
+        _ => return None,
+    };
     let port = words.next()?.parse().ok().filter(|port| *port > 0)?;
     let slots = words.next()?.parse().ok();
     let slots = slots.filter(|slots| (1..=MAX_SLOTS).contains(slots))?;
@@ -155,6 +165,7 @@ fn read_line(line: &str) -> Option<Found> {
     let addresses: Option<Vec<IpAddr>> = words.map(|word| word.parse().ok()).collect();
     Some(Found {
         kind,
+        keyed,
         port,
         slots,
         name: plain_name(name),
@@ -170,6 +181,7 @@ mod tests {
     fn one() -> Found {
         Found {
             kind: Kind::Fits,
+            keyed: false,
             port: 3632,
             slots: 8,
             name: "distcc@farm".to_owned(),
@@ -183,13 +195,14 @@ mod tests {
             .into_iter()
             .map(|kind| Found { kind, ..one() })
             .chain([Found {
+                keyed: true,
                 addresses: Vec::new(),
                 ..one()
             }])
             .collect();
         let text = write(&all);
         assert!(text.starts_with(
-            "distcc-launch found 1\nfits 3632 8 distcc@farm 10.7.0.2 fd00::2\nourselves "
+            "distcc-launch found 1\nfits open 3632 8 distcc@farm 10.7.0.2 fd00::2\nourselves "
         ));
         assert_eq!(read(text.as_bytes()), all);
         assert_eq!(read(write(&[]).as_bytes()), []);
@@ -207,17 +220,18 @@ mod tests {
 
     #[test]
     fn lines_that_are_wrong_are_passed_over() {
-        let good = "fits 3632 8 distcc@farm 10.7.0.2 fd00::2\n";
+        let good = "fits open 3632 8 distcc@farm 10.7.0.2 fd00::2\n";
         for bad in [
-            "fits 0 8 n 10.7.0.2\n",
-            "fits 70000 8 n 10.7.0.2\n",
-            "fits 3632 0 n 10.7.0.2\n",
-            "fits 3632 10000 n 10.7.0.2\n",
-            "fits 3632 8 n farm\n",
-            "fits 3632 8 n 10.7.0.2  \n",
-            "fits 3632 8 n 1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5\n",
-            "perhaps 3632 8 n 10.7.0.2\n",
-            "fits 3632\n",
+            "fits open 0 8 n 10.7.0.2\n",
+            "fits open 70000 8 n 10.7.0.2\n",
+            "fits open 3632 0 n 10.7.0.2\n",
+            "fits open 3632 10000 n 10.7.0.2\n",
+            "fits open 3632 8 n farm\n",
+            "fits open 3632 8 n 10.7.0.2  \n",
+            "fits open 3632 8 n 1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5\n",
+            "perhaps open 3632 8 n 10.7.0.2\n",
+            "fits open 3632\n",
+            "fits 3632 8 n 10.7.0.2\n",
             "\n",
         ] {
             let text = format!("{TITLE}\n{bad}{good}{}", good.trim_end());

@@ -25,6 +25,8 @@ pub struct Announced {
     pub cc_machine: Option<String>,
     /// The version of distcc-launchd; none for stock's daemon.
     pub launch: Option<String>,
+    /// Only who has a key is served.
+    pub keys: bool,
 }
 
 impl Announced {
@@ -40,6 +42,7 @@ impl Announced {
             ("cc_version", self.cc_version.clone()),
             ("cc_machine", self.cc_machine.clone()),
             ("launch", self.launch.clone()),
+            ("keys", self.keys.then(|| "1".to_owned())),
         ];
         let said = fields.into_iter();
         said.filter_map(|(name, value)| Some((name, value?)))
@@ -66,6 +69,7 @@ impl Announced {
             cc_version: text("cc_version"),
             cc_machine: text("cc_machine"),
             launch: text("launch"),
+            keys: text("keys").is_some_and(|value| value == "1"),
         }
     }
 
@@ -114,7 +118,7 @@ mod tests {
     fn stocks_text_is_understood_and_said_again() {
         let said = read(&STOCK);
         assert_eq!((said.cpus, said.jobs), (Some(2), Some(5)));
-        assert_eq!(said.launch, None);
+        assert_eq!((said.launch.as_deref(), said.keys), (None, false));
         // As stock spells it, by its system calls.
         assert_eq!(
             said.subtype().as_deref(),
@@ -131,6 +135,7 @@ mod tests {
     fn what_is_said_is_read_back() {
         let said = Announced {
             launch: Some("0.1.0".to_owned()),
+            keys: true,
             ..read(&STOCK)
         };
         let fields = said.fields();

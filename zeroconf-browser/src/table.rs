@@ -92,6 +92,7 @@ impl Table {
                 true => Kind::Ourselves,
                 false => self.mine.fits(&daemon.said),
             },
+            keyed: daemon.said.keys,
             port: daemon.port,
             slots: daemon.slots(),
             name: own_name(name),
@@ -150,6 +151,7 @@ mod tests {
         assert!(!table.enter(&name, 3632, there.clone(), said(Some(5), Some(2))));
         let one = Found {
             kind: Kind::Fits,
+            keyed: false,
             port: 3632,
             slots: 5,
             name: "distcc@farm".to_owned(),

@@ -31,6 +31,10 @@ pub enum Ignored {
     OtherMachine,
     /// Stock's daemon, with another version of gcc.
     OtherVersion,
+    /// It serves only who has a key, and the list has none.
+    NeedsKey,
+    /// The list wants a key, and it serves anybody: stock's daemons know none.
+    KnowsNoKeys,
     /// Only an address that means nothing without the name of an interface.
     NoAddress,
     /// The user named networks, and it is in none of them.
@@ -45,6 +49,8 @@ impl Ignored {
             Ignored::Ourselves => "it is this machine, which needs no daemon",
             Ignored::OtherMachine => "it compiles for another kind of machine",
             Ignored::OtherVersion => "it has another version of gcc",
+            Ignored::NeedsKey => "it serves only who has a key (+zeroconf,key)",
+            Ignored::KnowsNoKeys => "it knows no keys, and the list says ,key",
             Ignored::NoAddress => "it has no address but a link-local one",
             Ignored::OtherNet => "it is in no network of DISTCC_LAUNCH_ZEROCONF_NETS",
             Ignored::Listed => "the list names it already",
@@ -68,6 +74,11 @@ impl Zeroconf {
             Kind::Ourselves => return Err(Ignored::Ourselves),
             Kind::OtherMachine => return Err(Ignored::OtherMachine),
             Kind::OtherVersion => return Err(Ignored::OtherVersion),
+        }
+        match (found.keyed, &self.key) {
+            (true, None) => return Err(Ignored::NeedsKey),
+            (false, Some(_)) => return Err(Ignored::KnowsNoKeys),
+            _ => {}
         }
         let mut reachable = found.addresses.iter().filter(|one| has_meaning(**one));
         let Some(first) = reachable.clone().next() else {
@@ -151,6 +162,7 @@ mod tests {
     fn found(kind: Kind, slots: u32, addresses: &[&str]) -> Found {
         Found {
             kind,
+            keyed: false,
             port: 3632,
             slots,
             name: "distcc@farm".to_owned(),
@@ -184,6 +196,7 @@ mod tests {
             judged("+zeroconf,lzo", "fd00::/8", &one),
             Ok("[fd00::2]:3632/8,lzo".to_owned())
         );
+        let one = Found { keyed: true, ..one };
         assert_eq!(
             judged("+zeroconf,key", "", &one),
             Ok("10.7.0.2:3632/8,key".to_owned())
@@ -213,8 +226,18 @@ mod tests {
             (Kind::OtherVersion, Ignored::OtherVersion),
         ] {
             let one = found(kind, 8, &["10.7.0.2"]);
-            assert_eq!(judged("+zeroconf,key", all, &one), Err(why));
+            assert_eq!(judged("+zeroconf", all, &one), Err(why));
         }
+        let open = found(Kind::Fits, 8, &["10.7.0.2"]);
+        assert_eq!(
+            judged("+zeroconf,key", all, &open),
+            Err(Ignored::KnowsNoKeys)
+        );
+        let keyed = Found {
+            keyed: true,
+            ..open
+        };
+        assert_eq!(judged("+zeroconf", all, &keyed), Err(Ignored::NeedsKey));
         for addresses in [
             &["fe80::7"][..],
             &[],
