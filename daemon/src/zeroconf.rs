@@ -95,16 +95,14 @@ fn service(said: &Announced, address: SocketAddr) -> Result<ServiceInfo, mdns_sd
     let kind = said.subtype().unwrap_or_else(|| SERVICE.to_owned()) + ".local.";
     let fields = said.fields();
     let (ip, port) = (address.ip().to_canonical(), address.port());
-    if !ip.is_unspecified() {
-        let mut service =
-            ServiceInfo::new(&kind, &names.service, &names.host, ip, port, &fields[..])?;
-        service.set_interfaces(vec![IfKind::Addr(ip)]);
-        return Ok(service);
-    }
+    // The library looks up the addresses, also where it is said which: one that comes later is announced only so.
     let mut service = ServiceInfo::new(&kind, &names.service, &names.host, "", port, &fields[..])?
         .enable_addr_auto();
-    if ip.is_ipv4() {
-        service.set_interfaces(vec![IfKind::IPv4]);
+    match (ip.is_unspecified(), ip.is_ipv4()) {
+        (false, _) => service.set_interfaces(vec![IfKind::Addr(ip)]),
+        (true, true) => service.set_interfaces(vec![IfKind::IPv4]),
+        // Both families.
+        (true, false) => {}
     }
     Ok(service)
 }
@@ -206,20 +204,6 @@ mod tests {
             cc_machine: Some("x86_64-linux-gnu".to_owned()),
             ..Announced::default()
         }
-    }
-
-    #[test]
-    fn only_what_is_listened_on_is_announced() {
-        let one = service(&said(), "192.0.2.7:4000".parse().unwrap()).unwrap();
-        assert!(!one.is_addr_auto());
-        let addresses: Vec<_> = one
-            .get_addresses()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(addresses, ["192.0.2.7"]);
-        let all = service(&said(), "[::]:3632".parse().unwrap()).unwrap();
-        assert!(all.is_addr_auto() && all.get_addresses().is_empty());
     }
 
     #[test]
