@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,6 +28,10 @@ const STARTING: Timespec = Timespec {
 };
 /// How long a browser that could not be started is not tried again.
 const GIVEN_UP: Duration = Duration::from_secs(60);
+/// A browser that ends so soon after its start is not started again before: each start keeps launchers waiting.
+const AGAIN: Duration = Duration::from_secs(5);
+/// What stands in the lock's file as soon as one was started.
+const BEGUN: &[u8] = b"begun\n";
 /// How often a waiting launcher looks.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -127,10 +131,13 @@ fn look_for(settings: &Settings, files: &Files) -> io::Result<Duration> {
         }
         Err(error) => return Err(error.into()),
     }
-    if failure(files).is_some() {
+    let about = lock.metadata()?;
+    let ended_at_once = about.len() > 0 && is_younger(about.modified()?, AGAIN);
+    if ended_at_once || failure(files).is_some() {
         return Ok(Duration::ZERO);
     }
-    lock.set_modified(SystemTime::now())?;
+    // Its time of change is the start that others wait for.
+    lock.write_all_at(BEGUN, 0)?;
     let program = detached::program(PROGRAM, &settings.path).ok_or_else(|| {
         io::Error::other(format!(
             "there is no {PROGRAM} beside distcc-launch or in PATH"

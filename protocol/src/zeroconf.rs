@@ -96,6 +96,7 @@ impl Announced {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::collections::BTreeMap;
 
     /// As Debian's distccd 3.4 said it on a machine with gcc 12.
@@ -144,6 +145,28 @@ mod tests {
             .map(|(name, value)| (*name, value.as_bytes()))
             .collect();
         assert_eq!(read(&pairs), said);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(fields in proptest::collection::vec((0usize..9, proptest::collection::vec(any::<u8>(), 0..80)), 0..12)) {
+            let names = ["cpus", "jobs", "distcc", "gnuhost", "cc_version", "cc_machine", "launch", "keys", "x"];
+            let pairs: Vec<(&str, &[u8])> = fields
+                .iter()
+                .map(|(at, value)| (names[*at], value.as_slice()))
+                .collect();
+            let said = read(&pairs);
+            let fields = said.fields();
+            let again: Vec<(&str, &[u8])> = fields
+                .iter()
+                .map(|(name, value)| (*name, value.as_bytes()))
+                .collect();
+            prop_assert_eq!(read(&again), said.clone());
+            for (_, value) in fields {
+                prop_assert!(value.len() <= MAX_VALUE && value.bytes().all(|byte| byte.is_ascii_graphic()));
+            }
+            prop_assert!(said.subtype().is_none_or(|name| name.find('.').is_some_and(|label| label <= 63)));
+        }
     }
 
     #[test]
