@@ -18,6 +18,7 @@ mod journal;
 mod lan;
 mod liar;
 mod mill;
+mod network;
 mod programs;
 mod recorded;
 mod run;
@@ -36,6 +37,7 @@ pub use journal::{Attempt, Row, Text, read_journal};
 pub use lan::{Lan, Machine};
 pub use liar::{Conversation, Greeting, LyingServer};
 pub use mill::{long, side_by_side, until};
+pub use network::{FAR, Network, Side};
 pub use programs::{
     cargo, distcc, distccd, include_server, launcher, launcher_daemon, newest, zeroconf_browser,
 };
