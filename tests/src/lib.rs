@@ -15,6 +15,7 @@ mod farm;
 mod include_servers;
 mod jobserver;
 mod journal;
+mod lan;
 mod liar;
 mod mill;
 mod programs;
@@ -32,9 +33,12 @@ pub use farm::{Daemon, Farm, Make};
 pub use include_servers::{IncludeServer, question};
 pub use jobserver::Jobserver;
 pub use journal::{Attempt, Row, Text, read_journal};
+pub use lan::{Lan, Machine};
 pub use liar::{Conversation, Greeting, LyingServer};
 pub use mill::{long, side_by_side, until};
-pub use programs::{cargo, distcc, distccd, include_server, launcher, launcher_daemon, newest};
+pub use programs::{
+    cargo, distcc, distccd, include_server, launcher, launcher_daemon, newest, zeroconf_browser,
+};
 pub use recorded::{Recorded, data};
 pub use run::{Ran, Running, run, start, with_default_signals};
 pub use sleepers::Sleepers;

@@ -86,6 +86,11 @@ impl Hold for Glance<'_> {
         self.outlook.ms(row, number)
     }
 
+    fn is_short(&self, index: usize) -> bool {
+        let (row, number) = self.order[index];
+        self.outlook.is_short(row, number)
+    }
+
     fn busy(&self, index: usize) -> Option<Busy> {
         let (row, number) = self.order[index];
         let path = self.folder.lock().join(self.file(row, number));
