@@ -92,7 +92,7 @@ enum Commands {
     Status(status::Status),
     /// From the host list to a linked object: what is wrong, and what mends it
     Doctor(doctor::Doctor),
-    /// Why a unit ran where it ran, the last times
+    /// Why a unit ran where it ran the last times, and where it would go now
     Why(why::Why),
 }
 
