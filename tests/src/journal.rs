@@ -41,6 +41,8 @@ pub struct Attempt {
     pub host: String,
     pub ms: f64,
     pub error: Option<String>,
+    /// Was it begun beside one that was still under way?
+    pub hedge: bool,
 }
 
 /// A string of any bytes.  Those that are no UTF-8 come as the escapes U+DC80 to U+DCFF, which a reader has to ask for as

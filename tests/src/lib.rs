@@ -8,6 +8,7 @@
 //! purpose.
 
 pub mod builds;
+mod daemon;
 mod effects;
 mod elf;
 mod example;
@@ -17,7 +18,9 @@ mod jobserver;
 mod journal;
 mod liar;
 mod mill;
+mod network;
 mod programs;
+mod puppet;
 mod recorded;
 mod run;
 mod sleepers;
@@ -25,16 +28,19 @@ mod space;
 mod stand_ins;
 mod wire;
 
+pub use daemon::{Daemon, Make};
 pub use effects::{Effects, Entry, snapshot};
 pub use elf::{for_another_compiler, for_machine, for_other_class};
 pub use example::{Example, assert_all_remote, module, objects, succeeds, through_the_module};
-pub use farm::{Daemon, Farm, Make};
+pub use farm::Farm;
 pub use include_servers::{IncludeServer, question};
 pub use jobserver::Jobserver;
 pub use journal::{Attempt, Row, Text, read_journal};
 pub use liar::{Conversation, Greeting, LyingServer};
-pub use mill::{long, side_by_side, until};
+pub use mill::{long, many_side_by_side, side_by_side, until};
+pub use network::Network;
 pub use programs::{cargo, distcc, distccd, include_server, launcher, launcher_daemon, newest};
+pub use puppet::Puppet;
 pub use recorded::{Recorded, data};
 pub use run::{Ran, Running, run, start, with_default_signals};
 pub use sleepers::Sleepers;
