@@ -66,8 +66,19 @@ async fn answer(server: &Server) -> Result<Vec<u8>, ProtocolError> {
             .map(|since| since.as_secs()),
         compilers,
         all_compilers,
+        load: Some(load(server)),
     }
     .encode()
+}
+
+/// The numbers of `/slots`. Taken last, so that they are no older than the answer.
+fn load(server: &Server) -> hello::Load {
+    let (free, waiting) = server.queue.free_and_waiting();
+    let count = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
+    hello::Load {
+        free: count(free),
+        queue: count(waiting),
+    }
 }
 
 /// The versions beyond 1 and 2 that jobs are taken in.

@@ -9,8 +9,8 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 
-use common::{Daemon, NO_BOX, folder, request, script, wait_for};
-use protocol::hello::{Compiler, Hello, HelloDecoder, Question};
+use common::{Daemon, NO_BOX, decode, folder, read_to_end, request, script, wait_for};
+use protocol::hello::{Compiler, Hello, HelloDecoder, Load, Question};
 use protocol::{Limits, Version};
 
 fn question() -> Vec<u8> {
@@ -50,6 +50,7 @@ fn real_compilers_are_named() {
     assert!(hello.daemon.starts_with(b"distcc-launchd "));
     assert!(hello.takes(Version::Launch) && hello.takes(Version::Pump));
     assert_eq!(hello.jobs, Some(7));
+    assert_eq!(hello.load, Some(Load { free: 7, queue: 0 }));
     let gcc = named(&hello, "gcc").unwrap();
     assert!(
         gcc.ident.starts_with(b"GCC: ("),
@@ -89,7 +90,7 @@ fn compilers_are_asked_once_and_again_when_they_change() {
     let whole = gcc.to_str().unwrap();
     assert_eq!(named(&hello, whole).unwrap().ident, b"GCC: (Mine) 1.0");
     let first = asked();
-    assert_eq!(ask(&daemon), hello);
+    assert_eq!(ask(&daemon).compilers, hello.compilers);
     assert_eq!(asked(), first);
 
     compiler(&gcc, "2.0 of another length", &log);
@@ -161,6 +162,42 @@ fn many_ask_at_once() {
         named(&ask(&daemon), "gcc").map(|gcc| gcc.name.clone()),
         Some(b"gcc".to_vec())
     );
+    daemon.end();
+}
+
+#[test]
+fn who_is_busy_says_so_at_once() {
+    let bin = folder();
+    let open = bin.path().join("open");
+    let gcc = format!(
+        "case $* in *--version*) echo 'gcc (Mine) 1';; *-c*) while ! [ -e {} ]; do /bin/sleep 0.01; done;; *) echo some-target;; esac\n",
+        open.display()
+    );
+    script(&bin.path().join("gcc"), &gcc);
+    let path = [("DISTCCD_PATH", bin.path().as_os_str())];
+    let daemon = Daemon::with(&["--jobs", "1", NO_BOX], &path);
+    let load = |free, queue| Some(Load { free, queue });
+    let job = request(Version::Plain, &["gcc", "-c", "a.c"], "int x;\n");
+    let mut streams = Vec::new();
+    // One at work, and a full queue.
+    for busy in [load(0, 0), load(0, 1), load(0, 2), load(0, 3), load(0, 4)] {
+        let mut stream = daemon.connect();
+        stream.write_all(&job.encode().unwrap()).unwrap();
+        streams.push(stream);
+        wait_for("the load", || (ask(&daemon).load == busy).then_some(()));
+    }
+    assert!(ask(&daemon).all_compilers);
+    fs::write(open, "").unwrap();
+    for mut stream in streams {
+        assert!(
+            decode(Version::Plain, &read_to_end(&mut stream))
+                .status
+                .success()
+        );
+    }
+    wait_for("free slots", || {
+        (ask(&daemon).load == load(1, 0)).then_some(())
+    });
     daemon.end();
 }
 

@@ -89,6 +89,7 @@ pub struct Race {
 struct Leg {
     id: LegId,
     begun: Moment,
+    connected: bool,
     /// When all of the job was sent.
     sent: Option<Moment>,
     /// When it is late, and when it is as good as lost, in ms after it was sent.
@@ -113,17 +114,19 @@ impl Leg {
     fn is_lost(&self, now: Moment) -> bool {
         match self.sent {
             Some(_) => self.elapsed(now) >= self.lost,
-            None => now >= self.begun + CONNECT_ALONE,
+            None => !self.connected && now >= self.begun + CONNECT_ALONE,
         }
     }
 
     /// When something about it changes by itself.
     fn until(&self, now: Moment) -> Moment {
         let Some(sent) = self.sent else {
-            return match self.is_lost(now) {
-                true => Moment::MAX,
-                false => self.begun + CONNECT_ALONE,
-            };
+            let alone = Some(self.begun + CONNECT_ALONE).filter(|_| !self.connected);
+            let times = alone.into_iter().chain(self.sign);
+            return times
+                .filter(|time| *time > now)
+                .min()
+                .unwrap_or(Moment::MAX);
         };
         let after = |ms: f32| sent.saturating_add(ms.ceil() as Moment);
         let times = [after(self.late), after(self.lost), after(self.note)];
@@ -154,6 +157,7 @@ impl Race {
         self.legs.push(Leg {
             id,
             begun: now,
+            connected: false,
             sent: None,
             late: f32::INFINITY,
             lost: f32::INFINITY,
@@ -161,6 +165,14 @@ impl Race {
             sign: None,
         });
         id
+    }
+
+    /// The host took the connection. `answers`: it can be asked for a sign of life.
+    pub fn connected(&mut self, id: LegId, answers: bool, now: Moment) {
+        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) {
+            leg.connected = true;
+            leg.sign = answers.then_some(now + SIGN_EVERY);
+        }
     }
 
     /// All of the job was sent.  `expected` is what the host takes for it; `answers`: it can be asked for a sign of life.

@@ -8,7 +8,7 @@ use compiler::{Family, Job, Product};
 use protocol::{Body, Coding, Limits, Outcome, ProtocolError, WaitStatus};
 
 use crate::check::{self, Misfit};
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Leg};
 use crate::place::{self, Habit};
 use crate::settings::Settings;
 use protocol::closure_talk::Form;
@@ -39,16 +39,20 @@ pub(crate) enum Rejection {
     Place(#[source] io::Error),
 }
 
-/// Places the files of `outcome` where the local compiler would have left them; gives what it would have printed.
-pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Printed, Rejection> {
+/// Places the files of the outcome of `leg` where the local compiler would have left them; gives what it would have printed.
+pub(crate) fn accept(
+    dispatch: &Dispatch<'_>,
+    leg: &Leg,
+    outcome: Outcome,
+) -> Result<Printed, Rejection> {
     let limits = Limits::for_launcher();
     let mut printed = Printed {
         stdout: outcome.stdout.unpack(limits.max_output as usize)?,
         stderr: outcome.stderr.unpack(limits.max_output as usize)?,
     };
-    let here = match &mut dispatch.source {
-        Some(source) if dispatch.pumped.is_none() => source.said().map_err(Rejection::Place)?,
-        _ => Vec::new(),
+    let here = match leg.text() {
+        Some(text) => text.borrow_mut().source.said().map_err(Rejection::Place)?,
+        None => Vec::new(),
     };
     if !outcome.status.success() {
         let here = compiler::messages::without_repeats(&here, &printed.stderr).concat();
@@ -64,19 +68,21 @@ pub(crate) fn accept(dispatch: &mut Dispatch<'_>, outcome: Outcome) -> Result<Pr
     // Which of the two comes first on one stream is the compiler's own habit.
     let prints_depfile = dispatch.job.depfile().is_some_and(|it| it.is_printed());
     let mixed = |said: &[u8]| prints_depfile && !said.is_empty();
-    match as_local(dispatch, &here, &printed) {
+    match as_local(dispatch, leg, &here, &printed) {
         Some(said) if !mixed(&said) => printed.stderr = said,
         // Where it must not be compiled here, this is the best there is.
         _ if !settings.fallback => printed.stderr = [here, printed.stderr].concat(),
         _ => return Err(Rejection::Printed),
     }
-    let depfile = match (dispatch.pumped, dispatch.source.as_mut()) {
-        (Some(_), _) => {
+    let depfile = match leg.text() {
+        Some(text) => {
+            let depfile = text.borrow_mut().source.depfile();
+            depfile.map_err(Rejection::Place)?
+        }
+        None => {
             let most = limits.max_depfile as usize;
             outcome.depfile.map(|body| body.unpack(most)).transpose()?
         }
-        (None, Some(source)) => source.depfile().map_err(Rejection::Place)?,
-        (None, None) => None,
     };
     let listed = place_all(dispatch.job, depfile, &object).map_err(Rejection::Place)?;
     printed.stdout.extend(listed.unwrap_or_default());
@@ -97,12 +103,12 @@ pub(crate) fn unpacked(object: Body) -> Result<Vec<u8>, ProtocolError> {
 }
 
 /// What a local compile would have printed on standard error; `None` where only a local compile can tell.
-fn as_local(dispatch: &Dispatch<'_>, here: &[u8], there: &Printed) -> Option<Vec<u8>> {
+fn as_local(dispatch: &Dispatch<'_>, leg: &Leg, here: &[u8], there: &Printed) -> Option<Vec<u8>> {
     if here.is_empty() && there.stderr.is_empty() && there.stdout.is_empty() {
         return Some(Vec::new());
     }
     let settings = dispatch.command.settings;
-    if let Some(form) = dispatch.pumped {
+    if let Some(form) = leg.pumped() {
         // With true paths it is the local compile, but for what depends on where it prints.
         let shaped = settings.shapes_messages || io::stderr().is_terminal();
         // Messages on preprocessed text quote the files that it was made of, which are not there.
@@ -126,7 +132,7 @@ fn as_local(dispatch: &Dispatch<'_>, here: &[u8], there: &Printed) -> Option<Vec
     }
     let charset = Settings::charset();
     let mut read = |name: &OsStr| std::fs::read(name).ok();
-    let (job, manner) = (dispatch.job, dispatch.manner);
+    let (job, manner) = (dispatch.job, leg.text()?.borrow().manner);
     match diagnostics::as_local(job, manner, charset, here, &there.stderr, &mut read) {
         Said::Text(text) => Some(text),
         Said::CompileHere => None,

@@ -1,12 +1,16 @@
 //! A job that no host does: it is compiled here, or, where DISTCC_FALLBACK=0 forbids that, refused.
 
+use std::time::Instant;
+
 use compiler::{Job, Work};
 use hosts::Slot;
+use hosts::pace::{self, Paces, Table};
 
 use crate::driver::Command;
 use crate::here::Why;
-use crate::journal::{End, Entry};
+use crate::journal::{End, Entry, OUTRUN};
 use crate::pump;
+use crate::work::Clock;
 
 /// Exit code when there was no host and this machine was not allowed: stock's.
 pub(crate) const EXIT_NO_HOSTS: i32 = 116;
@@ -22,6 +26,27 @@ pub(crate) fn fall_back(
     announce(command, job, &entry, why);
     entry.fell_back = why.fell_back();
     command.here().run(entry, why.code(), Work::Compile, slot)
+}
+
+/// Compiles here on a processor that stood idle, and notes what it took.
+pub(crate) fn run_idle(
+    command: &Command<'_>,
+    job: &Job<'_>,
+    entry: Entry,
+    slot: Option<Slot>,
+    paces: &Paces<Table>,
+    work: &pace::Work,
+) -> i32 {
+    announce(command, job, &entry, Why::Idle);
+    let begun = Instant::now();
+    let here = command.here();
+    let code = here.run_and_wait(entry, Why::Idle.code(), slot);
+    if code == 0 {
+        let ms = begun.elapsed().as_secs_f32() * 1e3;
+        // It is no job of a host's, of which a share may have second copies.
+        paces.finished(pace::here_key(), work, ms, 1, true, Clock::start().now());
+    }
+    code
 }
 
 /// Compiles here what failed elsewhere with the files that were sent, and waits for it: if it succeeds, the files were to blame.
@@ -48,9 +73,9 @@ pub(crate) fn fall_back_from_pump(
 /// Says why the job is compiled here.
 fn announce(command: &Command<'_>, job: &Job<'_>, entry: &Entry, why: Why) {
     let (say, source) = (command.say, job.source().display());
-    let host = entry
-        .attempts
-        .last()
+    let mut decisive = entry.attempts.iter().rev();
+    let host = decisive
+        .find(|attempt| attempt.error != Some(OUTRUN))
         .map_or("a host", |attempt| &attempt.host);
     match why {
         Why::LocalhostListed => say.info(format_args!("compile {source} on localhost")),

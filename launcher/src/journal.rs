@@ -39,12 +39,17 @@ pub(crate) struct Entry {
     pub received: u64,
 }
 
+/// The error of a try that was given up because another host came first.
+pub(crate) const OUTRUN: &str = "outrun";
+
 /// One try at one host.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub host: String,
     pub ms: f64,
     pub error: Option<&'static str>,
+    /// Was it a second try beside one that was still under way?
+    pub hedge: bool,
 }
 
 /// How a command ended, as far as the launcher lives to see it.
@@ -125,7 +130,10 @@ impl Entry {
             tenths(&mut out, attempt.ms);
             out.push_str(",\"error\":");
             optional(&mut out, attempt.error);
-            out.push_str(",\"hedge\":false}");
+            out.push_str(match attempt.hedge {
+                true => ",\"hedge\":true}",
+                false => ",\"hedge\":false}",
+            });
         }
         out.push_str("],\"status\":");
         match end {
@@ -274,6 +282,7 @@ mod tests {
             host: "h".into(),
             ms: 1.25,
             error: Some("connect-refused"),
+            hedge: false,
         });
         let line = entry.line(End::Status(0));
         assert!(

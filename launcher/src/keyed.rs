@@ -4,17 +4,14 @@
 //! in the bytes, and which host it is, is not known here.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hosts::KeyFile;
 use keys::{ANSWER_LEN, ClientKey, Initiator, KeyFileError, RecordError, Refused, Session};
 
 /// The longest wait for a daemon to prove who it is.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Sealed bytes that are handed over in one piece.
-const PIECE: usize = 256 << 10;
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a host with a key cannot be talked with.
 #[derive(Debug, thiserror::Error)]
@@ -58,78 +55,92 @@ pub(crate) fn read(file: &KeyFile, folder: Option<&Path>) -> Result<ClientKey, K
     Ok(ClientKey::read(&file.path(folder))?)
 }
 
+/// A handshake that waits for the daemon's answer.
+pub(crate) struct Handshake {
+    /// There until the answer is.
+    initiator: Option<Initiator>,
+    answer: [u8; ANSWER_LEN],
+    filled: usize,
+}
+
+impl Handshake {
+    /// Opens the conversation over a fresh connection.
+    ///
+    /// # Errors
+    /// The opening cannot be sent.
+    pub(crate) fn begin(stream: &mut impl Write, key: &ClientKey) -> Result<Handshake, KeyError> {
+        let (initiator, opening) = Initiator::new(key)?;
+        // Less than any fresh connection takes.
+        stream.write_all(&opening).map_err(closed)?;
+        Ok(Handshake {
+            initiator: Some(initiator),
+            answer: [0; ANSWER_LEN],
+            filled: 0,
+        })
+    }
+
+    /// Reads what is there; the conversation, once the answer is whole.
+    ///
+    /// # Errors
+    /// The daemon does not answer, or is not the one that the key names.
+    pub(crate) fn advance(&mut self, stream: &mut impl Read) -> Result<Option<Keyed>, KeyError> {
+        while self.filled < ANSWER_LEN {
+            match stream.read(&mut self.answer[self.filled..]) {
+                Ok(0) => return Err(KeyError::Closed),
+                Ok(count) => self.filled += count,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(None),
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Err(closed(error)),
+                },
+            }
+        }
+        let Some(initiator) = self.initiator.take() else {
+            return Ok(None);
+        };
+        Ok(Some(Keyed {
+            session: initiator.finish(&self.answer)?,
+            out: Vec::new(),
+            gone: 0,
+        }))
+    }
+}
+
 /// Both directions of an open conversation.
 #[derive(Debug)]
 pub(crate) struct Keyed {
     session: Session,
-    /// Sealed, not sent yet.  Empty between two writes.
+    /// Sealed, and as much of it sent as `gone` says.
     out: Vec<u8>,
+    gone: usize,
 }
 
 impl Keyed {
-    /// Shakes hands over a fresh connection.  Leaves its read timeout changed.
-    ///
-    /// # Errors
-    /// The daemon does not answer, or is not the one that `key` names.
-    pub(crate) fn open(
-        stream: &mut TcpStream,
-        key: &ClientKey,
-        io_timeout: Duration,
-    ) -> Result<Keyed, KeyError> {
-        let deadline = Instant::now() + PATIENCE.min(io_timeout);
-        let (initiator, opening) = Initiator::new(key)?;
-        stream.write_all(&opening).map_err(closed)?;
-        let mut answer = [0; ANSWER_LEN];
-        let mut filled = 0;
-        while filled < ANSWER_LEN {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(KeyError::Io(io::ErrorKind::TimedOut.into()));
-            }
-            stream.set_read_timeout(Some(left))?;
-            match stream.read(&mut answer[filled..]) {
-                Ok(0) => return Err(KeyError::Closed),
-                Ok(count) => filled += count,
-                // The deadline tells.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
-                Err(error) => return Err(closed(error)),
-            }
-        }
-        Ok(Keyed {
-            session: initiator.finish(&answer)?,
-            out: Vec::new(),
-        })
+    /// Seals `piece`, to be sent by [`Keyed::write`].
+    pub(crate) fn seal(&mut self, piece: &[u8]) -> io::Result<()> {
+        let sealed = self.session.sealer.seal(piece, &mut self.out);
+        sealed.map_err(io::Error::other)
     }
 
-    /// Sends all of `parts`.  Gives their bytes.
-    pub(crate) fn write(&mut self, stream: &mut impl Write, parts: &[&[u8]]) -> io::Result<u64> {
-        let mut written = 0;
-        for piece in parts.iter().flat_map(|part| part.chunks(PIECE)) {
-            let sealed = self.session.sealer.seal(piece, &mut self.out);
-            sealed.map_err(io::Error::other)?;
-            written += piece.len() as u64;
-            if self.out.len() >= PIECE {
-                self.hand_over(stream)?;
-            }
-        }
-        self.hand_over(stream)?;
-        Ok(written)
+    /// Sealed bytes that are not sent yet.
+    pub(crate) fn unsent(&self) -> usize {
+        self.out.len() - self.gone
     }
 
-    fn hand_over(&mut self, stream: &mut impl Write) -> io::Result<()> {
-        let sent = stream.write_all(&self.out);
-        self.out.clear();
-        sent
+    /// One write of what is sealed.
+    pub(crate) fn write(&mut self, stream: &mut impl Write) -> io::Result<()> {
+        self.gone += stream.write(&self.out[self.gone..])?;
+        if self.gone == self.out.len() {
+            self.out.clear();
+            self.gone = 0;
+        }
+        Ok(())
     }
 
     /// Reads as [`Read::read`] does.  0 is an end that the daemon has sealed.
     ///
     /// # Errors
-    /// Also [`io::ErrorKind::InvalidData`] for what the daemon did not send, and [`io::ErrorKind::UnexpectedEof`] for a
+    /// [`io::ErrorKind::WouldBlock`] once all that has come is read; also [`io::ErrorKind::InvalidData`] for what the daemon did not send, and [`io::ErrorKind::UnexpectedEof`] for a
     /// connection that was cut.
     pub(crate) fn read(&mut self, stream: &mut impl Read, space: &mut [u8]) -> io::Result<usize> {
         let opener = &mut self.session.opener;

@@ -95,8 +95,8 @@ pub(crate) fn set_variable(name: &str, value: &str) {
     unsafe { std::env::set_var(name, value) };
 }
 
-/// What ends with us, as `kill` names it: a process group (the preprocessor's) or a process (ssh), 0 when there is none.
-static TARGETS: [AtomicI32; 2] = [AtomicI32::new(0), AtomicI32::new(0)];
+/// What ends with us, as `kill` names it: process groups (of preprocessors) and processes (ssh), 0 where there is none.
+static TARGETS: [AtomicI32; 8] = [const { AtomicI32::new(0) }; 8];
 /// Files that must not outlive us, as leaked C strings, null where there is none.
 static LEFTOVERS: [AtomicPtr<libc::c_char>; 2] =
     [const { AtomicPtr::new(std::ptr::null_mut()) }; 2];
@@ -187,7 +187,8 @@ pub(crate) enum Group {
     Ours,
 }
 
-/// Starts `command`, to end with us.  Two at most are remembered: the preprocessor and a transport.
+/// Starts `command`, to end with us.  So many are remembered that a job can be on its way to several hosts, each with a
+/// preprocessor, a transport and a question of its own.
 pub(crate) fn start(command: &mut Command, group: Group) -> io::Result<(Child, Ending)> {
     if group == Group::Own {
         command.process_group(0);

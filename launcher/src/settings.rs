@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     /// `DISTCC_IO_TIMEOUT`: the longest wait for one read or write; for a value that means none, stock's default and what is
     /// wrong with it.
     pub io_timeout: Duration,
+    /// Did somebody choose that?
+    pub io_timeout_is_set: bool,
     pub bad_io_timeout: Option<BadSetting>,
     pub verbose: bool,
     /// `DISTCC_LOG`; set but empty means standard error.
@@ -126,6 +128,8 @@ impl Settings {
             skip_local_retry: env::var_os("DISTCC_SKIP_LOCAL_RETRY").is_some(),
             backoff: number("DISTCC_BACKOFF_PERIOD"),
             io_timeout,
+            io_timeout_is_set: env::var_os("DISTCC_IO_TIMEOUT").is_some()
+                && bad_io_timeout.is_none(),
             bad_io_timeout,
             verbose: boolean("DISTCC_VERBOSE", false),
             log: env::var_os("DISTCC_LOG"),

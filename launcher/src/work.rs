@@ -3,7 +3,7 @@
 //! Knows nothing of what the table makes of it.
 
 use std::os::unix::ffi::OsStrExt as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use compiler::Job;
 use compiler::language::Language;
@@ -26,8 +26,35 @@ pub(crate) fn of(job: &Job<'_>) -> Work {
     }
 }
 
-/// The time now, as the table counts it.
-pub(crate) fn now() -> Moment {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as Moment)
+/// The time as the table counts it, that never goes back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    began: Instant,
+    moment: Moment,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Clock {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Clock {
+            began: Instant::now(),
+            moment: since.map_or(0, |since| since.as_millis() as Moment),
+        }
+    }
+
+    pub(crate) fn now(self) -> Moment {
+        self.at(Instant::now())
+    }
+
+    /// The moment that `instant` is.
+    pub(crate) fn at(self, instant: Instant) -> Moment {
+        let after = instant.saturating_duration_since(self.began);
+        self.moment + after.as_millis() as Moment
+    }
+
+    /// When `moment` is: rounded up, so that it has come by then.  `None` for one that never comes.
+    pub(crate) fn instant(self, moment: Moment) -> Option<Instant> {
+        let after = Duration::from_millis(moment.saturating_sub(self.moment));
+        (moment < Moment::MAX).then(|| self.began + after)
+    }
 }

@@ -43,6 +43,17 @@ pub struct Hello {
     pub all_compilers: bool,
     /// What time it has, in seconds since 1970.
     pub clock: Option<u64>,
+    /// How busy it was when it answered; soon no longer true.
+    pub load: Option<Load>,
+}
+
+/// How busy a daemon is at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Slots that no compile has.
+    pub free: u32,
+    /// Whole requests that wait for a slot.
+    pub queue: u32,
 }
 
 /// A compiler that a daemon runs.
@@ -108,6 +119,9 @@ impl Hello {
         if let Some(clock) = self.clock {
             push_line(&mut text, "clock", &[clock.to_string().as_bytes()])?;
         }
+        if let Some(Load { free, queue }) = self.load {
+            push_line(&mut text, "load", &[format!("{free} {queue}").as_bytes()])?;
+        }
         for Compiler {
             name,
             ident,
@@ -137,6 +151,7 @@ impl Hello {
                 b"job" => hello.versions.extend(hex(value)),
                 b"jobs" => hello.jobs = hello.jobs.or_else(|| decimal(value)),
                 b"clock" => hello.clock = hello.clock.or_else(|| decimal(value)),
+                b"load" => hello.load = hello.load.or_else(|| Load::read(value)),
                 b"compiler" => hello.compilers.extend(Compiler::read(value)),
                 b"compilers" => hello.all_compilers |= value == b"all",
                 _ => {}
@@ -144,6 +159,15 @@ impl Hello {
         }
         hello.daemon = daemon.ok_or(ProtocolError::Nameless)?.to_vec();
         Ok(hello)
+    }
+}
+
+impl Load {
+    /// Reads `FREE QUEUE`; further numbers may follow one day.
+    fn read(value: &[u8]) -> Option<Load> {
+        let mut numbers = value.split(|byte| *byte == b' ').map(decimal);
+        let (free, queue) = (numbers.next()??, numbers.next()??);
+        Some(Load { free, queue })
     }
 }
 

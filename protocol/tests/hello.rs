@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use protocol::{
     Body, Hello, Limit, Limits, Opening, OpeningDecoder, Outcome, OutcomeDecoder, ProtocolError,
     Request, Source, Token, Version, WaitStatus,
-    hello::{self, Compiler, HelloDecoder, Question},
+    hello::{self, Compiler, HelloDecoder, Load, Question},
     token::tag,
 };
 use support::{Decoder, decode, decode_cut};
@@ -38,6 +38,7 @@ fn answer() -> Hello {
         compilers: vec![compiler("gcc"), compiler("/opt/bin/gcc")],
         all_compilers: true,
         clock: Some(1_795_182_748),
+        load: Some(Load { free: 3, queue: 0 }),
     }
 }
 
@@ -57,7 +58,7 @@ fn the_bytes_are_those_of_the_document() {
         Question { client }.encode().unwrap(),
         b"DIST64636c00HELO0000001bclient distcc-launch 0.1.0\n"
     );
-    let text = b"daemon distcc-launchd 0.1.0\njob 64636c01\njobs 8\nclock 1795182748\n\
+    let text = b"daemon distcc-launchd 0.1.0\njob 64636c01\njobs 8\nclock 1795182748\nload 3 0\n\
         compiler gcc\tGCC: (x y) 12\tx86_64-linux-gnu\t0123456789abcdef /usr/include/x.h\n\
         compiler /opt/bin/gcc\tGCC: (x y) 12\tx86_64-linux-gnu\ncompilers all\n";
     assert_eq!(answer().encode().unwrap(), helo(text));
@@ -69,11 +70,12 @@ fn the_bytes_are_those_of_the_document() {
 #[test]
 fn what_is_not_understood_is_passed_over() {
     let text = b"\nsandbox bubblewrap\njob new\njob 64636c7f\njob +4636c01\njob 64636C01\njobs many\njobs -1\njobs +2\njobs 3\n\
-        jobs 4\ncompiler\ncompiler gcc\ncompiler \ti\tt\ncompiler a\ti\tt\tmore\ncompilers some\ndaemon x\ndaemon y\n\xff\xfe";
+        jobs 4\ncompiler\ncompiler gcc\ncompiler \ti\tt\ncompiler a\ti\tt\tmore\ncompilers some\nload 1\nload -1 2\nload 1\t2\nload 5 6 7\nload 8 9\ndaemon x\ndaemon y\n\xff\xfe";
     let hello = Hello::read(text).unwrap();
     assert_eq!(hello.versions, [0x6463_6c7f, Version::Launch.number()]);
     assert_eq!((hello.jobs, hello.all_compilers), (Some(3), false));
     assert_eq!(hello.daemon, b"x");
+    assert_eq!(hello.load, Some(Load { free: 5, queue: 6 }));
     assert_eq!(hello.compilers.len(), 1);
     assert_eq!(hello.compilers[0].triple, b"t");
 }
@@ -271,6 +273,7 @@ proptest! {
         names in prop::collection::vec((("[^\0\n\t]{1,9}", "[^\0\n\t]{0,9}", "[^\0\n\t]{0,9}"), prop::option::of("[^\0\n\t]{0,9}")), 0..5),
         all_compilers in any::<bool>(),
         clock in any::<Option<u64>>(),
+        load in any::<Option<(u32, u32)>>(),
     ) {
         let compilers = names.into_iter().map(|((name, ident, triple), preincluded)| Compiler {
             name: name.into(),
@@ -278,7 +281,8 @@ proptest! {
             triple: triple.into(),
             preincluded: preincluded.map(Into::into),
         });
-        let hello = Hello { daemon: daemon.into(), versions, jobs, compilers: compilers.collect(), all_compilers, clock };
+        let load = load.map(|(free, queue)| Load { free, queue });
+        let hello = Hello { daemon: daemon.into(), load, versions, jobs, compilers: compilers.collect(), all_compilers, clock };
         prop_assert_eq!(decode(support::hello(), &hello.encode().unwrap()), Ok((hello, 0)));
     }
 

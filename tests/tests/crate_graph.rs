@@ -30,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("integration-ninja", &["hosts"]),
     ("integration-cargo-cc", &["hosts"]),
     ("tests", &[]),
+    ("simulation", &["hosts"]),
     (
         "xtask",
         &[

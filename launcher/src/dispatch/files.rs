@@ -1,82 +1,66 @@
 //! The other way to send a job: with the files of its source (pump), in the form that the daemon takes.
 
 use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
 
-use hosts::{Host, Monitor, Phase, Slot};
+use hosts::Phase;
 use protocol::closure_talk::Form;
-use protocol::{Outcome, ProtocolError, Version};
+use protocol::{Outcome, Version};
 
+use super::leg::{Gathered, Leg};
 use super::{Dispatch, Stop};
-use crate::os;
 use crate::peer::{OtherHeaders, Peer};
-use crate::pump::{self, NotPumped};
-use crate::wire::{Link, WireError};
+use crate::pump::{self, Files, NotPumped};
+use crate::source::SourceError;
+use crate::wire::{Exchange, Link, Part, WireError};
 
 impl Dispatch<'_> {
-    /// Sends the job with its files, in the form that `peer` takes; `None` when it has to go in plain mode.
-    pub(super) fn send_files(
-        &mut self,
-        peer: &Peer,
-        host: &Host,
-        slot: &Slot,
-        monitor: &mut Monitor,
-    ) -> Result<Option<Outcome>, Stop> {
-        let headers = self.command.settings.folder.as_deref();
-        let headers = headers.map(|folder| OtherHeaders::of(host, folder));
-        let mut form = match peer {
+    /// May the job go with its files, if a daemon like `peer` takes them?
+    pub(super) fn may_bring_files(&self, peer: &Peer) -> bool {
+        // Where the compiler there prints the dependency file, it does so as here.
+        let printed = self.job.depfile().is_some_and(|it| it.is_printed());
+        let needs_text = printed && !peer.tree_jobs || compiler::text::may_name_inode(self.job);
+        // Who forces a manner wants it seen.
+        !needs_text && self.command.settings.preprocess.is_none()
+    }
+
+    /// Asks for the job's files in the form that the leg's daemon takes, and connects; false when it has to go in plain mode.
+    pub(super) fn choose_files(&mut self, leg: &mut Leg) -> Result<bool, Stop> {
+        let form = match &leg.peer {
             Peer {
                 tree_jobs: true, ..
-            } if headers.as_ref().is_some_and(OtherHeaders::noted) => Form::WholeTree,
+            } if leg.whole_tree || self.has_other_headers(leg) => Form::WholeTree,
             Peer {
                 tree_jobs: true, ..
             } => Form::Tree,
             Peer {
                 pump_jobs: true, ..
             } => Form::Stock,
-            _ => return Ok(None),
+            _ => return Ok(false),
         };
-        let name = compiler::names::base(self.job.source().as_bytes());
-        loop {
-            monitor.note(Phase::Preprocess, name, "localhost", 0);
-            let _leftover = monitor.path().map(os::remove_on_signal);
-            if self.files.as_ref().is_none_or(|files| files.form != form) {
-                match pump::files(self.command, self.about, self.job, form) {
-                    Ok(files) => self.files = Some(files),
-                    Err(NotPumped(code)) => {
-                        self.not_pumped = Some(code);
-                        return Ok(None);
-                    }
+        self.show(Phase::Preprocess, "localhost", 0);
+        let files = match &self.files {
+            Some(files) if files.form == form => Rc::clone(files),
+            _ => match pump::files(self.command, self.about, self.job, form) {
+                Ok(files) => Rc::new(files),
+                Err(NotPumped(code)) => {
+                    self.not_pumped = Some(code);
+                    return Ok(false);
                 }
-            }
-            self.pumped = Some(form);
-            monitor.note(Phase::Connect, name, host.short_name(), slot.number());
-            let mut link = Link::open(host, self.command.settings)?;
-            let result = self.exchange_files(&mut link, monitor);
-            self.sent += link.sent;
-            self.received += link.received;
-            if result.is_err() && form != Form::Stock {
-                // Perhaps another daemon listens there by now.
-                let folder = self.command.settings.folder.as_deref();
-                folder.iter().for_each(|folder| Peer::forget(host, folder));
-            }
-            let outcome = result?;
-            if form != Form::Tree || !other_headers(&outcome) {
-                return Ok(Some(outcome));
-            }
-            headers.iter().for_each(OtherHeaders::note);
-            form = Form::WholeTree;
-        }
+            },
+        };
+        self.files = Some(Rc::clone(&files));
+        leg.gathered = Some(Gathered::Files(files));
+        self.connect(leg)?;
+        Ok(true)
     }
 
-    fn exchange_files(
-        &mut self,
-        link: &mut Link,
-        monitor: &mut Monitor,
-    ) -> Result<Outcome, WireError> {
-        let Some(files) = &self.files else {
-            return Err(ProtocolError::NoCommand.into());
-        };
-        monitor.phase(Phase::Send);
+    pub(super) fn send_files(
+        &self,
+        leg: &Leg,
+        files: &Files,
+        mut link: Link,
+    ) -> Result<Exchange, Stop> {
         let version = match files.form {
             Form::Stock => Version::Pump,
             Form::Tree | Form::WholeTree => Version::Tree,
@@ -85,14 +69,43 @@ impl Dispatch<'_> {
         let words = std::iter::once(&self.about.remote)
             .chain(&args)
             .map(|word| word.as_bytes());
-        let mut head = protocol::request::encode_head(version, Some(files.cwd.as_bytes()), words)?;
+        let head = protocol::request::encode_head(version, Some(files.cwd.as_bytes()), words);
+        link.push(Part::Bytes(head.map_err(WireError::from)?));
         if version == Version::Tree {
             let variables = pump::environment(self.command.settings);
-            head.extend(protocol::request::encode_environment(&variables)?);
+            let variables = protocol::request::encode_environment(&variables);
+            link.push(Part::Bytes(variables.map_err(WireError::from)?));
         }
-        link.send(&head)?;
-        link.send_rest(&files.body, files.size)?;
-        self.receive(link, version, monitor)
+        let body = files.body.try_clone().map_err(SourceError::Read);
+        let body = body.map_err(|error| super::text::no_source(self.command, &error))?;
+        link.push(Part::File(body, files.size));
+        Ok(Exchange::new(link, version, self.patience(leg)))
+    }
+
+    /// Does the host, going by its answer, need files that are its own machine's otherwise?  Then the leg sets out again.
+    pub(super) fn wants_more_files(
+        &mut self,
+        leg: &mut Leg,
+        outcome: &Outcome,
+    ) -> Result<bool, Stop> {
+        if leg.pumped() != Some(Form::Tree) || !other_headers(outcome) {
+            return Ok(false);
+        }
+        self.headers_of(leg).iter().for_each(OtherHeaders::note);
+        leg.whole_tree = true;
+        if !self.choose_files(leg)? {
+            self.choose_text(leg)?;
+        }
+        Ok(true)
+    }
+
+    fn headers_of(&self, leg: &Leg) -> Option<OtherHeaders> {
+        let folder = self.command.settings.folder.as_deref()?;
+        Some(OtherHeaders::of(&self.list.hosts[leg.index], folder))
+    }
+
+    fn has_other_headers(&self, leg: &Leg) -> bool {
+        self.headers_of(leg).is_some_and(|headers| headers.noted())
     }
 }
 

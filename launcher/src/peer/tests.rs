@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::tests::Farm;
 
@@ -33,10 +33,20 @@ fn within(
         io_timeout,
         ..Settings::read()
     };
-    Peer::of(host, Some(folder), io_timeout, &mut || {
-        *opened += 1;
-        Link::open(host, &settings)
-    })
+    if let Some(peer) = Peer::recall(host, settings.folder.as_deref()) {
+        return Ok(peer);
+    }
+    *opened += 1;
+    let mut question = Question::put(host, &settings);
+    let greeting = loop {
+        if let Some(greeting) = question.advance(Instant::now()) {
+            break greeting;
+        }
+        let mut wanted = Vec::new();
+        let due = question.wants(&mut wanted);
+        crate::wire::wait(&wanted, due);
+    };
+    Peer::learn(host, settings.folder.as_deref(), greeting)
 }
 
 fn folder() -> tempfile::TempDir {
@@ -174,24 +184,25 @@ fn nobody_there_is_an_error_and_not_remembered() {
 }
 
 #[test]
-fn a_server_that_says_nothing_is_not_waited_for_long() {
+fn a_server_that_says_nothing_is_no_stock_daemon() {
     // Connections wait in its queue and are never accepted.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let host = host(&listener.local_addr().expect("an address").to_string());
     let (folder, mut opened) = (folder(), 0);
-    for (io_timeout, least, most) in [(1, 1, 4), (300, 4, 20)] {
-        let start = Instant::now();
-        let error = within(
-            &host,
-            folder.path(),
-            &mut opened,
-            Duration::from_secs(io_timeout),
-        );
-        assert_eq!(error.expect_err("nothing comes").code(), "receive-timeout");
-        let took = start.elapsed().as_secs();
-        assert!((least..most).contains(&took), "{took} s");
+    for _ in 0..2 {
+        let error = about(&host, folder.path(), &mut opened).expect_err("nothing comes");
+        assert_eq!(error.code(), "hello-timeout");
     }
     assert_eq!(opened, 2, "it is not remembered");
+    assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 0);
+    // It may be busy: what it said before is true still, and is not said anew.
+    let memory = Memory::new(folder.path(), &host);
+    memory.keep(&ours(), 10_000);
+    for _ in 0..2 {
+        let peer = about(&host, folder.path(), &mut opened).expect("known from before");
+        assert!(peer.ours && peer.jobs == Some(3));
+    }
+    assert_eq!(opened, 4);
 }
 
 #[test]
@@ -263,22 +274,20 @@ fn an_answer_holds_for_an_hour() {
             (13_600, false),
             (9_999, false),
         ] {
-            let recalled = memory.recall(now);
-            assert_eq!(recalled.is_some(), holds, "at {now}");
-            if let Some(recalled) = recalled {
-                assert!(recalled.compilers().eq(peer.compilers()));
-                let known =
-                    |peer: &Peer| (peer.ours, peer.launch_jobs, peer.jobs, peer.all_compilers);
-                assert_eq!(known(&recalled), known(&peer));
-            }
+            let (recalled, fresh) = memory.recall(now).expect("whole");
+            assert_eq!(fresh, holds, "at {now}");
+            assert!(recalled.compilers().eq(peer.compilers()));
+            let known = |peer: &Peer| (peer.ours, peer.launch_jobs, peer.jobs, peer.all_compilers);
+            assert_eq!(known(&recalled), known(&peer));
         }
     }
     // Whether a program's other end was reached is not known.
     let memory = Memory::new(folder.path(), &host("@192.0.2.1"));
     memory.keep(&Peer::stock(), 10_000);
-    assert!(memory.recall(10_059).is_some() && memory.recall(10_060).is_none());
+    let holds = |now| memory.recall(now).is_some_and(|(_, holds)| holds);
+    assert!(holds(10_059) && !holds(10_060));
     memory.keep(&ours(), 10_000);
-    assert!(memory.recall(13_599).is_some());
+    assert!(holds(13_599));
     // The same machine with another daemon's command.
     let other = Memory::new(folder.path(), &host("@192.0.2.1:/opt/distccd"));
     assert_eq!(other.file, memory.file);

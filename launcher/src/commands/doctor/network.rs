@@ -15,7 +15,7 @@ use super::machine::SKEW;
 use super::pace::{ACCESS, ASKED, CONNECT, Pace};
 use crate::say::chain;
 use crate::settings::Settings;
-use crate::wire::{Link, WireError};
+use crate::wire::{Link, Part, WireError};
 
 /// Whose daemon a host runs.
 pub(super) enum Daemon {
@@ -181,7 +181,8 @@ fn hello(host: &Host, settings: &Settings, pace: &Pace) -> Result<Daemon, Findin
     };
     let asked = question.encode().unwrap_or_default();
     // Who closes on it has said what there is to say.
-    let _ = link.send(&asked);
+    link.push(Part::Bytes(asked));
+    let _ = link.flush();
     let mut decoder = HelloDecoder::new(Limits::for_launcher());
     let mut said = Vec::new();
     loop {

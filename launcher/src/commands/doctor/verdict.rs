@@ -1,7 +1,7 @@
 //! Why a unit did not come back from a host, told from the launcher's journal and log, what it printed, and what the daemon said before.
 
 use hosts::{Host, Transport};
-use protocol::{Limits, Outcome, Version};
+use protocol::{Limits, Outcome, Version, token};
 
 use super::compiler::{Tried, first_line};
 use super::finding::{Finding, Layer};
@@ -12,7 +12,7 @@ use super::run::Ran;
 use crate::commands::reasons;
 use crate::commands::records::{Record, Text};
 use crate::settings::Settings;
-use crate::wire::Link;
+use crate::wire::{Exchange, Link, Part, Patience};
 
 /// A daemon that has not the compiler says so by this exit code: stock's.
 const EXIT_COMPILER_MISSING: i32 = 110;
@@ -125,9 +125,12 @@ fn with_nothing(trial: &Trial<'_>, host: &Host) -> Option<Outcome> {
     let words = std::iter::once(tried.about.remote.as_encoded_bytes()).chain(words);
     let head = protocol::request::encode_head(Version::Plain, None, words).ok()?;
     let mut link = Link::open(host, &settings).ok()?;
-    link.send(&head).ok()?;
-    link.send_source(b"").ok()?;
-    link.receive(Version::Plain, &mut || ()).ok()
+    link.push(Part::Bytes(head));
+    link.push(Part::Bytes(
+        token::head(&token::tag::DOTI, 0).ok()?.to_vec(),
+    ));
+    let patience = Patience::new(&settings, false);
+    Exchange::new(link, Version::Plain, patience).wait().ok()
 }
 
 /// A daemon that runs the compiler, but closes when there is a source to write down.

@@ -4,25 +4,26 @@
 //! `$DISTCC_DIR/peers/`, a file for each host, in a form that costs next to nothing to read again.  Knows nothing of
 //! jobs, and of which host is next.
 
+mod question;
+
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hosts::list::{Host, Transport};
-use protocol::hello::{Hello, Question};
-use protocol::{HelloDecoder, Limits, Progress, ProtocolError, Version};
+use protocol::Version;
+use protocol::hello::Hello;
 
 use crate::remember;
-use crate::wire::{Link, WireError};
+use crate::wire::WireError;
+
+pub(crate) use question::{Greeting, Question};
 
 /// How long an answer holds.
 const FRESH: u64 = 3600;
 /// How long no answer by way of a program holds: that its other end was not reached looks the same.
 const FRESH_UNREACHED: u64 = 60;
-/// The longest wait for the whole answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Layout of the remembered file; another number is as good as no file.
 const LAYOUT: &str = "distcc-launch peer 2";
 
@@ -57,25 +58,32 @@ struct Listed<'p> {
 }
 
 impl Peer {
-    /// What is known of `host`: from `folder` (`$DISTCC_DIR`), or asked by a connection of its own, which `open` makes.
-    ///
-    /// `io_timeout` is the longest silence that the user bears; the question takes 5 s at most anyhow.
+    /// What is remembered of `host` in `folder` (`$DISTCC_DIR`), if it holds still.
+    pub(crate) fn recall(host: &Host, folder: Option<&Path>) -> Option<Peer> {
+        let (peer, holds) = Memory::new(folder?, host).recall(now())?;
+        holds.then_some(peer)
+    }
+
+    /// What the greeting of `host` makes known, which is remembered if it is anything.
     ///
     /// # Errors
     /// Nobody was reached, or nothing came, or the answer broke off.  None of these is remembered.  Everything else that is no
-    /// answer counts as stock's.
-    pub(crate) fn of(
+    /// answer counts as stock's.  Who is silent may be a stock daemon that is busy: what was known of it before is believed still.
+    pub(crate) fn learn(
         host: &Host,
         folder: Option<&Path>,
-        io_timeout: Duration,
-        open: &mut dyn FnMut() -> Result<Link, WireError>,
+        greeting: Greeting,
     ) -> Result<Peer, WireError> {
         let memory = folder.map(|folder| Memory::new(folder, host));
-        if let Some(peer) = memory.as_ref().and_then(|memory| memory.recall(now())) {
-            return Ok(peer);
-        }
-        let hello = ask(host, &mut open()?, PATIENCE.min(io_timeout))?;
-        let peer = hello.as_ref().map_or_else(Peer::stock, Peer::new);
+        let peer = match greeting {
+            Greeting::Alive(hello) => hello.as_ref().map_or_else(Peer::stock, Peer::new),
+            Greeting::Dead(error) => return Err(error),
+            Greeting::Silent => {
+                let before = memory.as_ref().and_then(|memory| memory.recall(now()));
+                let silent = || WireError::Silent { host: host.name() };
+                return before.map(|(peer, _)| peer).ok_or_else(silent);
+            }
+        };
         if let Some(memory) = &memory {
             memory.keep(&peer, now());
         }
@@ -91,8 +99,8 @@ impl Peer {
     /// What is remembered of `host` and holds still, and the file that does.
     pub(crate) fn remembered(host: &Host, folder: &Path) -> Option<(Peer, PathBuf)> {
         let memory = Memory::new(folder, host);
-        let peer = memory.recall(now())?;
-        Some((peer, memory.file))
+        let (peer, holds) = memory.recall(now())?;
+        holds.then_some((peer, memory.file))
     }
 
     /// Has the daemon a compiler of this name that makes what the one here makes?  `None` when that is not known: the
@@ -143,7 +151,8 @@ impl Peer {
         })
     }
 
-    fn stock() -> Peer {
+    /// A daemon that does not know the question.
+    pub(crate) fn stock() -> Peer {
         Peer {
             ours: false,
             launch_jobs: false,
@@ -197,56 +206,6 @@ impl OtherHeaders {
     }
 }
 
-/// Puts the question; `None` when whoever is there does not know it.
-fn ask(host: &Host, link: &mut Link, patience: Duration) -> Result<Option<Hello>, WireError> {
-    let deadline = Instant::now() + patience;
-    let question = Question {
-        client: concat!("distcc-launch ", env!("CARGO_PKG_VERSION")).into(),
-    };
-    match link.send(&question.encode()?) {
-        Err(WireError::Send { source, .. }) if host.key.is_none() && is_end(&source) => {
-            return Ok(None);
-        }
-        sent => sent?,
-    }
-    let mut decoder = HelloDecoder::new(Limits::for_launcher());
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let count = match link.read_within(decoder.space(), left) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            // A daemon that has proved who it is says when it closes.
-            Err(error) if host.key.is_none() && is_end(&error) => 0,
-            read => read.map_err(|source| WireError::Receive {
-                host: host.name(),
-                source,
-            })?,
-        };
-        let progress = match count {
-            0 if !decoder.started() => return Ok(None),
-            0 => Err(decoder.eof()),
-            count => decoder.filled(count),
-        };
-        match progress {
-            Ok(Progress::More) => {}
-            Ok(Progress::Done) => return Ok(decoder.finish().ok()),
-            Err(source @ ProtocolError::Truncated { .. }) => {
-                let host = host.name();
-                return Err(WireError::Protocol { host, source });
-            }
-            // Some other daemon that answers everything.  What its jobs are worth will be seen.
-            Err(_) => return Ok(None),
-        }
-    }
-}
-
-/// A peer that closes while something of ours is on its way.
-fn is_end(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-    )
-}
-
 /// Seconds since 1970.
 fn now() -> u64 {
     SystemTime::now()
@@ -284,7 +243,8 @@ impl Memory {
         }
     }
 
-    fn recall(&self, now: u64) -> Option<Peer> {
+    /// What it holds, and whether that is fresh enough to be believed.
+    fn recall(&self, now: u64) -> Option<(Peer, bool)> {
         let (text, _) = remember::read(&self.file)?;
         let rest = text.strip_prefix(LAYOUT.as_bytes())?.strip_prefix(b"\n")?;
         let rest = rest
@@ -303,7 +263,7 @@ impl Memory {
         // A time in the future is a clock that was set: ask again.
         let holds = asked <= now && now - asked < fresh;
         let whole = usize::try_from(length) == Ok(text.len() - from);
-        (holds && whole).then_some(Peer {
+        let peer = Peer {
             ours,
             launch_jobs,
             tree_jobs,
@@ -312,7 +272,8 @@ impl Memory {
             all_compilers,
             text,
             from,
-        })
+        };
+        whole.then_some((peer, holds))
     }
 
     fn keep(&self, peer: &Peer, now: u64) {
