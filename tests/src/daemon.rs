@@ -309,10 +309,7 @@ fn begin_stock(
 /// Does somebody listen at this address in the network of process `pid`?
 fn listens_there(pid: u32, address: &str, port: u16) -> bool {
     let address: Ipv4Addr = address.parse().expect("a network of its own is IPv4");
-    let wanted = format!(
-        "{:08X}:{port:04X}",
-        u32::from_ne_bytes(address.octets())
-    );
+    let wanted = format!("{:08X}:{port:04X}", u32::from_ne_bytes(address.octets()));
     let table = fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
     table.lines().any(|line| {
         let mut words = line.split_whitespace().skip(1);

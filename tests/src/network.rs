@@ -1,10 +1,6 @@
 //! A network of its own: the launchers' machine, and some hosts, each at the end of a cable that can be cut.
 
-use std::{
-    ffi::OsString,
-    fs,
-    process::Command,
-};
+use std::{ffi::OsString, fs, process::Command};
 
 use crate::{
     daemon::Make,
@@ -32,7 +28,13 @@ fn namespace() -> Running {
 
 /// The words that lead into the namespace of `holder`.
 fn prefix(holder: &Running) -> Vec<OsString> {
-    let words = ["nsenter", "--net", "--target", &holder.pid().to_string(), "--"];
+    let words = [
+        "nsenter",
+        "--net",
+        "--target",
+        &holder.pid().to_string(),
+        "--",
+    ];
     words.map(OsString::from).to_vec()
 }
 
@@ -58,11 +60,14 @@ impl Network {
                 &network.here,
                 &format!("link add h{number} type veth peer name up netns {pid}"),
             );
-            ip(&network.here, &format!("addr add 10.77.{number}.1/24 dev h{number}"));
+            ip(
+                &network.here,
+                &format!("addr add 10.77.{number}.1/24 dev h{number}"),
+            );
             ip(&network.here, &format!("link set h{number} up"));
             ip(holder, "link set lo up");
             ip(holder, &format!("addr add {}/24 dev up", address(number)));
-            ip(holder, "link set up up");
+            ip(holder, "link set dev up up");
         }
         network
     }
@@ -101,7 +106,7 @@ impl Network {
     /// The host's interface goes down: for the launchers a cable is out.
     pub fn cable(&self, number: usize, plugged: bool) {
         let state = if plugged { "up" } else { "down" };
-        ip(&self.there[number], &format!("link set up {state}"));
+        ip(&self.there[number], &format!("link set dev up {state}"));
     }
 
     /// What goes to that host is dropped without a word, as by a firewall.
@@ -109,7 +114,9 @@ impl Network {
         let address = address(number);
         ip(
             &self.here,
-            &format!("neigh replace {address} lladdr 02:00:00:00:be:ef dev h{number} nud permanent"),
+            &format!(
+                "neigh replace {address} lladdr 02:00:00:00:be:ef dev h{number} nud permanent"
+            ),
         );
     }
 

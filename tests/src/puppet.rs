@@ -1,9 +1,10 @@
 //! A host whose compiler does something before it compiles: waits while the test says so, takes its time, counts.
 
 use std::{
+    ffi::OsString,
     fs,
     net::Ipv4Addr,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU8, Ordering::SeqCst},
 };
@@ -36,8 +37,7 @@ impl Strings {
         let at_work = folder.path().join("at-work");
         fs::create_dir(&at_work).expect("a folder can be made");
         for (path, mode) in [(folder.path(), 0o755), (&at_work, 0o1777)] {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode))
-                .expect("a mode can be set");
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode can be set");
         }
         let bin = folder.path().join("bin");
         fs::create_dir(&bin).expect("a folder can be made");
@@ -50,12 +50,31 @@ impl Strings {
                 folder.path().display()
             ),
         );
+        for name in names_of_gcc() {
+            let _ = symlink("gcc", bin.join(name));
+        }
         Strings(folder)
     }
 
     fn bin(&self) -> PathBuf {
         self.0.path().join("bin")
     }
+}
+
+/// Launchers ask for the local compiler by whichever of its names says most.
+fn names_of_gcc() -> Vec<OsString> {
+    let gcc = fs::canonicalize("/usr/bin/gcc").expect("gcc is installed");
+    let all = fs::read_dir("/usr/bin").expect("a folder can be read");
+    let names = all.filter_map(|entry| Some(entry.ok()?.file_name()));
+    names
+        .filter(|name| {
+            let named = name
+                .as_encoded_bytes()
+                .windows(3)
+                .any(|part| part == b"gcc");
+            named && fs::canonicalize(Path::new("/usr/bin").join(name)).is_ok_and(|it| it == gcc)
+        })
+        .collect()
 }
 
 /// An address of this machine that no other host of any test has.
@@ -74,7 +93,7 @@ impl Puppet {
     /// A host that the words of `prefix` lead to.
     pub fn start_at(
         address: &str,
-        prefix: Vec<std::ffi::OsString>,
+        prefix: Vec<OsString>,
         make: Make,
         options: &[&str],
         before: &str,

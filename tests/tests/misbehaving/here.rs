@@ -63,7 +63,7 @@ fn all_hosts_die() {
 #[test]
 fn idle_processors_take_jobs_where_they_may() {
     let host = Puppet::start(Make::Ours, &[], "");
-    let scene = Scene::with(&names(&[&host], "/2"), |space| {
+    let scene = Scene::with(&names([&host], "/2"), |space| {
         space.client_env("DISTCC_LAUNCH_HEDGE", "0")
     });
     scene.learn();
@@ -76,7 +76,8 @@ fn idle_processors_take_jobs_where_they_may() {
     let keeps_out = |command: &mut Command| {
         command.env("DISTCC_LAUNCH_LOCAL", "0");
     };
-    let held = [(); 2].map(|()| scene.start_with_on(&host, keeps_out));
+    let held = [(); 2].map(|()| scene.start_with(keeps_out));
+    until("both slots are taken", || host.at_work().len() == 2);
     let mut waits = scene.start_with(keeps_out);
     let row = scene.done(scene.start());
     assert_eq!(
@@ -132,7 +133,9 @@ fn what_runs_here_is_as_nice_as_was_asked() {
             let lines: Vec<_> = lines.collect();
             let step = if remote { "E" } else { "c" };
             assert!(lines.contains(&&*format!("{step} {expected}")), "{lines:?}");
-            let each = lines.iter().all(|line| line.ends_with(&format!(" {expected}")));
+            let each = lines
+                .iter()
+                .all(|line| line.ends_with(&format!(" {expected}")));
             assert!(each, "{asked:?}: {lines:?}");
         }
     }

@@ -117,26 +117,25 @@ impl<'n> Scene<'n> {
         row.clone()
     }
 
-    /// Starts launchers until the job of one is at work on `host`, whose compilers are held.
+    /// Starts a launcher whose job stays where it is put: with one of two hosts, which comes first of the three then.
     #[track_caller]
-    fn start_on(&self, host: &Puppet) -> Job {
-        self.start_with_on(host, |_| {})
-    }
-
-    #[track_caller]
-    fn start_with_on(&self, host: &Puppet, change: impl Fn(&mut Command)) -> Job {
-        let before = host.begun();
-        for _ in 0..20 {
-            let mut job = self.start_with(&change);
-            until("the job is somewhere", || {
-                host.begun() > before || job.running.has_ended()
-            });
-            if host.begun() > before {
-                return job;
-            }
-            self.done(job);
+    fn start_held(&self, hosts: [Puppet; 2]) -> (Puppet, Puppet, Job) {
+        for host in &hosts {
+            host.hold();
         }
-        panic!("{} gets no job: {:?}", host.host(), self.space.rows());
+        let mut job = self.start();
+        let has = |host: &Puppet| !host.at_work().is_empty();
+        until("one of the hosts has the job", || {
+            hosts.iter().any(has) || job.running.has_ended()
+        });
+        assert!(!job.running.has_ended(), "{:?}", self.space.rows());
+        let [first, second] = hosts;
+        let (with, without) = match has(&first) {
+            true => (first, second),
+            false => (second, first),
+        };
+        without.release();
+        (with, without, job)
     }
 
     /// Lets launchers learn what such jobs take.
@@ -146,17 +145,19 @@ impl<'n> Scene<'n> {
         }
     }
 
-    /// Runs jobs until `host` has done the last.
+    /// Runs jobs, two at a time, until `host` has done one of them.
     #[track_caller]
     fn until_jobs_go_to(&self, host: &Puppet) {
         until("the host gets jobs again", || {
-            self.job().host == Some(host.host())
+            let two = [self.start(), self.start()];
+            let rows = two.map(|job| self.done(job));
+            rows.iter().any(|row| row.host == Some(host.host()))
         });
     }
 }
 
-fn names(hosts: &[&Puppet], suffix: &str) -> Vec<String> {
-    hosts.iter().map(|host| host.host() + suffix).collect()
+fn names<'h>(hosts: impl IntoIterator<Item = &'h Puppet>, suffix: &str) -> Vec<String> {
+    hosts.into_iter().map(|host| host.host() + suffix).collect()
 }
 
 /// The job was done on `to` after tries on `from`, each of which has one of `causes`.

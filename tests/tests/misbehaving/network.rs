@@ -8,18 +8,19 @@ use super::{Scene, assert_moved, names};
 const UNHEARD: [&str; 3] = ["network-lost", "no-sign-of-life", "outrun"];
 
 /// `lose` is done to the network while the first of two hosts has a job; `find` undoes it.
-fn goes(make: Make, lose: impl Fn(&Network), find: impl Fn(&Network)) {
+fn goes(make: Make, lose: impl Fn(&Network, usize), find: impl Fn(&Network, usize)) {
     let network = Network::new(2);
-    let [goes, stays] = [0, 1].map(|number| network.puppet(number, make));
-    let scene = Scene::new(&names(&[&goes, &stays], "/1")).within(&network);
+    let hosts = [0, 1].map(|number| network.puppet(number, make));
+    let first = hosts[0].host();
+    let scene = Scene::new(&names(&hosts, "/1")).within(&network);
     scene.learn();
-    goes.hold();
-    let running = scene.start_on(&goes);
-    lose(&network);
-    let row = scene.done(running);
+    let (goes, stays, job) = scene.start_held(hosts);
+    let number = usize::from(goes.host() != first);
+    lose(&network, number);
+    let row = scene.done(job);
     assert_moved(&row, &goes, &stays, &UNHEARD);
     goes.release();
-    find(&network);
+    find(&network, number);
     scene.until_jobs_go_to(&goes);
 }
 
@@ -28,8 +29,8 @@ fn an_interface_goes_down() {
     for make in [Make::Ours, Make::Stock] {
         goes(
             make,
-            |network| network.interface(0, false),
-            |network| network.interface(0, true),
+            |network, number| network.interface(number, false),
+            |network, number| network.interface(number, true),
         );
     }
 }
@@ -39,8 +40,8 @@ fn a_cable_is_pulled() {
     for make in [Make::Ours, Make::Stock] {
         goes(
             make,
-            |network| network.cable(0, false),
-            |network| network.cable(0, true),
+            |network, number| network.cable(number, false),
+            |network, number| network.cable(number, true),
         );
     }
 }
@@ -50,8 +51,8 @@ fn packets_vanish_without_a_word() {
     for make in [Make::Ours, Make::Stock] {
         goes(
             make,
-            |network| network.swallow(0),
-            |network| network.let_through(0),
+            |network, number| network.swallow(number),
+            |network, number| network.let_through(number),
         );
     }
 }
