@@ -13,12 +13,17 @@ use crate::pace::{Expected, HostRow, Moment, Paces, Store, Work};
 const EQUAL: f32 = 0.25;
 /// Waiting for a faster slot has to save so much of the time.
 const WORTH_WAITING: f32 = 0.8;
+/// A free slot is taken at once if the job ends there in this share of the time that the build has taken so far: while there are
+/// more jobs, waiting for a faster one leaves it unused. Who knows how long the build takes? About as long again.
+const SHORT: f32 = 0.25;
 
 /// What is expected of the hosts that a job may go to.
 #[derive(Debug, Clone, Default)]
 pub struct Outlook {
     hosts: Vec<Prospect>,
     work: Option<Expected>,
+    /// For how many ms the build has been running.
+    running: f32,
 }
 
 /// What is expected of one host.
@@ -65,6 +70,7 @@ impl Outlook {
         Outlook {
             hosts: hosts.into_iter().map(prospect).collect(),
             work: expected,
+            running: paces.running(now) as f32,
         }
     }
 
@@ -89,6 +95,18 @@ impl Outlook {
             ms: work.ms * self.factor(host, number),
             ..work
         })
+    }
+
+    /// Does the job end in that slot in a small part of the time that the build has taken so far?
+    pub fn is_short(&self, host: usize, number: u32) -> bool {
+        self.ms(host, number)
+            .is_some_and(|ms| ms < SHORT * self.running)
+    }
+
+    /// What the job is expected to take on the best of the hosts, in ms, were its first slot free.
+    pub fn best(&self) -> Option<f32> {
+        let all = (0..self.hosts.len()).filter_map(|host| self.ms(host, 0));
+        all.min_by(f32::total_cmp)
     }
 
     /// All slots, the best first, where `ranges` says which numbers each host has.
@@ -146,6 +164,9 @@ pub trait Hold {
     /// What the job at hand takes in it, in ms.
     fn ms(&self, index: usize) -> Option<f32>;
 
+    /// Does the job at hand take little of the whole build's time in it?
+    fn is_short(&self, index: usize) -> bool;
+
     /// What is known of the job that is in it.
     fn busy(&self, index: usize) -> Option<Busy>;
 }
@@ -174,7 +195,7 @@ pub fn pick<S: Hold>(slots: &mut S) -> Result<Pick, S::Error> {
                 let faster = before.filter(|busy| busy.ms * EQUAL.exp() < free);
                 better_to_wait(free, faster)
             };
-            if index > 0 && slots.ms(index).is_some_and(waits) {
+            if index > 0 && !slots.is_short(index) && slots.ms(index).is_some_and(waits) {
                 slots.give_back(index);
                 return Ok(Pick::Wait);
             }

@@ -21,7 +21,7 @@ pub use choice::Outlook;
 pub use dislike::{Backoff, Dislikes, Period, ProbeGuard, Try};
 pub use folder::{Folder, FolderError};
 pub use list::{Host, HostList, HostListError, KeyFile, NoHosts, Origin, Places, Transport};
-pub use slots::{LocalPool, NoSlot, Patience, Slot, Slots, Wish};
+pub use slots::{Found, LocalPool, NoSlot, Patience, Slot, Slots, Wish};
 pub use state::{Monitor, Phase};
 
 /// A number for a name, the same in every process: FNV-1a.

@@ -13,11 +13,18 @@ pub const SIGN_EVERY: Moment = 1000;
 /// How long it has to show it.
 pub const SIGN_WITHIN: Moment = 1000;
 /// A host that is not connected to after so long is not waited for alone.
-pub const CONNECT_ALONE: Moment = 1000;
+pub const CONNECT_ALONE: Moment = 250;
 /// How often somebody who may start a second copy looks for an idle slot, and how often he has to see the same one:
 /// between two jobs of a busy build a slot is free for a moment too.
 const LOOK_EVERY: Moment = 60;
 const LOOKS: u32 = 3;
+/// Somebody who is not late, but on a slow host, looks so seldom.
+const LOOK_CALMLY: Moment = 200;
+/// A second copy of a job that is not late has to need so little of the time that the first one still needs.
+const WORTH_COPYING: f32 = 0.5;
+/// When what is expected is asked for again: after so long, and then each time that the job has taken so much longer.
+const EXPECT_AFTER: f32 = 500.0;
+const EXPECT_AGAIN: f32 = 1.5;
 /// How often a slot is tried for where one is needed.
 const TRY_EVERY: Moment = 5;
 /// Where nothing is known of such jobs, they are late after this time.
@@ -63,6 +70,8 @@ pub enum Step {
     Sign(LegId),
     /// Note that the leg's host takes longer than this for the job, in ms.
     Note(LegId, f32),
+    /// What is expected of the leg's job by now?  Answer with [`Race::expect`].
+    Expect(LegId),
 }
 
 /// Whether second copies are made at all.
@@ -92,6 +101,11 @@ struct Leg {
     connected: bool,
     /// When all of the job was sent.
     sent: Option<Moment>,
+    /// What its host takes for the job, as far as that is known by now, and what the best one takes.
+    ms: Option<f32>,
+    best: Option<f32>,
+    /// When that is asked for again, in ms after it was sent.
+    ask: f32,
     /// When it is late, and when it is as good as lost, in ms after it was sent.
     late: f32,
     lost: f32,
@@ -118,6 +132,31 @@ impl Leg {
         }
     }
 
+    /// The time in ms that it still needs, as far as that is known.  What is late may take as long again.
+    fn left(&self, now: Moment) -> f32 {
+        let elapsed = self.elapsed(now);
+        match self.ms {
+            _ if self.is_late(now) => elapsed,
+            Some(ms) => WORTH_COPYING * (ms - elapsed),
+            None => 0.0,
+        }
+    }
+
+    /// What is expected was learnt.  Lateness is by the least that was ever expected: what this very job has taken so far is
+    /// known of its host too.
+    fn expect(&mut self, expected: Option<Expected>) {
+        let Some(Expected { ms, spread }) = expected else {
+            return;
+        };
+        let longer = (SPREADS * spread).exp().clamp(LATE_LEAST, LATE_MOST);
+        self.ms = Some(ms);
+        self.late = self.late.min(ms * longer + GRACE);
+        self.lost = self.lost.min(ms * longer.max(LOST) + LOST_GRACE);
+        if self.note == f32::INFINITY {
+            self.note = self.late;
+        }
+    }
+
     /// When something about it changes by itself.
     fn until(&self, now: Moment) -> Moment {
         let Some(sent) = self.sent else {
@@ -129,7 +168,7 @@ impl Leg {
                 .unwrap_or(Moment::MAX);
         };
         let after = |ms: f32| sent.saturating_add(ms.ceil() as Moment);
-        let times = [after(self.late), after(self.lost), after(self.note)];
+        let times = [self.late, self.lost, self.note, self.ask].map(after);
         let soonest = times
             .into_iter()
             .chain(self.sign)
@@ -159,6 +198,9 @@ impl Race {
             begun: now,
             connected: false,
             sent: None,
+            ms: None,
+            best: None,
+            ask: f32::INFINITY,
             late: f32::INFINITY,
             lost: f32::INFINITY,
             note: f32::INFINITY,
@@ -182,17 +224,17 @@ impl Race {
         };
         leg.sent = Some(now);
         leg.sign = answers.then_some(now + SIGN_EVERY);
-        (leg.late, leg.lost) = match expected {
-            Some(Expected { ms, spread }) => {
-                let longer = (SPREADS * spread).exp().clamp(LATE_LEAST, LATE_MOST);
-                (ms * longer + GRACE, ms * longer.max(LOST) + LOST_GRACE)
-            }
-            None => (LATE_UNKNOWN as f32, LATE_UNKNOWN as f32 * LOST),
-        };
-        leg.note = match expected {
-            Some(_) => leg.late,
-            None => f32::INFINITY,
-        };
+        (leg.late, leg.lost) = (LATE_UNKNOWN as f32, LATE_UNKNOWN as f32 * LOST);
+        leg.ask = EXPECT_AFTER;
+        leg.expect(expected);
+    }
+
+    /// What [`Step::Expect`] asked for: what the leg's host takes for the job, and what the best of all takes, in ms.
+    pub fn expect(&mut self, id: LegId, expected: Option<Expected>, best: Option<f32>) {
+        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) {
+            leg.expect(expected);
+            leg.best = best;
+        }
     }
 
     /// The leg is over, in whatever way.
@@ -210,15 +252,17 @@ impl Race {
 
     /// What [`Step::Look`] found.
     pub fn looked(&mut self, idle: Option<Idle>, now: Moment) {
-        let elapsed = self.legs.first().map_or(0.0, |leg| leg.elapsed(now));
-        // What has taken so long may take as long again; that has to be worse than beginning anew.
-        let useful = idle.filter(|idle| idle.ms.is_none_or(|ms| ms < elapsed));
+        let left = self.legs.first().map_or(0.0, |leg| leg.left(now));
+        let late = self.legs.first().is_some_and(|leg| leg.is_late(now));
+        // Beginning anew has to be better than to go on.
+        let useful = idle.filter(|idle| idle.ms.map_or(late, |ms| ms < left));
         self.seen = useful.map(|idle| {
             let slot = (idle.host, idle.number);
             let before = self.seen.filter(|(seen, _)| *seen == slot);
             (slot, before.map_or(0, |(_, times)| times) + 1)
         });
-        self.rest = now + LOOK_EVERY;
+        let calm = !late && self.seen.is_none();
+        self.rest = now + if calm { LOOK_CALMLY } else { LOOK_EVERY };
     }
 
     /// No second copy was started: `over` when there may be none now, else only no slot was free.
@@ -241,6 +285,10 @@ impl Race {
                 leg.note = elapsed * 2.0;
                 return Step::Note(leg.id, elapsed);
             }
+            if leg.sent.is_some() && elapsed >= leg.ask {
+                leg.ask = elapsed * EXPECT_AGAIN;
+                return Step::Expect(leg.id);
+            }
         }
         if let Some(step) = self.second(now) {
             return step;
@@ -255,7 +303,8 @@ impl Race {
     fn wants(&self, leg: &Leg, now: Moment) -> bool {
         match leg.sent {
             None => leg.is_lost(now),
-            Some(_) => self.copies == Copies::Yes && leg.is_late(now),
+            Some(_) if self.copies == Copies::No => false,
+            Some(_) => leg.is_late(now) || leg.best.is_some_and(|best| best < leg.left(now)),
         }
     }
 

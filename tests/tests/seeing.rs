@@ -221,6 +221,16 @@ fn watching_goes_on() {
     assert_eq!((ran.out().lines().count(), ran.err().as_str()), (3, ""));
 }
 
+/// A compilation database of one command.
+fn write_database(space: &Space, file: &str, command: &str) {
+    let folder = space.work();
+    let entry = format!(
+        "[{{\"directory\":\"{}\",\"file\":\"{file}\",\"command\":\"{command}\"}}]",
+        folder.display()
+    );
+    fs::write(folder.join("compile_commands.json"), entry).expect("written");
+}
+
 fn why(space: &Space, file: &str) -> (i32, String, String) {
     let ran = run(&mut space.command(&format!("why {file}")));
     (ran.code(), ran.out(), ran.err())
@@ -310,15 +320,127 @@ fn why_says_what_to_do_when_it_knows_nothing() {
         "{err}"
     );
     // A compilation database still knows the command.
-    let entry = format!(
-        "[{{\"directory\":\"{}\",\"file\":\"other.c\",\"command\":\"gcc -march=native -g -c other.c\"}}]",
-        space.work().display()
-    );
-    fs::write(space.work().join("compile_commands.json"), entry).expect("written");
+    write_database(&space, "other.c", "gcc -march=native -g -c other.c");
     let (code, out, _) = why(&space, "other.c");
     assert_eq!(code, 0);
     assert!(
         out.contains("runs here:") && out.contains("(native-cpu)"),
         "{out}"
     );
+}
+
+/// What `why --hosts --json` prints, an object for each host and at last one for this machine.
+fn candidates(space: &Space, file: &str) -> Vec<Value> {
+    let ran = run(&mut space.command(&format!("why --hosts --json {file}")));
+    assert_eq!((ran.code(), ran.err().as_str()), (0, ""));
+    let out = ran.out();
+    let lines = out.lines();
+    lines
+        .map(|line| serde_json::from_str(line).expect("one JSON object a line"))
+        .collect()
+}
+
+fn why_hosts(space: &Space, file: &str) -> String {
+    let ran = run(&mut space.command(&format!("why --hosts {file}")));
+    assert_eq!((ran.code(), ran.err().as_str()), (0, ""));
+    ran.out()
+}
+
+#[test]
+fn why_names_the_hosts_that_a_unit_could_go_to() {
+    let farm = Farm::ours(2);
+    let space = farm.space(SOURCES);
+    space.renew();
+    // No journal yet: a compilation database knows the command.
+    write_database(&space, "a.c", "gcc -O2 -c a.c");
+    let hosts = [0, 1].map(|index| farm.daemons[index].host());
+    let text = why_hosts(&space, "a.c");
+    let order = [&hosts[0], &hosts[1]].map(|host| text.find(host.as_str()).expect("named"));
+    assert!(order[0] < order[1], "{text}");
+    for part in [
+        "gcc -O2 -c a.c",
+        "now: would be sent to a host",
+        "no such job has run yet",
+        "0 of 4 in use",
+        "unknown  no job yet",
+        "this machine",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let left = fs::read_dir(space.dir().join("lock")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "looking leaves no file");
+
+    // With a journal its last command counts.
+    assert_eq!(space.run("gcc -c a.c").code(), 0);
+    assert!(why_hosts(&space, "a.o").starts_with("gcc -c a.c\n"));
+    let lines = candidates(&space, "a.c");
+    let names: Vec<_> = lines.iter().map(|line| &line["name"]).collect();
+    assert_eq!(names, [&*hosts[0], &*hosts[1], "localhost"]);
+    let turns: Vec<_> = lines.iter().map(|line| line["turn"].as_u64()).collect();
+    assert_eq!(turns, [Some(1), Some(2), None]);
+    assert_eq!(lines[2]["here"], true);
+
+    // What runs here goes nowhere.
+    assert_eq!(space.run("gcc -E a.c -o a.i").code(), 0);
+    let text = why_hosts(&space, "a.i");
+    assert!(text.contains("(preprocesses)"), "{text}");
+    assert!(!text.contains(&hosts[0]), "{text}");
+    assert_eq!(candidates(&space, "a.i")[0]["refused"], "runs-here");
+}
+
+#[test]
+fn why_names_hosts_that_would_not_be_tried() {
+    let (gone, busy) = (LyingServer::start(|_| {}).host(), holding());
+    let space = Space::new(SOURCES)
+        .hosts(&format!("{gone}/3 127.0.0.1:1,down {}/2", busy.host()))
+        .client_env("DISTCC_BACKOFF_PERIOD", "60");
+    let jobs = held(&space, &[Client::ours()], &busy);
+    // The journal has the job when it has ended.
+    write_database(&space, "a.c", "gcc -c a.c");
+    until("the host that is gone is avoided", || {
+        candidates(&space, "a.c")[1]["refused"] == "avoided"
+    });
+    let lines = candidates(&space, "a.c");
+    assert_eq!(
+        (&lines[0]["name"], &lines[0]["turn"], &lines[0]["free"]),
+        (&busy.host().into(), &1.into(), &1.into()),
+        "{lines:#?}"
+    );
+    let left = lines[1]["avoided"]["seconds_left"]
+        .as_f64()
+        .expect("a number");
+    assert!(left > 1.0 && left <= 60.0, "{lines:#?}");
+    assert_eq!(lines[2]["refused"], "down");
+    let text = why_hosts(&space, "a.c");
+    for part in [
+        "not tried now:",
+        "avoided for",
+        "marked down",
+        "1 of 2 in use",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(busy.requests().len(), 1, "looking opens no connection");
+    drop(jobs);
+}
+
+#[test]
+fn why_does_not_need_hosts_to_say_so() {
+    let space = Space::new(SOURCES).hosts("");
+    space.renew();
+    assert_eq!(space.run("gcc -c a.c").code(), 0);
+    let text = why_hosts(&space, "a.c");
+    assert!(
+        text.contains("no hosts: ") && text.contains("this machine"),
+        "{text}"
+    );
+    let ran = run(&mut space.command("why --hosts other.c"));
+    assert_eq!((ran.code(), ran.out().as_str()), (2, ""));
+    assert!(
+        ran.err().contains("no command for other.c"),
+        "{}",
+        ran.err()
+    );
+    let ran = run(&mut space.command("why --hosts -n 2 a.c"));
+    assert_ne!(ran.code(), 0);
 }

@@ -275,6 +275,29 @@ impl HostRow {
             (self.jobs, self.free, self.queue, self.loaded) = (jobs, free, queue, now);
         }
     }
+
+    /// What its daemon said last of its load.
+    pub fn load(&self, now: Moment) -> Option<Load> {
+        (self.jobs > 0).then_some(Load {
+            jobs: self.jobs,
+            free: self.free,
+            queue: self.queue,
+            age: now.saturating_sub(self.loaded),
+        })
+    }
+}
+
+/// What a daemon said of its load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Compiles that it runs at once.
+    pub jobs: u32,
+    /// Its slots that were free.
+    pub free: u32,
+    /// Requests that waited.
+    pub queue: u32,
+    /// How long ago it said so, in ms.
+    pub age: Moment,
 }
 
 #[cfg(test)]

@@ -17,6 +17,11 @@ impl Kind {
         Kind((language & 3) << 2 | u8::from(optimised) << 1 | u8::from(debug))
     }
 
+    /// Every one.
+    pub fn all() -> impl Iterator<Item = Kind> {
+        (0..Kind::COUNT as u8).map(Kind)
+    }
+
     /// Its number, below [`Kind::COUNT`].
     pub fn number(self) -> usize {
         usize::from(self.0)
@@ -35,7 +40,7 @@ pub struct Expected {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct KindRow {
     /// Jobs so far, counted up to a thousand.
-    count: u32,
+    pub(super) count: u32,
     /// ln ms of the mean job, and the mean error of expecting that of each.
     mean: Guess,
     /// ln ms per KiB of source, and the mean error.

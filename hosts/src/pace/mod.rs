@@ -5,12 +5,14 @@
 
 mod host;
 mod kind;
+mod look;
 mod record;
 mod table;
 mod window;
 
-pub use host::{HostRow, Moment, Sign};
+pub use host::{HostRow, Load, Moment, Sign};
 pub use kind::{Expected, Kind};
+pub use look::Copies;
 pub use record::{Codec, Record, Section};
 pub use table::{InMemory, Store, Table};
 pub use window::Window;
@@ -83,6 +85,13 @@ impl<S: Store> Paces<S> {
         self.find(key).1
     }
 
+    /// For how many ms jobs have been ending without a pause.
+    pub fn running(&self, now: Moment) -> Moment {
+        self.store
+            .read(0)
+            .map_or(0, |window: Window| window.running(now))
+    }
+
     /// The time of `work` on a host of pace 1.
     pub fn expect(&self, work: &Work) -> Option<Expected> {
         self.kind(work.kind).expect(self.again(work), work.bytes)
@@ -94,9 +103,13 @@ impl<S: Store> Paces<S> {
         let Some(_lock) = self.store.lock() else {
             return;
         };
-        if !copied {
-            self.change(0, Window::push_single);
-        }
+        let began = now.saturating_sub(ms.max(0.0) as Moment);
+        self.change(0, |window: &mut Window| {
+            window.ended(began, now);
+            if !copied {
+                window.push_single();
+            }
+        });
         let again = self.again(work);
         let mut kind = self.kind(work.kind);
         let (place, mut host) = self.find(key);

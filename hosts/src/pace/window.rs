@@ -1,5 +1,6 @@
 //! Second copies are for the few jobs that are late: how many there may be.
 
+use super::host::Moment;
 use super::record::{Codec, Record, Section};
 
 /// Jobs that are remembered.
@@ -7,6 +8,9 @@ const JOBS: u32 = 1000;
 const BYTES: usize = JOBS as usize / 8;
 /// Of a hundred jobs so many may have a second copy.
 const PERCENT: u32 = 5;
+
+/// Without a job that ends for so long a build is over.
+const PAUSE: Moment = 30_000;
 
 /// The last jobs of all launchers, and which of them had a second copy.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +20,9 @@ pub struct Window {
     /// Where the next one goes.
     next: u32,
     copied: [u8; BYTES],
+    /// When the first of the jobs began that went on without a pause, and when the last one ended.
+    began: Moment,
+    ended: Moment,
 }
 
 impl Default for Window {
@@ -24,6 +31,8 @@ impl Default for Window {
             filled: 0,
             next: 0,
             copied: [0; BYTES],
+            began: 0,
+            ended: 0,
         }
     }
 }
@@ -35,6 +44,8 @@ impl Record for Window {
         codec.u32(&mut self.filled);
         codec.u32(&mut self.next);
         codec.array(&mut self.copied);
+        codec.u64(&mut self.began);
+        codec.u64(&mut self.ended);
     }
 }
 
@@ -54,9 +65,30 @@ impl Window {
         self.push(false);
     }
 
+    /// A job has ended that began at `began`.
+    pub fn ended(&mut self, began: Moment, now: Moment) {
+        if self.running(began) == 0 {
+            self.began = began;
+        }
+        self.ended = now;
+    }
+
+    /// For how many ms jobs have been ending without a pause.
+    pub fn running(&self, now: Moment) -> Moment {
+        match now < self.ended.saturating_add(PAUSE) {
+            true => now.saturating_sub(self.began),
+            false => 0,
+        }
+    }
+
     /// Second copies among the jobs that are remembered.
     pub fn copies(&self) -> u32 {
         self.copied.iter().map(|byte| byte.count_ones()).sum()
+    }
+
+    /// Jobs that are remembered.
+    pub fn jobs(&self) -> u32 {
+        self.filled
     }
 
     fn push(&mut self, copied: bool) {
@@ -93,6 +125,19 @@ mod tests {
             assert!(window.copies() <= 50);
         }
         assert!((200..=300).contains(&begun), "{begun}");
+    }
+
+    #[test]
+    fn a_build_goes_on_until_there_is_a_pause() {
+        let mut window = Window::default();
+        assert_eq!(window.running(500_000), 0);
+        for second in 0..100 {
+            window.ended(1_000_000 + second * 1000, 1_002_000 + second * 1000);
+        }
+        assert_eq!(window.running(1_102_000), 102_000);
+        assert_eq!(window.running(1_152_000), 0);
+        window.ended(1_200_000, 1_203_000);
+        assert_eq!(window.running(1_204_000), 4_000);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! POSIX record locks belong to a process, and closing *any* descriptor of a file drops them. So a process keeps a note
 //! of the files it holds and never opens one of them again.
 
+mod look;
 mod note;
 mod queue;
 mod watch;
@@ -22,6 +23,7 @@ use crate::choice::Outlook;
 use crate::fnv1a;
 use crate::folder::{Folder, FolderError};
 use crate::list::Host;
+pub use look::Found;
 pub(crate) use queue::timespec;
 use queue::{Entered, Queue};
 use watch::Watch;

@@ -209,6 +209,11 @@ impl Hold for Watch<'_> {
         self.outlook.ms(row, number)
     }
 
+    fn is_short(&self, index: usize) -> bool {
+        let Candidate { row, number, .. } = self.opened[index];
+        self.outlook.is_short(row, number)
+    }
+
     fn busy(&self, index: usize) -> Option<Busy> {
         let (elapsed, expected) = note::read(&self.opened[index].file)?;
         Some(Busy {

@@ -50,6 +50,9 @@ fn a_faster_host_is_preferred_and_waited_for() {
     let wish = Wish::of(&refs, &outlook);
     let slots = Slots::new(&folder);
     assert_eq!(slots.idle(&wish), Some((1, 0)));
+    let found = slots.look(&wish);
+    assert_eq!(found.order, [(1, Some(0)), (0, Some(0))]);
+    assert!(!found.waits);
     let first = slots.take_remote(&wish, &Patience::NONE).unwrap();
     let second = slots.take_remote(&wish, &Patience::NONE).unwrap();
     assert_eq!((first.host_index(), first.number()), (1, 0));
@@ -64,6 +67,9 @@ fn a_faster_host_is_preferred_and_waited_for() {
         slots.take_remote(&wish, &Patience::NONE),
         Err(NoSlot::Busy)
     ));
+    let found = slots.look(&wish);
+    assert_eq!(found.order, [(0, Some(0)), (1, None)]);
+    assert!(found.waits, "who looks sees what who takes does");
     assert_eq!(slots.in_use(refs[0]), 0);
     drop(helpers);
     let taken = slots.take_remote(&wish, &within_limit()).unwrap();
@@ -80,6 +86,7 @@ fn a_slot_of_unknown_end_is_not_waited_for() {
     let list = hosts("slow/2 fast/2");
     let refs: Vec<&Host> = list.hosts.iter().collect();
     let outlook = || outlook(&folder, &refs);
+    assert!(!Slots::new(&folder).look(&Wish::of(&refs, &outlook)).waits);
     let taken = Slots::new(&folder).take_remote(&Wish::of(&refs, &outlook), &Patience::NONE);
     assert_eq!(taken.unwrap().host_index(), 0);
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use compiler::Reason;
 use compiler::compdb::Entry;
 
-use super::database::{Database, Judge, Judged, Unusable, tidy};
+use super::database::{Database, Judge, Judged, Unusable};
 use crate::journal;
 use crate::settings::Settings;
 
@@ -190,27 +190,8 @@ fn tell_why(
 ) -> Result<i32, Stop> {
     let mut judge = Judge::new(settings);
     let mut found = 0;
-    let here = std::env::current_dir().unwrap_or_default();
     for database in databases {
-        let entries = database.entries()?;
-        let absolute = |entry: &Entry<'_>| {
-            tidy(
-                &database
-                    .folder_of(entry)
-                    .join(OsStr::from_bytes(&entry.file)),
-            )
-        };
-        let wanted = tidy(&here.join(source));
-        let exact = entries.iter().any(|entry| absolute(entry) == wanted);
-        for (index, mut entry) in entries.into_iter().enumerate() {
-            let path = absolute(&entry);
-            let matches = match exact {
-                true => path == wanted,
-                false => path.ends_with(source) || *entry.file == *source.as_os_str().as_bytes(),
-            };
-            if !matches {
-                continue;
-            }
+        for (number, path, mut entry) in database.entries_for(source)? {
             found += 1;
             let folder = database.folder_of(&entry);
             let command = judge.command(&mut entry);
@@ -220,7 +201,7 @@ fn tell_why(
                 out,
                 "{}: command {} of {}",
                 path.display(),
-                index + 1,
+                number + 1,
                 database.path.display()
             )?;
             writeln!(out, "  in {}: {words}", folder.display())?;

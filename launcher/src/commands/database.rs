@@ -10,11 +10,13 @@ use std::rc::Rc;
 
 use compiler::compdb::{self, Entry};
 use compiler::{Family, Job, Reason, Surroundings, Verdict, classify, names, response, words};
+use hosts::pace::Work;
 
 use crate::about::About;
 use crate::find::{self, Inode, Program};
 use crate::native;
 use crate::settings::Settings;
+use crate::work;
 
 /// Where CMake and Meson leave the file, as seen from the project and from the build folder.
 const USUAL: [&str; 2] = ["compile_commands.json", "build/compile_commands.json"];
@@ -76,6 +78,32 @@ impl Database {
         })
     }
 
+    /// The entries for `source`, each with its number, from 0, and the absolute path of its file: those of this very file if there
+    /// are some, else those whose path ends so.
+    pub(super) fn entries_for(
+        &self,
+        source: &Path,
+    ) -> Result<Vec<(usize, PathBuf, Entry<'_>)>, Unusable> {
+        let wanted = tidy(&std::env::current_dir().unwrap_or_default().join(source));
+        let mut exact = false;
+        let mut found: Vec<_> = self
+            .entries()?
+            .into_iter()
+            .enumerate()
+            .map(|(number, entry)| {
+                let folder = self.folder_of(&entry);
+                let path = tidy(&folder.join(OsStr::from_bytes(&entry.file)));
+                exact |= path == wanted;
+                (number, path, entry)
+            })
+            .collect();
+        found.retain(|(_, path, entry)| match exact {
+            true => *path == wanted,
+            false => path.ends_with(source) || *entry.file == *source.as_os_str().as_bytes(),
+        });
+        Ok(found)
+    }
+
     /// The folder that an entry's command runs in, absolute.
     pub(super) fn folder_of(&self, entry: &Entry<'_>) -> PathBuf {
         self.folder.join(OsStr::from_bytes(&entry.directory))
@@ -100,6 +128,8 @@ pub(super) struct Judged {
     pub(super) lacks: Option<PathBuf>,
     /// What it writes, in the command's folder, as far as the words tell.
     pub(super) output: Option<OsString>,
+    /// What its time depends on, where it would be sent.
+    pub(super) work: Option<Work>,
 }
 
 /// Judges commands.  Each compiler is asked once, however many commands name it.
@@ -148,6 +178,7 @@ impl<'a> Judge<'a> {
             here: Some(reason),
             lacks: None,
             output: None,
+            work: None,
         };
         let Some(known) = self.compiler(&command.compiler, folder) else {
             return stays(Reason::UnknownCompiler);
@@ -188,9 +219,16 @@ impl<'a> Judge<'a> {
                     here: Some(lacks.map_or(reason, |_| Reason::ResponseFile)),
                     lacks: lacks.map(PathBuf::from),
                     output: compdb::written_output(&words).map(OsStr::to_owned),
+                    work: None,
                 }
             }
         }
+    }
+
+    /// What tells the compiler `word` of a command in `folder` from others; `None` where it is not on this machine.
+    pub(super) fn compiler_id(&mut self, word: &OsStr, folder: &Path) -> Option<String> {
+        let known = self.compiler(word, folder)?;
+        known.found.as_ref().map(|(_, about)| about.id())
     }
 
     /// What `word` is: asked as on the launch path; one that is not on this machine is judged by its name.
@@ -231,10 +269,12 @@ impl<'a> Judge<'a> {
 
 /// The verdict on a command that can be sent, but for what lies beside its files.
 fn distributed(job: &Job<'_>, folder: &Path) -> Judged {
+    let here = reads_precompiled(job, folder).then_some(Reason::PrecompiledHeader);
     Judged {
-        here: reads_precompiled(job, folder).then_some(Reason::PrecompiledHeader),
+        here,
         lacks: None,
         output: Some(job.output().to_owned()),
+        work: here.is_none().then(|| work::of(job)),
     }
 }
 

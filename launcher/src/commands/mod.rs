@@ -4,6 +4,7 @@ mod classify;
 mod compile;
 mod database;
 mod doctor;
+mod farm;
 mod jobs;
 mod json;
 mod local;
@@ -21,6 +22,7 @@ mod setup;
 mod shims;
 mod status;
 mod why;
+mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

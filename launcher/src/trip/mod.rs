@@ -9,7 +9,7 @@ mod slots;
 use std::time::{Duration, Instant, SystemTime};
 
 use compiler::Job;
-use hosts::pace::{self, Moment, Paces, Table, Work};
+use hosts::pace::{self, Expected, Moment, Paces, Table, Work};
 use hosts::race::{Copies, LegId, Race, Step};
 use hosts::{Dislikes, Folder, Host, HostList, NoHosts, Period, Slot, Transport};
 use protocol::WaitStatus;
@@ -200,6 +200,10 @@ impl<'a> Trip<'a> {
                     self.look_for_life(id, now);
                     None
                 }
+                Step::Expect(id) => {
+                    self.expect(id);
+                    None
+                }
                 Step::Note(id, ms) => {
                     let leg = self.legs.iter().find(|leg| leg.id == id);
                     leg.inspect(|leg| self.note_late(leg, ms, now));
@@ -278,11 +282,26 @@ impl<'a> Trip<'a> {
         if leg.progress() < Progress::Sent {
             return self.race.connected(id, answers, now);
         }
-        let host = &self.dispatch.list.hosts[leg.index];
-        let outlook = self.outlook(&[host], &self.work_of(leg));
-        let expected = outlook.expected(0, leg.slot.number());
+        let expected = self.expected(leg);
         let sent = leg.sent.map_or(now, |sent| self.clock.at(sent));
         self.race.sent(id, expected, answers, sent);
+    }
+
+    /// What the leg's host takes for the job.
+    fn expected(&self, leg: &Leg) -> Option<Expected> {
+        let host = &self.dispatch.list.hosts[leg.index];
+        let outlook = self.outlook(&[host], &self.work_of(leg));
+        outlook.expected(0, leg.slot.number())
+    }
+
+    /// Others have learnt meanwhile what hosts take.
+    fn expect(&mut self, id: LegId) {
+        let Some(leg) = self.legs.iter().find(|leg| leg.id == id) else {
+            return;
+        };
+        let hosts: Vec<&Host> = self.dispatch.list.hosts.iter().collect();
+        let best = self.outlook(&hosts, &self.work_of(leg)).best();
+        self.race.expect(id, self.expected(leg), best);
     }
 
     /// Starts a second copy, if there is a slot for it and it may be.

@@ -66,6 +66,13 @@ impl Trip<'_> {
                 Err(error @ Rejection::Broken(_)) => {
                     return self.blame(host, "protocol", &error);
                 }
+                Err(Rejection::Failed { status, printed }) if self.was_killed(status) => {
+                    self.note_error(Why::KilledThere.code());
+                    self.refused = Some(Why::KilledThere);
+                    self.failure = Some((status, printed));
+                    self.pumped = leg.pumped().is_some();
+                    return None;
+                }
                 Err(rejection) => {
                     self.dislikes.worked(host);
                     self.turn_down(&leg, rejection)
@@ -183,6 +190,16 @@ impl Trip<'_> {
             say.info(format_args!("{}", chain(&error)));
         }
         None
+    }
+
+    /// Did somebody end the compiler there, for the first time?  A machine that goes down does so, or one that is short of memory.
+    /// That is nothing of the job's own, but not to be tried on each host either.
+    fn was_killed(&self, status: WaitStatus) -> bool {
+        const ENDED_BY_OTHERS: [u8; 4] = [1, 2, 9, 15];
+        let killed = status
+            .signal()
+            .is_some_and(|signal| ENDED_BY_OTHERS.contains(&signal));
+        killed && self.refused != Some(Why::KilledThere)
     }
 
     /// The host is no good for jobs of this compiler for a while.

@@ -239,6 +239,11 @@ impl<I: Iterator<Item = (usize, u32)>> Hold for View<'_, I> {
         self.outlook.ms(row, number)
     }
 
+    fn is_short(&self, index: usize) -> bool {
+        let (row, number) = self.seen[index];
+        self.outlook.is_short(row, number)
+    }
+
     fn busy(&self, index: usize) -> Option<Busy> {
         let held = self.held(index)?;
         Some(Busy {

@@ -56,6 +56,20 @@ pub struct Leg {
     pub in_use: u32,
 }
 
+/// What the first in a queue read of the hosts.
+pub struct Looking {
+    number: LauncherNumber,
+    hosts: Vec<usize>,
+    outlook: hosts::Outlook,
+    until: Micros,
+}
+
+impl Looking {
+    fn is_of(&self, number: LauncherNumber, hosts: &[usize], now: Micros) -> bool {
+        self.number == number && self.hosts == hosts && now < self.until
+    }
+}
+
 /// Why a leg is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -127,6 +141,7 @@ impl World {
                 }
                 Step::Copy { host, counts } => self.copy(number, host, counts),
                 Step::Sign(leg) => self.sign(number, leg),
+                Step::Expect(leg) => self.expect(number, leg),
                 Step::Note(leg, ms) => {
                     if let Some(leg) = self.leg(number, leg) {
                         self.note(leg, ms);
@@ -139,6 +154,22 @@ impl World {
     fn leg(&self, launcher: LauncherNumber, id: LegId) -> Option<LegNumber> {
         let legs = self.launchers[launcher].legs.iter().copied();
         legs.into_iter().find(|leg| self.legs[*leg].id == id)
+    }
+
+    fn expect(&mut self, number: LauncherNumber, id: LegId) {
+        let Some(leg) = self.leg(number, id) else {
+            return;
+        };
+        let Leg {
+            host, number: slot, ..
+        } = self.legs[leg];
+        let launcher = &mut self.launchers[number];
+        let client = &self.clients[launcher.client];
+        let work = client.build.jobs[launcher.job].work(true);
+        let hosts: Vec<usize> = (0..client.slots.len()).collect();
+        let outlook = client.outlook(&hosts, &work, self.now);
+        let expected = outlook.expected(host, slot);
+        launcher.race.expect(id, expected, outlook.best());
     }
 
     /// The host takes longer than `ms` for the job.
@@ -188,7 +219,11 @@ impl World {
             return self.queue(number);
         }
         let work = client.build.jobs[launcher.job].work(launcher.prepared.is_some());
-        let outlook = client.outlook(&hosts, &work, self.now);
+        let outlook = match self.looking.take() {
+            // What was read is good for a moment.
+            Some(looking) if looking.is_of(number, &hosts, self.now) => looking.outlook,
+            _ => client.outlook(&hosts, &work, self.now),
+        };
         let mut view = View {
             client,
             hosts: &hosts,
@@ -199,6 +234,7 @@ impl World {
         };
         let Ok(picked) = pick(&mut view);
         let seen = view.seen;
+        let now = self.now;
         match picked {
             Pick::Take(slot) => {
                 let (row, slot) = seen[slot];
@@ -227,7 +263,13 @@ impl World {
                 self.checks
                     .waits(&mut self.launchers[number], ms.filter(|_| waits), self.now);
                 let pause = if waits { 6_000 } else { 100_000 };
-                self.look_at(index, self.now + pause);
+                self.look_at(index, now + pause);
+                self.looking = Some(Looking {
+                    number,
+                    outlook: outlook.clone(),
+                    hosts: hosts.clone(),
+                    until: now + 100_000,
+                });
             }
         }
     }

@@ -7,7 +7,7 @@ use hosts::pace::{InMemory, Paces};
 
 use crate::check::Checks;
 use crate::client::{Build, Client};
-use crate::launcher::{Launcher, Leg, Place};
+use crate::launcher::{Launcher, Leg, Looking, Place};
 use crate::machine::{Fault, Life, Machine, Nature};
 use crate::random::Random;
 use crate::{LauncherNumber, LegNumber, Micros, SECOND};
@@ -63,6 +63,7 @@ pub struct World {
     count: u64,
     /// What the network holds back.
     held: Vec<(usize, Event)>,
+    pub(crate) looking: Option<Looking>,
     trace: bool,
 }
 
@@ -103,6 +104,7 @@ impl World {
             events: BinaryHeap::new(),
             count: 0,
             held: Vec::new(),
+            looking: None,
             trace: std::env::var_os("SIM_TRACE").is_some(),
         }
     }

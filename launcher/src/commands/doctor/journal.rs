@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::finding::{Finding, Layer};
 use super::machine::{SKEW, appendable};
 use crate::commands::records::Journal;
-use crate::commands::why::ago;
+use crate::commands::words::ago;
 use crate::settings::Settings;
 
 /// A journal whose last line is older than this belongs to builds that do not come through us any more.

@@ -14,13 +14,13 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use compiler::names;
-use hosts::view::{self, Avoided, Held, Unfit};
-use hosts::{Capacity, Dislikes, Folder, Host, HostList, Period, Transport, state};
+use hosts::pace::Copies;
+use hosts::view::Held;
+use hosts::{Folder, state};
 
 use self::build::Build;
+use super::farm::{Farm, HostNow, Pace, Relative};
 use super::records::Journal;
-use crate::driver::host_list;
-use crate::here::processors;
 use crate::settings::Settings;
 
 #[derive(Args)]
@@ -80,28 +80,8 @@ pub(super) fn run(settings: &Settings, status: &Status) -> i32 {
 
 /// What is so at one moment.
 struct Now {
-    time: SystemTime,
-    /// Where the list comes from, or why there is none.
-    origin: Result<String, String>,
-    hosts: Vec<HostNow>,
-    local: LocalNow,
+    farm: Farm,
     jobs: Vec<JobNow>,
-}
-
-/// One host of the list.
-struct HostNow {
-    name: String,
-    slots: u32,
-    down: bool,
-    held: Vec<Held>,
-    avoided: Option<Avoided>,
-    unfit: Vec<Unfit>,
-}
-
-/// This machine's own slots.
-struct LocalNow {
-    slots: u32,
-    held: Vec<Held>,
 }
 
 /// A command that runs.
@@ -115,69 +95,24 @@ struct JobNow {
 
 impl Now {
     fn look(settings: &Settings) -> Now {
-        let time = SystemTime::now();
-        let (list, origin) = match host_list(settings) {
-            Ok((list, origin)) => (list, Ok(origin.to_string())),
-            Err(error) => (HostList::default(), Err(crate::say::chain(&error))),
+        let farm = Farm::look(settings);
+        let jobs = match &farm.shared {
+            Some((folder, _)) => jobs(folder, farm.time, &farm.local.held),
+            None => Vec::new(),
         };
-        let mut now = Now {
-            time,
-            origin,
-            hosts: Vec::new(),
-            local: LocalNow {
-                slots: Capacity::new(&list, processors(), u64::MAX).local,
-                held: Vec::new(),
-            },
-            jobs: Vec::new(),
-        };
-        let Some(folder) = settings.folder.clone().map(Folder::at) else {
-            return now;
-        };
-        let period = match settings.backoff {
-            Some(seconds) => Period::Fixed(Duration::from_secs(seconds)),
-            None => Period::Growing,
-        };
-        let dislikes = Dislikes::new(&folder, period);
-        let remote = list.hosts.iter();
-        for host in remote.filter(|host| host.transport != Transport::Local) {
-            now.add_host(host, &folder, &dislikes);
-        }
-        now.local.held = view::held(&folder, &this_machine(), now.local.slots.max(processors()));
-        now.jobs = jobs(&folder, time, &now.local.held);
-        now
+        Now { farm, jobs }
     }
 
-    fn add_host(&mut self, host: &Host, folder: &Folder, dislikes: &Dislikes) {
-        let name = host.name();
-        // Named twice, it has its slots once.
-        if let Some(seen) = self.hosts.iter_mut().find(|seen| seen.name == name) {
-            if host.slots > seen.slots {
-                seen.slots = host.slots;
-                seen.held = view::held(folder, host, host.slots);
-            }
-            return;
-        }
-        self.hosts.push(HostNow {
-            name,
-            slots: host.slots,
-            down: host.down,
-            held: view::held(folder, host, host.slots),
-            avoided: dislikes.avoided(host, self.time),
-            unfit: dislikes.unfit_for(host, self.time),
-        });
+    /// The hosts that are other machines, with what is known of their paces.
+    fn hosts(&self, paces: &Relative) -> Vec<(&HostNow, Option<Pace>)> {
+        let hosts = self.farm.hosts.iter().zip(paces.hosts.iter().copied());
+        hosts.filter(|(host, _)| host.is_remote()).collect()
     }
-}
 
-/// This machine as a list names it.
-fn this_machine() -> Host {
-    Host {
-        token: "localhost".to_owned(),
-        transport: Transport::Local,
-        slots: 1,
-        lzo: false,
-        cpp: false,
-        down: false,
-        key: None,
+    /// Second copies of late; `None` where no job was counted.
+    fn copies(&self) -> Option<Copies> {
+        let (_, paces) = self.farm.shared.as_ref()?;
+        Some(paces.copies()).filter(|copies| copies.of > 0)
     }
 }
 

@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
+use hosts::pace::Copies;
 use hosts::view::{self, Held};
 
 use super::build::Build;
-use super::{HostNow, JobNow, Now, shown};
+use super::{JobNow, Now, shown};
+use crate::commands::farm::{HostNow, Pace, in_use};
 use crate::commands::json::Object;
 use crate::commands::reasons;
-use crate::commands::why::ago;
+use crate::commands::words::{ago, span};
 
 pub(super) fn as_text(now: &Now, build: &Build) -> String {
     let mut out = String::new();
@@ -21,75 +23,51 @@ pub(super) fn as_text(now: &Now, build: &Build) -> String {
 }
 
 fn hosts(out: &mut String, now: &Now) -> std::fmt::Result {
-    let up = || now.hosts.iter().filter(|host| !host.down);
-    let slots: u32 = up().map(|host| host.slots).sum();
-    let held: usize = up().map(|host| host.held.len()).sum();
-    match &now.origin {
+    let paces = now.farm.usual_paces();
+    let hosts = now.hosts(&paces);
+    let up = || hosts.iter().filter(|(host, _)| !host.listed.down);
+    let slots: u32 = up().map(|(host, _)| host.listed.slots).sum();
+    let held: usize = up().map(|(host, _)| host.held.len()).sum();
+    match &now.farm.origin {
         Ok(origin) => writeln!(
             out,
             "hosts, from {origin}: {}, with {slots} slots, {held} in use",
-            now.hosts.len()
+            hosts.len()
         )?,
         Err(error) => writeln!(out, "no hosts: {error}")?,
     }
-    let names = now.hosts.iter().map(|host| host.name.len());
+    let names = hosts.iter().map(|(host, _)| host.name.len());
     let width = names.max().unwrap_or(0).max("this machine".len());
-    for host in &now.hosts {
-        write!(
-            out,
-            "  {:width$}  {:<16}",
-            host.name,
-            in_use(host.held.len(), host.slots)
-        )?;
-        if host.down {
-            out.push_str("  marked down");
-        }
-        out.push_str(&avoided(host, now.time));
-        out.push('\n');
+    let mut line = |name: &str, parts: [Option<String>; 4]| {
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let text = format!("  {name:width$}  {}", parts.join("  "));
+        writeln!(out, "{}", text.trim_end())
+    };
+    let used = |held: usize, slots| Some(format!("{:<16}", in_use(held, slots)));
+    for (host, pace) in &hosts {
+        let used = used(host.held.len(), host.listed.slots);
+        let pace = pace.map(Pace::in_words);
+        let down = host.listed.down.then(|| "marked down".to_owned());
+        line(&host.name, [used, pace, down, host.failures(now.farm.time)])?;
         for unfit in &host.unfit {
             let compiler = match unfit.compiler.as_str() {
                 "" => "a compiler",
                 name => name,
             };
-            let left = span(view::left(unfit.until, now.time));
-            writeln!(
-                out,
-                "  {:width$}  gets no jobs of {compiler} for {left} more: it answered wrongly",
-                ""
-            )?;
+            let left = span(view::left(unfit.until, now.farm.time));
+            let text = format!("gets no jobs of {compiler} for {left} more: it answered wrongly");
+            line("", [Some(text), None, None, None])?;
         }
     }
-    writeln!(
-        out,
-        "  {:width$}  {}",
-        "this machine",
-        in_use(now.local.held.len(), now.local.slots)
-    )
-}
-
-fn in_use(held: usize, slots: u32) -> String {
-    format!("{held} of {slots} in use")
-}
-
-fn avoided(host: &HostNow, now: SystemTime) -> String {
-    let Some(avoided) = host.avoided else {
-        return String::new();
-    };
-    let failures = match avoided.failures {
-        1 => "failed".to_owned(),
-        count => format!("failed {count} times"),
-    };
-    match view::left(avoided.until, now) {
-        Duration::ZERO => format!("  {failures}; the next job tries it"),
-        left => format!("  {failures}; avoided for {} more", span(left)),
-    }
-}
-
-/// `1.2 s`, `9 min`.
-fn span(time: Duration) -> String {
-    match time.as_secs_f64() {
-        seconds @ ..120.0 => format!("{seconds:.1} s"),
-        seconds => format!("{:.0} min", seconds / 60.0),
+    let local = &now.farm.local;
+    let used = used(local.held.len(), local.slots);
+    let pace = paces.here.map(Pace::in_words);
+    line("this machine", [used, pace, None, None])?;
+    match now.copies() {
+        Some(Copies { copies, of }) => {
+            writeln!(out, "second copies: {copies} among the last {of} jobs")
+        }
+        None => Ok(()),
     }
 }
 
@@ -147,33 +125,11 @@ fn last_build(out: &mut String, build: &Build) -> std::fmt::Result {
 }
 
 pub(super) fn as_json(now: &Now, build: &Build) -> String {
-    let seconds = |until| view::left(until, now.time).as_secs_f64();
-    let host = |host: &HostNow| {
-        let avoided = host.avoided.map(|avoided| {
-            Object::new()
-                .plain("seconds_left", seconds(avoided.until))
-                .plain("failures", avoided.failures)
-                .end()
-        });
-        let unfit = host.unfit.iter().map(|unfit| {
-            Object::new()
-                .text("compiler", &unfit.compiler)
-                .plain("seconds_left", seconds(unfit.until))
-                .end()
-        });
-        Object::new()
-            .text("name", &host.name)
-            .plain("slots", host.slots)
-            .plain(
-                "free",
-                (host.slots as usize).saturating_sub(host.held.len()),
-            )
-            .list("in_use", held(&host.held))
-            .plain("down", host.down)
-            .number("avoided", avoided)
-            .list("unfit", unfit)
-            .end()
-    };
+    let paces = now.farm.usual_paces();
+    let hosts = now.hosts(&paces);
+    let hosts = hosts
+        .iter()
+        .map(|(host, pace)| host_as_json(host, *pace, now.farm.time));
     let jobs = now.jobs.iter().map(|job| {
         use std::os::unix::ffi::OsStrExt as _;
         Object::new()
@@ -184,19 +140,57 @@ pub(super) fn as_json(now: &Now, build: &Build) -> String {
             .plain("slot", job.slot)
             .end()
     });
+    let here = &now.farm.local;
     let local = Object::new()
-        .plain("slots", now.local.slots)
-        .list("in_use", held(&now.local.held))
-        .end();
+        .plain("slots", here.slots)
+        .list("in_use", held(&here.held));
+    let local = with_pace(local, paces.here).end();
+    let copies = now.copies().map(|Copies { copies, of }| {
+        let counted = Object::new().plain("copies", copies);
+        counted.plain("jobs", of).end()
+    });
     let whole = Object::new()
-        .maybe("from", now.origin.as_ref().ok())
-        .maybe("error", now.origin.as_ref().err())
-        .list("hosts", now.hosts.iter().map(host))
+        .maybe("from", now.farm.origin.as_ref().ok())
+        .maybe("error", now.farm.origin.as_ref().err())
+        .list("hosts", hosts)
         .plain("local", local)
         .list("jobs", jobs)
         .number("last_build", (build.commands > 0).then(|| totals(build)))
+        .number("second_copies", copies)
         .end();
     whole + "\n"
+}
+
+fn host_as_json(host: &HostNow, pace: Option<Pace>, now: SystemTime) -> String {
+    let seconds = |until| view::left(until, now).as_secs_f64();
+    let avoided = host.avoided.map(|avoided| {
+        Object::new()
+            .plain("seconds_left", seconds(avoided.until))
+            .plain("failures", avoided.failures)
+            .end()
+    });
+    let unfit = host.unfit.iter().map(|unfit| {
+        Object::new()
+            .text("compiler", &unfit.compiler)
+            .plain("seconds_left", seconds(unfit.until))
+            .end()
+    });
+    let slots = host.listed.slots;
+    let object = Object::new()
+        .text("name", &host.name)
+        .plain("slots", slots)
+        .plain("free", (slots as usize).saturating_sub(host.held.len()))
+        .list("in_use", held(&host.held))
+        .plain("down", host.listed.down)
+        .number("avoided", avoided)
+        .list("unfit", unfit);
+    with_pace(object, pace).end()
+}
+
+fn with_pace(object: Object, pace: Option<Pace>) -> Object {
+    object
+        .number("pace", pace.map(|pace| format!("{:.2}", pace.times)))
+        .plain("jobs", pace.map_or(0, |pace| pace.jobs))
 }
 
 fn held(held: &[Held]) -> impl Iterator<Item = String> {
