@@ -56,7 +56,7 @@ fn frozen_while_it_compiles() {
     let (freezes, lives, job) = scene.start_held(hosts);
     freezes.daemon.freeze();
     let row = scene.done(job);
-    assert_moved(&row, &freezes, &lives, &["no-sign-of-life"]);
+    assert_moved(&row, &freezes, &lives, &["no-sign-of-life", "outrun"]);
     freezes.daemon.thaw();
     until("the compile that nobody waits for has been ended", || {
         freezes.at_work().is_empty()
@@ -137,9 +137,8 @@ fn a_connection_that_is_never_answered() {
         error.is_some_and(|error| ["outrun", "connect-timeout"].contains(&error)),
         "{row:?}"
     );
-    // It is left alone for a while.
-    let row = scene.job();
-    assert_eq!(row.attempts.len(), 1, "{row:?}");
+    let noted = format!("lock/backoff_tcp_{}_{}_0", address.ip(), address.port());
+    assert!(scene.space.dir().join(noted).exists(), "it is not avoided");
 }
 
 /// Two hosts have died with the job; it is compiled here.
@@ -147,6 +146,7 @@ fn a_connection_that_is_never_answered() {
 fn nobody_is_left() {
     let hosts = two(Make::Ours);
     let scene = Scene::new(&names(&hosts, "/1"));
+    scene.learn();
     let (mut first, mut second, job) = scene.start_held(hosts);
     second.hold();
     first.daemon.kill();

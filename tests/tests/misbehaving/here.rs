@@ -1,27 +1,33 @@
 //! This machine: its idle processors help, and whatever happens it stays usable.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use rustix::process::Signal;
 use tests::{Farm, Make, Puppet, Space, fake_cc, run, start, until};
 
 use super::{SOURCE, Scene, names};
 
-/// A compiler of this machine that notes how many of its kind compile at once.
-fn counting_compiler(space: &Space) -> (String, PathBuf) {
+/// A space whose gcc does as `text` says first, and a file beside it, which `text` calls `$NOTES`.
+fn with_own_gcc(space: Space, text: &str) -> (Space, PathBuf) {
     let home = space.root().join("home");
-    let counts = home.join("counts");
+    let notes = home.join("notes");
     let text = format!(
-        "case \" $* \" in *' -E '*) exec /usr/bin/gcc \"$@\" ;; esac\n\
-         : > {0}/running.$$; ls {0}/running.* | wc -l >> {1}\n\
-         sleep 0.05; /usr/bin/gcc \"$@\"; code=$?; rm {0}/running.$$; exit $code",
-        home.display(),
-        counts.display()
+        "NOTES={}; {text}\nexec /usr/bin/gcc \"$@\"",
+        notes.display()
     );
-    let compiler = home.join("gcc");
-    fake_cc(&compiler, &text);
-    (compiler.display().to_string(), counts)
+    fake_cc(&home.join("gcc"), &text);
+    let path = format!("{}:/usr/bin:/bin", home.display());
+    (space.env("PATH", path), notes)
 }
+
+/// Notes how many of its kind compile at once.
+const COUNTS: &str = "case \" $* \" in *' -E '*) exec /usr/bin/gcc \"$@\" ;; esac
+: > $NOTES.$$; ls $NOTES.* | wc -l >> $NOTES
+sleep 0.05; /usr/bin/gcc \"$@\"; code=$?; rm $NOTES.$$; exit $code";
 
 /// 200 launchers, and all hosts die among them: what is left is compiled here, a few at a time.
 #[test]
@@ -30,10 +36,10 @@ fn all_hosts_die() {
     let list = format!("--localslots=3 {}", farm.hosts("/8"));
     let space = Space::new(SOURCE).hosts(&list);
     let expected = space.local("gcc -O1 -c a.c").bytes("a.o").to_vec();
-    let (compiler, counts) = counting_compiler(&space);
+    let (space, counts) = with_own_gcc(space, COUNTS);
     space.renew();
     let mut launchers: Vec<_> = (0..200)
-        .map(|number| start(&mut space.command(&format!("{compiler} -O1 -c a.c -o {number}.o"))))
+        .map(|number| start(&mut space.command(&format!("gcc -O1 -c a.c -o {number}.o"))))
         .collect();
     until("some jobs came back", || {
         let rows = space.rows();
@@ -59,36 +65,57 @@ fn all_hosts_die() {
     assert!(noted.iter().all(|count| *count <= 3), "{noted:?}");
 }
 
-/// All slots are held; of two launchers one may help itself, and the other, which was there before, may not.
+/// `command`, where so many threads of this machine want a processor.
+fn while_running(threads: u32, command: &mut Command, folder: &Path) {
+    let file = folder.join(format!("loadavg-{threads}"));
+    fs::write(&file, format!("0.00 0.00 0.00 {threads}/200 1\n")).unwrap();
+    let mut inside = Command::new("unshare");
+    inside
+        .args(["--mount", "sh", "-ec"])
+        .arg("mount --bind \"$0\" /proc/loadavg; exec \"$@\"")
+        .arg(file)
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().unwrap())
+        .env_clear();
+    for (name, value) in command.get_envs() {
+        inside.env(name, value.unwrap_or_default());
+    }
+    *command = inside;
+}
+
+/// All slots are held.  Of three launchers one may help itself; the others, which were there before, find no idle processor or may not
+/// use it.
 #[test]
 fn idle_processors_take_jobs_where_they_may() {
-    let host = Puppet::start(Make::Ours, &[], "");
+    let host = Puppet::start(Make::Ours, &[], "sleep 0.2");
     let scene = Scene::with(&names([&host], "/2"), |space| {
         space.client_env("DISTCC_LAUNCH_HEDGE", "0")
     });
-    scene.learn();
-    // Both places have to be known.
-    let here = |command: &mut Command| {
-        command.env("DISTCC_HOSTS", "localhost");
-    };
-    scene.done(scene.start_with(here));
-    host.hold();
-    let keeps_out = |command: &mut Command| {
+    let home = scene.space.root().join("home");
+    let idle = |command: &mut Command| while_running(1, command, &home);
+    let busy = |command: &mut Command| while_running(200, command, &home);
+    let forbidden = |command: &mut Command| {
         command.env("DISTCC_LAUNCH_LOCAL", "0");
+        while_running(1, command, &home);
     };
-    let held = [(); 2].map(|()| scene.start_with(keeps_out));
+    for _ in 0..6 {
+        scene.done(scene.start_with(forbidden));
+    }
+    host.hold();
+    let held = [(); 2].map(|()| scene.start_with(forbidden));
     until("both slots are taken", || host.at_work().len() == 2);
-    let mut waits = scene.start_with(keeps_out);
-    let row = scene.done(scene.start());
+    let mut wait = [scene.start_with(forbidden), scene.start_with(busy)];
+    let row = scene.done(scene.start_with(idle));
     assert_eq!(
         (row.place.as_str(), row.reason.as_deref(), row.fell_back),
         ("local", Some("idle-here"), false),
         "{row:?}"
     );
     assert!(row.attempts.is_empty(), "{row:?}");
-    assert!(!waits.running.has_ended());
+    assert!(wait.iter_mut().all(|job| !job.running.has_ended()));
     host.release();
-    for job in held.into_iter().chain([waits]) {
+    for job in held.into_iter().chain(wait) {
         let row = scene.done(job);
         assert_eq!(row.host, Some(host.host()), "{row:?}");
     }
@@ -113,20 +140,14 @@ fn what_runs_here_is_as_nice_as_was_asked() {
             if let Some(asked) = asked {
                 space = space.client_env("DISTCC_LAUNCH_NICE", asked);
             }
-            let home = space.root().join("home");
-            let noted = home.join("nice");
-            let compiler = home.join("gcc");
-            let text = format!(
-                "case \" $* \" in *' -E '*) echo E $(nice) ;; *' -c '*) echo c $(nice) ;; esac >> {}\n\
-                 exec /usr/bin/gcc \"$@\"",
-                noted.display()
+            let (space, notes) = with_own_gcc(
+                space,
+                "case \" $* \" in *' -E '*) echo E $(nice) ;; *' -c '*) echo c $(nice) ;; esac >> $NOTES",
             );
-            fake_cc(&compiler, &text);
-            let compiler = compiler.display();
-            let compared = space.compile(&format!("{compiler} -O1 -c a.c"));
+            let compared = space.compile("gcc -O1 -c a.c");
             compared.assert_same_as_local();
             assert_eq!(compared.row().place == "remote", remote, "{compared}");
-            let noted = fs::read_to_string(&noted).unwrap();
+            let noted = fs::read_to_string(&notes).unwrap();
             // First by itself, then through the launcher.
             let mut lines = noted.lines();
             assert_eq!(lines.next(), Some(&*format!("c {usual}")));
