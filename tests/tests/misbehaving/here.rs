@@ -84,39 +84,46 @@ fn while_running(threads: u32, command: &mut Command, folder: &Path) {
     *command = inside;
 }
 
-/// All slots are held.  Of three launchers one may help itself; the others, which were there before, find no idle processor or may not
-/// use it.
+/// All slots are held.  Of three builds, the first in whose queue may help himself, finds no idle processor, or may not.
 #[test]
 fn idle_processors_take_jobs_where_they_may() {
-    let host = Puppet::start(Make::Ours, &[], "sleep 0.2");
-    let scene = Scene::with(&names([&host], "/2"), |space| {
-        space.client_env("DISTCC_LAUNCH_HEDGE", "0")
+    let host = Puppet::start(Make::Ours, &["--jobs", "8"], "sleep 0.2");
+    let builds = [("1", 1), ("1", 200), ("0", 1)];
+    let scenes = builds.map(|(local, running)| {
+        let scene = Scene::with(&names([&host], "/1"), |space| {
+            space.client_env("DISTCC_LAUNCH_LOCAL", local)
+        });
+        (scene, running)
     });
-    let home = scene.space.root().join("home");
-    let idle = |command: &mut Command| while_running(1, command, &home);
-    let busy = |command: &mut Command| while_running(200, command, &home);
-    let forbidden = |command: &mut Command| {
-        command.env("DISTCC_LAUNCH_LOCAL", "0");
-        while_running(1, command, &home);
+    let begin = |(scene, running): &(Scene<'_>, u32)| {
+        let home = scene.space.root().join("home");
+        scene.start_with(|command| while_running(*running, command, &home))
     };
-    for _ in 0..6 {
-        scene.done(scene.start_with(forbidden));
+    for build in &scenes {
+        for _ in 0..4 {
+            assert_eq!(build.0.done(begin(build)).host, Some(host.host()));
+        }
     }
     host.hold();
-    let held = [(); 2].map(|()| scene.start_with(forbidden));
-    until("both slots are taken", || host.at_work().len() == 2);
-    let mut wait = [scene.start_with(forbidden), scene.start_with(busy)];
-    let row = scene.done(scene.start_with(idle));
+    let held = scenes.each_ref().map(begin);
+    until("all slots are taken", || host.at_work().len() == 3);
+    let [helped, busy, forbidden] = &scenes;
+    let mut waiting = [begin(forbidden), begin(busy)];
+    let row = helped.0.done(begin(helped));
     assert_eq!(
         (row.place.as_str(), row.reason.as_deref(), row.fell_back),
         ("local", Some("idle-here"), false),
         "{row:?}"
     );
     assert!(row.attempts.is_empty(), "{row:?}");
-    assert!(wait.iter_mut().all(|job| !job.running.has_ended()));
+    assert!(waiting.iter_mut().all(|job| !job.running.has_ended()));
     host.release();
-    for job in held.into_iter().chain(wait) {
-        let row = scene.done(job);
+    let jobs = held.into_iter().chain(waiting);
+    for (build, job) in [helped, busy, forbidden, forbidden, busy]
+        .into_iter()
+        .zip(jobs)
+    {
+        let row = build.0.done(job);
         assert_eq!(row.host, Some(host.host()), "{row:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! A farm that misbehaves: hosts die, freeze, stall and lie, networks go, jobs come late.  Each object is the local one all the
 //! same, and the journal tells each try and its cause.
 
-//mod build;
+mod build;
 mod dead;
 mod here;
 mod late;
