@@ -8,6 +8,8 @@
 //! purpose.
 
 pub mod builds;
+mod cable;
+mod daemon;
 mod effects;
 mod elf;
 mod example;
@@ -19,7 +21,9 @@ mod lan;
 mod liar;
 mod mill;
 mod network;
+mod noise;
 mod programs;
+mod puppet;
 mod recorded;
 mod run;
 mod sleepers;
@@ -27,20 +31,24 @@ mod space;
 mod stand_ins;
 mod wire;
 
+pub use cable::{Cable, FAR, Side};
+pub use daemon::{Daemon, Make};
 pub use effects::{Effects, Entry, snapshot};
 pub use elf::{for_another_compiler, for_machine, for_other_class};
 pub use example::{Example, assert_all_remote, module, objects, succeeds, through_the_module};
-pub use farm::{Daemon, Farm, Make};
+pub use farm::Farm;
 pub use include_servers::{IncludeServer, question};
 pub use jobserver::Jobserver;
 pub use journal::{Attempt, Row, Text, read_journal};
 pub use lan::{Lan, Machine};
 pub use liar::{Conversation, Greeting, LyingServer};
-pub use mill::{long, side_by_side, until};
-pub use network::{FAR, Network, Side};
+pub use mill::{long, many_side_by_side, side_by_side, until};
+pub use network::Network;
+pub use noise::{Damage, NoisyLine};
 pub use programs::{
     cargo, distcc, distccd, include_server, launcher, launcher_daemon, newest, zeroconf_browser,
 };
+pub use puppet::Puppet;
 pub use recorded::{Recorded, data};
 pub use run::{Ran, Running, run, start, with_default_signals};
 pub use sleepers::Sleepers;

@@ -23,9 +23,18 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Calls `each` with every item, a few at a time; a panic in one is a panic here, after the others ended.
 pub fn side_by_side<T: Send>(items: impl IntoIterator<Item = T>, each: impl Fn(T) + Sync) {
+    many_side_by_side(4, items, each);
+}
+
+/// The same, `width` at a time, as a build with `-j` does.
+pub fn many_side_by_side<T: Send>(
+    width: usize,
+    items: impl IntoIterator<Item = T>,
+    each: impl Fn(T) + Sync,
+) {
     let waiting = Mutex::new(items.into_iter().collect::<Vec<_>>());
     std::thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..width {
             scope.spawn(|| {
                 loop {
                     let next = waiting.lock().expect("no holder of this lock panics").pop();

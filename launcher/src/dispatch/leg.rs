@@ -80,6 +80,15 @@ impl Leg {
         }
     }
 
+    /// Does nobody there answer the connection yet?
+    pub(crate) fn is_connecting(&self) -> bool {
+        match &self.stage {
+            Stage::Asking(question) => question.is_connecting(),
+            Stage::Connecting(_) => true,
+            Stage::Underway(_) | Stage::Stopped(_) => false,
+        }
+    }
+
     /// Does its host run a daemon of ours?
     pub(crate) fn is_ours(&self) -> bool {
         self.peer.ours

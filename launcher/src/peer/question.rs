@@ -74,6 +74,11 @@ impl Question {
         }
     }
 
+    /// Does nobody there answer the connection yet?
+    pub(crate) fn is_connecting(&self) -> bool {
+        matches!(self.stage, Stage::Connecting(_))
+    }
+
     /// Goes on as far as it gets without waiting; what came of it, once that is known.
     pub(crate) fn advance(&mut self, now: Instant) -> Option<Greeting> {
         let step = self.step(now);

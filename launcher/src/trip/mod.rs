@@ -306,6 +306,7 @@ impl<'a> Trip<'a> {
 
     /// Starts a second copy, if there is a slot for it and it may be.
     fn copy(&mut self, only: Option<usize>, counts: bool) {
+        self.avoid_unreached();
         let Some(taken) = self.take_beside(only) else {
             return self.race.refused(false, self.clock.now());
         };

@@ -21,6 +21,9 @@ use crate::verify;
 /// Exit code of a daemon that has no such compiler: stock's.
 const EXIT_COMPILER_MISSING: u8 = 110;
 
+/// The error of a try that was given up before the host answered the connection.
+const UNREACHED: &str = "connect-timeout";
+
 /// A job that takes so many times as long as expected is slow.
 const SLOW: f32 = 1.3;
 
@@ -89,10 +92,23 @@ impl Trip<'_> {
     /// Gives up what is under way still, since the job is settled.
     pub(super) fn leave_all(&mut self) {
         for leg in std::mem::take(&mut self.legs) {
-            self.attempted(&leg, Some(OUTRUN));
+            let never_reached = leg.is_connecting();
+            self.attempted(&leg, Some(if never_reached { UNREACHED } else { OUTRUN }));
             if let Some(sent) = leg.sent {
                 let ms = sent.elapsed().as_secs_f32() * 1e3;
                 self.note_late(&leg, ms, self.clock.now());
+            }
+        }
+    }
+
+    /// Hosts that do not answer the connection of a job that therefore needs another get no others meanwhile.
+    pub(super) fn avoid_unreached(&self) {
+        let unreached = self.legs.iter().filter(|leg| leg.is_connecting());
+        for leg in unreached {
+            let host = &self.dispatch.list.hosts[leg.index];
+            if let Err(error) = self.dislikes.failed(host, SystemTime::now()) {
+                let say = self.dispatch.command.say;
+                say.info(format_args!("{}", chain(&error)));
             }
         }
     }

@@ -40,11 +40,12 @@ impl Trip<'_> {
     fn take_once(&self, asked: Instant) -> Option<Result<Place, Why>> {
         let mut candidates = self.candidates();
         let hosts: Vec<&Host> = self.hosts(&candidates);
-        // While this job waits, its hosts may go away.
-        let all_gone = || hosts.iter().all(|host| self.avoided(host));
+        // While this job waits, its hosts may go away, and others come back.
+        let changed =
+            || hosts.iter().all(|host| self.avoided(host)) || self.is_another_back(&hosts);
         let waiting = Patience {
             until: None,
-            give_up: &all_gone,
+            give_up: &changed,
         };
         let outlook = || self.outlook(&hosts, &self.work);
         let here = |ms| self.slot_here(ms);
@@ -155,6 +156,19 @@ impl Trip<'_> {
                 Try::No { .. } => None,
             })
             .collect()
+    }
+
+    /// May a host be tried again that was left out of `hosts`?
+    fn is_another_back(&self, hosts: &[&Host]) -> bool {
+        let (now, id) = (SystemTime::now(), self.dispatch.about.id());
+        let all = self.dispatch.list.hosts.iter().enumerate();
+        let left_out = all.filter(|(index, host)| {
+            let among = hosts.iter().any(|other| std::ptr::eq(*other, *host));
+            !among && !host.down && !self.tried[*index]
+        });
+        left_out
+            .filter(|(_, host)| !self.avoided(host))
+            .any(|(_, host)| !self.dislikes.is_unfit(host, &id, now))
     }
 
     fn avoided(&self, host: &Host) -> bool {

@@ -21,7 +21,8 @@ use tempfile::TempDir;
 
 pub use self::sources::{copy_tree, crate_source, crates_manifest};
 use crate::{
-    farm::{Daemon, Farm, Make},
+    daemon::{Daemon, Make},
+    farm::Farm,
     journal::{Row, read_journal},
     programs,
     run::start,

@@ -149,22 +149,39 @@ impl Schedule {
     }
 
     pub(super) fn rows(stock: &Schedule, ours: &Schedule) -> Vec<Row> {
-        let row = |(name, jobs): (&str, &str)| {
+        let row = |(name, what, aim, limit): (&str, &str, &'static str, f64)| {
             let medians = [stock, ours].map(|side| {
                 side.0
                     .get(name)
                     .map_or(f64::INFINITY, |ratios| median(ratios))
             });
-            let what = format!("makespan on 12 slots, {jobs}, over the ideal");
-            at_most(&what, "≤ 1.10", 1.10, medians, |value| {
-                format!("{value:.2}")
-            })
+            let what = format!("makespan on 12 slots, {what}, over the ideal");
+            at_most(&what, aim, limit, medians, |value| format!("{value:.2}"))
         };
-        [("S1", "-j12"), ("S1b", "-j24"), ("S1c", "-j48")]
-            .map(row)
-            .into()
+        SCENARIOS.map(row).into()
     }
 }
+
+/// What each scenario of `scheduling.py` is, and the most that its makespan should be over the ideal.
+#[rustfmt::skip]
+const SCENARIOS: [(&str, &str, &str, f64); 16] = [
+    ("S1", "-j12", "≤ 1.10", 1.10),
+    ("S1b", "-j24", "≤ 1.10", 1.10),
+    ("S1c", "-j48", "≤ 1.10", 1.10),
+    ("S2", "last host 10 × slower", "≤ 1.10", 1.10),
+    ("S2b", "the same, 120 jobs", "≤ 1.10", 1.10),
+    ("S2c", "first host 10 × slower", "≤ 1.10", 1.10),
+    ("S2d", "the same, 120 jobs", "≤ 1.10", 1.10),
+    ("S2e", "the same, 90 jobs", "≤ 1.10", 1.10),
+    ("S3", "hosts that say /12 and run 4", "≤ 1.10", 1.10),
+    ("S4", "first host refuses connections", "≤ 1.10", 1.10),
+    ("S4b", "last host refuses connections", "≤ 1.10", 1.10),
+    ("S5", "first host answers nothing", "≤ 1.10", 1.10),
+    ("S5b", "last host answers nothing", "≤ 1.10", 1.10),
+    ("S6", "first host killed", "≤ 1.15", 1.15),
+    ("S7", "first host frozen", "≤ 1.3", 1.3),
+    ("S8", "two builds at once", "≤ 1.15", 1.15),
+];
 
 /// Results of the example `lzo_speed`: our speed in per cent of liblzo2's.
 #[derive(Debug, PartialEq)]

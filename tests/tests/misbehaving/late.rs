@@ -1,0 +1,115 @@
+//! Jobs that take far longer than their like: a second copy elsewhere, whose result counts.
+
+use tests::{Make, Puppet, Row, until};
+
+use super::{Scene, names};
+
+fn two(make: Make) -> [Puppet; 2] {
+    [(); 2].map(|()| Puppet::start(make, &[], "sleep 0.2"))
+}
+
+#[test]
+fn a_late_job_is_done_elsewhere_and_the_first_compile_ends() {
+    for make in [Make::Ours, Make::Stock] {
+        let hosts = two(make);
+        let scene = Scene::new(&names(&hosts, "/2"));
+        scene.learn();
+        let (slow, other, job) = scene.start_held(hosts);
+        let row = scene.done(job);
+        assert_eq!(row.host, Some(other.host()), "{row:?}");
+        let tries: Vec<_> = row
+            .attempts
+            .iter()
+            .map(|attempt| {
+                let error = attempt.error.as_deref();
+                (attempt.host.clone(), error, attempt.hedge)
+            })
+            .collect();
+        // In the order of their ends.
+        let outrun = (slow.host(), Some("outrun"), false);
+        assert_eq!(tries, [(other.host(), None, true), outrun], "{row:?}");
+        // Nothing but the closed connection tells that host; its compilers are still held.
+        until("the compile that nobody waits for has ended", || {
+            slow.at_work().is_empty()
+        });
+    }
+}
+
+#[test]
+fn the_first_may_still_win() {
+    let hosts = two(Make::Ours);
+    let scene = Scene::new(&names(&hosts, "/1"));
+    scene.learn();
+    let (first, second, job) = scene.start_held(hosts);
+    second.hold();
+    until("the other has it too", || !second.at_work().is_empty());
+    first.release();
+    let row = scene.done(job);
+    assert_eq!(row.host, Some(first.host()), "{row:?}");
+    let copy = row.attempts.iter().find(|attempt| attempt.hedge).unwrap();
+    assert_eq!(
+        (copy.host.clone(), copy.error.as_deref()),
+        (second.host(), Some("outrun")),
+        "{row:?}"
+    );
+    until("the copy has ended", || second.at_work().is_empty());
+}
+
+/// Two launchers have a late job each, one of them for longer; the other alone may have a second copy.
+#[test]
+fn no_copies_where_they_are_forbidden() {
+    // Both have to be on the same host, which is a matter of chance.
+    for _ in 0..20 {
+        let hosts = two(Make::Ours);
+        let patient = Scene::with(&names(&hosts, "/1"), |space| {
+            space
+                .client_env("DISTCC_LAUNCH_LOCAL", "0")
+                .client_env("DISTCC_LAUNCH_HEDGE", "0")
+        });
+        let scene = Scene::new(&names(&hosts, "/1"));
+        patient.learn();
+        scene.learn();
+        let (slow, other, mut waits) = patient.start_held(hosts);
+        slow.hold();
+        let late = scene.start();
+        let row = scene.done(late);
+        if !row.attempts.iter().any(|attempt| attempt.hedge) {
+            continue;
+        }
+        assert_eq!(row.host, Some(other.host()), "{row:?}");
+        assert!(!waits.running.has_ended());
+        slow.release();
+        let row = patient.done(waits);
+        assert_eq!(row.host, Some(slow.host()), "{row:?}");
+        assert_eq!(row.attempts.len(), 1, "{row:?}");
+        assert!(!row.attempts[0].hedge, "{row:?}");
+        return;
+    }
+    panic!("no two jobs have ever met");
+}
+
+/// A host holds whatever it gets, and all that is done elsewhere a second time would be twice the work.
+#[test]
+fn second_copies_are_few() {
+    const JOBS: usize = 40;
+    let [slow, other] = two(Make::Ours);
+    let scene = Scene::new(&names([&slow, &other], "/4"));
+    scene.learn();
+    slow.hold();
+    let mut jobs: Vec<_> = (0..JOBS).map(|_| scene.start()).collect();
+    until("all have ended but those that are held", || {
+        let ended = jobs
+            .iter_mut()
+            .filter_map(|job| job.running.has_ended().then_some(()));
+        ended.count() + slow.at_work().len() >= JOBS
+    });
+    slow.release();
+    for job in jobs {
+        scene.done(job);
+    }
+    let rows = scene.space.rows();
+    let copied = |row: &&Row| row.attempts.iter().any(|attempt| attempt.hedge);
+    let copies = rows.iter().filter(copied).count();
+    // Of so few jobs 5 % are less than what is always allowed: 8, or one host's slots.
+    assert!((1..=8).contains(&copies), "{copies}: {rows:?}");
+}
