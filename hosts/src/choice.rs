@@ -13,9 +13,9 @@ use crate::pace::{Expected, HostRow, Moment, Paces, Store, Work};
 const EQUAL: f32 = 0.25;
 /// Waiting for a faster slot has to save so much of the time.
 const WORTH_WAITING: f32 = 0.8;
-/// A free slot is taken at once if the job ends there in this share of the time that the build has taken so far: while there are
+/// A free slot is taken at once if the job ends there in less than the build has taken so far: while there are
 /// more jobs, waiting for a faster one leaves it unused. Who knows how long the build takes? About as long again.
-const SHORT: f32 = 0.25;
+const SHORT: f32 = 1.0;
 
 /// What is expected of the hosts that a job may go to.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +71,15 @@ impl Outlook {
             hosts: hosts.into_iter().map(prospect).collect(),
             work: expected,
             running: paces.running(now) as f32,
+        }
+    }
+
+    /// Of another job of the same kind, of which this is expected on a host of pace 1.
+    #[must_use]
+    pub fn of(&self, work: Option<Expected>) -> Outlook {
+        Outlook {
+            work,
+            ..self.clone()
         }
     }
 

@@ -3,7 +3,7 @@
 
 use hosts::Backoff;
 use hosts::Period;
-use hosts::choice::{Pick, pick};
+use hosts::choice::{Hold as _, Pick, pick};
 use hosts::pace::{Sign, here_key};
 use hosts::race::{Copies, Idle, LegId, Race, SIGN_WITHIN, Step};
 
@@ -56,20 +56,6 @@ pub struct Leg {
     pub in_use: u32,
 }
 
-/// What the first in a queue read of the hosts.
-pub struct Looking {
-    number: LauncherNumber,
-    hosts: Vec<usize>,
-    outlook: hosts::Outlook,
-    until: Micros,
-}
-
-impl Looking {
-    fn is_of(&self, number: LauncherNumber, hosts: &[usize], now: Micros) -> bool {
-        self.number == number && self.hosts == hosts && now < self.until
-    }
-}
-
 /// Why a leg is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -78,6 +64,11 @@ pub enum End {
     Failed,
 }
 
+/// How often the first in the queue looks while a slot is free, and how often he sees after everything else.
+const POLL: Micros = 6_000;
+const BEAT: Micros = 100_000;
+/// From one first in the queue to the next.
+const WAKE: Micros = 150;
 const CONNECT_TIMEOUT: Micros = 3_000_000;
 const IO_TIMEOUT: Micros = 300_000_000;
 
@@ -157,9 +148,7 @@ impl World {
         let Leg { host, number: slot, .. } = self.legs[leg];
         let launcher = &mut self.launchers[number];
         let client = &self.clients[launcher.client];
-        let work = client.build.jobs[launcher.job].work(true);
-        let hosts: Vec<usize> = (0..client.slots.len()).collect();
-        let outlook = client.outlook(&hosts, &work, self.now);
+        let outlook = client.outlook(&client.work(launcher), self.now);
         let expected = outlook.expected(host, slot);
         launcher.race.expect(id, expected, outlook.best());
     }
@@ -181,7 +170,7 @@ impl World {
         launcher.waits = None;
         let index = launcher.client;
         let client = &mut self.clients[index];
-        if client.candidates(&launcher.tried, now).is_empty() {
+        if !client.has_candidate(&launcher.tried, now) {
             launcher.place = Place::LocalQueued;
             client.local_queue.push_back(number);
             return self.fill_local(index);
@@ -198,61 +187,40 @@ impl World {
         let Some(&number) = self.clients[index].queue.front() else {
             return;
         };
-        let launcher = &self.launchers[number];
-        let client = &self.clients[index];
-        let hosts = client.candidates(&launcher.tried, self.now);
-        if hosts.is_empty() {
+        let (launcher, client, now) = (&self.launchers[number], &self.clients[index], self.now);
+        if !client.has_candidate(&launcher.tried, now) {
             self.leave_queue(index);
             return self.queue(number);
         }
-        let work = client.build.jobs[launcher.job].work(launcher.prepared.is_some());
-        let outlook = match self.looking.take() {
-            // What was read is good for a moment.
-            Some(looking) if looking.is_of(number, &hosts, self.now) => looking.outlook,
-            _ => client.outlook(&hosts, &work, self.now),
-        };
+        if client.free == 0 && !client.build.use_local {
+            return self.look_at(index, now + BEAT);
+        }
+        let outlook = client.outlook(&client.work(launcher), now);
         let mut view = View {
             client,
-            hosts: &hosts,
             outlook: &outlook,
-            rest: outlook.order(client.ranges(&hosts)),
+            rest: outlook.order(client.ranges(&launcher.tried, now)),
             seen: Vec::new(),
-            now: self.now,
+            now,
         };
         let Ok(picked) = pick(&mut view);
-        let seen = view.seen;
-        let now = self.now;
-        match picked {
-            Pick::Take(slot) => {
-                let (row, slot) = seen[slot];
-                let expected = outlook.ms(row, slot);
-                self.leave_queue(index);
-                self.begin(number, hosts[row], slot, expected);
-                // Its own step goes on from here.
-                self.step(number);
-            }
-            Pick::Wait | Pick::None => {
-                let waits = picked == Pick::Wait;
-                let ms = seen.last().and_then(|(row, slot)| outlook.ms(*row, *slot));
-                let busy = (0..seen.len()).filter_map(|slot| {
-                    let (row, slot) = seen[slot];
-                    let held = client.slots[hosts[row]][slot as usize]?;
-                    Some(hosts::choice::Busy {
-                        elapsed: (self.now - held.since) as f32 / 1e3,
-                        expected: held.expected?,
-                        ms: outlook.ms(row, slot)?,
-                    })
-                });
-                let soonest = hosts::choice::soonest(busy);
-                if self.here_instead(number, soonest) {
-                    return;
-                }
-                self.checks.waits(&mut self.launchers[number], ms.filter(|_| waits), self.now);
-                let pause = if waits { 6_000 } else { 100_000 };
-                self.look_at(index, now + pause);
-                self.looking = Some(Looking { number, outlook: outlook.clone(), hosts: hosts.clone(), until: now + 100_000 });
-            }
+        if let Pick::Take(slot) = picked {
+            let (host, slot) = view.seen[slot];
+            let expected = outlook.ms(host, slot);
+            self.leave_queue(index);
+            self.begin(number, host, slot, expected);
+            return self.step(number);
         }
+        let busy = (0..view.seen.len()).filter_map(|slot| view.busy(slot));
+        let soonest = hosts::choice::soonest(busy);
+        let waits = picked == Pick::Wait;
+        let free = view.seen.last().filter(|_| waits);
+        let free = free.and_then(|(host, slot)| outlook.ms(*host, *slot));
+        if self.here_instead(number, soonest) {
+            return;
+        }
+        self.checks.waits(&mut self.launchers[number], free, now);
+        self.look_at(index, now + if waits { POLL } else { BEAT });
     }
 
     /// The first leaves the queue, the next one looks.
@@ -261,8 +229,7 @@ impl World {
         client.queue.pop_front();
         if !client.queue.is_empty() {
             // Waking and looking takes a moment.
-            let cost = 200 + client.slots.len() as Micros;
-            self.look_at(index, self.now + cost);
+            self.look_at(index, self.now + WAKE);
         }
     }
 
@@ -273,7 +240,7 @@ impl World {
         if !client.build.use_local || client.free_local().is_none() {
             return false;
         }
-        let work = client.build.jobs[launcher.job].work(launcher.prepared.is_some());
+        let work = client.work(launcher);
         let outlook = hosts::Outlook::new(&client.paces, [here_key()], &work, moment(self.now));
         let sooner = match (outlook.ms(0, 0), soonest) {
             (Some(here), Some(there)) => here < there,
@@ -358,8 +325,8 @@ impl World {
         let Leg { launcher, host, number, id, machine, .. } = self.legs[leg];
         let runner = &mut self.launchers[launcher];
         let client = &self.clients[runner.client];
-        let work = client.build.jobs[runner.job].work(true);
-        let expected = client.outlook(&[host], &work, self.now).expected(0, number);
+        let outlook = client.outlook(&client.work(runner), self.now);
+        let expected = outlook.expected(host, number);
         self.legs[leg].sent = Some(self.now);
         let ours = self.machines[machine].nature.ours;
         runner.race.sent(id, expected, ours, moment(self.now));
@@ -383,17 +350,19 @@ impl World {
     fn free_slot(&self, number: LauncherNumber, host: Option<usize>) -> Option<(usize, u32, Option<f32>)> {
         let launcher = &self.launchers[number];
         let client = &self.clients[launcher.client];
-        let mut hosts = client.candidates(&launcher.tried, self.now);
-        hosts.retain(|candidate| host.is_none_or(|host| host == *candidate));
-        let work = client.build.jobs[launcher.job].work(launcher.prepared.is_some());
-        let outlook = client.outlook(&hosts, &work, self.now);
-        let mut order = outlook.order(client.ranges(&hosts));
-        let free = |(row, number): &(usize, u32)| {
-            let row: &usize = row;
-            client.slots[hosts[*row]][*number as usize].is_none()
+        let mut ranges = client.ranges(&launcher.tried, self.now);
+        for (other, range) in ranges.iter_mut().enumerate() {
+            if host.is_some_and(|host| host != other) {
+                *range = 0..0;
+            }
+        }
+        let outlook = client.outlook(&client.work(launcher), self.now);
+        let mut order = outlook.order(ranges);
+        let free = |(host, number): &(usize, u32)| {
+            client.slots[*host][*number as usize].is_none()
         };
-        let (row, slot) = order.find(free)?;
-        Some((hosts[row], slot, outlook.ms(row, slot)))
+        let (host, slot) = order.find(free)?;
+        Some((host, slot, outlook.ms(host, slot)))
     }
 
     fn copy(&mut self, number: LauncherNumber, host: Option<usize>, counts: bool) {
