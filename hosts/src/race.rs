@@ -8,8 +8,10 @@
 
 use crate::pace::{Expected, Moment};
 
-/// A host has to show that it lives when it has had a job for so long, in ms, and again each time so much has passed.
+/// A host that has a job has to show that it lives each time so much has passed, in ms.
 pub const SIGN_EVERY: Moment = 1000;
+/// The first time is sooner: all who wait for a host that had failed learn from it.
+pub const SIGN_FIRST: Moment = 500;
 /// How long it has to show it.
 pub const SIGN_WITHIN: Moment = 1000;
 /// A host that is not connected to after so long is not waited for alone.
@@ -210,7 +212,7 @@ impl Race {
     pub fn connected(&mut self, id: LegId, answers: bool, now: Moment) {
         if let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) {
             leg.connected = true;
-            leg.sign = answers.then_some(now + SIGN_EVERY);
+            leg.sign = answers.then_some(now + SIGN_FIRST);
         }
     }
 
@@ -220,7 +222,7 @@ impl Race {
             return;
         };
         leg.sent = Some(now);
-        leg.sign = answers.then_some(now + SIGN_EVERY);
+        leg.sign = answers.then_some(leg.sign.unwrap_or(now + SIGN_FIRST));
         (leg.late, leg.lost) = (LATE_UNKNOWN as f32, LATE_UNKNOWN as f32 * LOST);
         leg.ask = EXPECT_AFTER;
         leg.expect(expected);

@@ -77,7 +77,8 @@ impl Checks {
     }
 
     pub(crate) fn closes(&mut self, leg: &Leg, machine: &Machine, now: Micros) {
-        if let Some(since) = machine.silent_since.filter(|_| machine.nature.ours) {
+        let asked = machine.nature.ours && leg.connected;
+        if let Some(since) = machine.silent_since.filter(|_| asked) {
             self.silent = self.silent.max(now - since.max(leg.begun));
         }
     }

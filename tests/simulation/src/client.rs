@@ -166,10 +166,15 @@ impl Client {
             return May::Yes;
         };
         let time = system_time(now);
-        if backoff.until(Period::Growing, time) > time || self.probing[host].is_some() {
+        if backoff.until(Period::Growing, time) > time {
             return May::No;
         }
-        May::Probe
+        match self.probing[host] {
+            None => May::Probe,
+            // Its job is not done yet, but the host lives.
+            Some(_) if self.paces.host(self.keys[host]).lives_since(backoff.noted) => May::Yes,
+            Some(_) => May::No,
+        }
     }
 
     /// Is there a host that may be tried?

@@ -9,7 +9,7 @@ use hosts::race::{Copies, Idle, LegId, Race, SIGN_WITHIN, Step};
 
 use crate::client::{Held, May, View, system_time};
 use crate::world::{Event, World};
-use crate::{LauncherNumber, LegNumber, Micros, moment};
+use crate::{LauncherNumber, LegNumber, Micros, SECOND, moment};
 
 /// Where a launcher is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,10 +170,20 @@ impl World {
         launcher.waits = None;
         let index = launcher.client;
         let client = &mut self.clients[index];
+        let waits_here = launcher.place == Place::LocalQueued;
         if !client.has_candidate(&launcher.tried, now) {
+            // Hosts may return before it is its turn.
+            let version = launcher.version;
             launcher.place = Place::LocalQueued;
-            client.local_queue.push_back(number);
+            if !waits_here {
+                client.local_queue.push_back(number);
+            }
+            let again = now + self.random.below(3 * SECOND) + BEAT;
+            self.at(again, Event::Step(number, version));
             return self.fill_local(index);
+        }
+        if waits_here {
+            client.local_queue.retain(|other| *other != number);
         }
         launcher.place = Place::Queued;
         client.queue.push_back(number);
@@ -396,7 +406,7 @@ impl World {
         let race = &mut self.launchers[number].race;
         match client.paces.sign(client.keys[host], since, now) {
             Sign::Alive { again } | Sign::Asked { again } => race.sign(id, again),
-            Sign::Silent => self.fail(leg),
+            Sign::Silent => self.blame(leg),
             Sign::Ask => {
                 race.sign(id, now + SIGN_WITHIN + 1);
                 let machine = &self.machines[machine];
@@ -429,8 +439,14 @@ impl World {
         self.step(launcher);
     }
 
-    /// The host did not do its part: it is avoided for a while, the job goes on.
+    /// The host did not do its part; the job goes on.
     pub(crate) fn fail(&mut self, leg: LegNumber) {
+        self.blame(leg);
+        self.step(self.legs[leg].launcher);
+    }
+
+    /// The leg is over, its host avoided for a while.
+    fn blame(&mut self, leg: LegNumber) {
         let Leg { launcher, host, .. } = self.legs[leg];
         let time = system_time(self.now);
         let client = &mut self.clients[self.launchers[launcher].client];
@@ -438,7 +454,6 @@ impl World {
             client.backoff[host] = Some(after);
         }
         self.close(leg, End::Failed);
-        self.step(launcher);
     }
 
     /// A reply that fits: the job is done.
@@ -496,6 +511,7 @@ impl World {
             client.local[slot] = Some(number);
             let launcher = &mut self.launchers[number];
             launcher.place = Place::Local;
+            launcher.version += 1;
             launcher.since = self.now;
             let work = client.build.jobs[launcher.job].work * client.build.local_pace;
             self.at(self.now + work as Micros, Event::LocalDone(number, slot));
