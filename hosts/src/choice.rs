@@ -108,7 +108,8 @@ impl Outlook {
 
     /// Does the job end in that slot in a small part of the time that the build has taken so far?
     pub fn is_short(&self, host: usize, number: u32) -> bool {
-        self.ms(host, number).is_some_and(|ms| ms < SHORT * self.running)
+        self.ms(host, number)
+            .is_some_and(|ms| ms < SHORT * self.running)
     }
 
     /// What the job is expected to take on the best of the hosts, in ms, were its first slot free.

@@ -16,6 +16,9 @@ pub const SIGN_FIRST: Moment = 500;
 pub const SIGN_WITHIN: Moment = 1000;
 /// A host that is not connected to after so long is not waited for alone.
 pub const CONNECT_ALONE: Moment = 250;
+/// How long one who tries a host that had failed waits for the connection: until then, and for the pause after it, nobody else
+/// tries the host.
+pub const CONNECT_PROBE: Moment = 1000;
 /// How often somebody who may start a second copy looks for an idle slot, and how often he has to see the same one:
 /// between two jobs of a busy build a slot is free for a moment too.
 const LOOK_EVERY: Moment = 60;
@@ -164,7 +167,10 @@ impl Leg {
         let Some(sent) = self.sent else {
             let alone = Some(self.begun + CONNECT_ALONE).filter(|_| !self.connected);
             let times = alone.into_iter().chain(self.sign);
-            return times.filter(|time| *time > now).min().unwrap_or(Moment::MAX);
+            return times
+                .filter(|time| *time > now)
+                .min()
+                .unwrap_or(Moment::MAX);
         };
         let after = |ms: f32| sent.saturating_add(ms.ceil() as Moment);
         let times = [self.late, self.lost, self.note, self.ask].map(after);

@@ -85,7 +85,9 @@ impl<S: Store> Paces<S> {
 
     /// For how many ms jobs have been ending without a pause.
     pub fn running(&self, now: Moment) -> Moment {
-        self.store.read(0).map_or(0, |window: Window| window.running(now))
+        self.store
+            .read(0)
+            .map_or(0, |window: Window| window.running(now))
     }
 
     /// The time of `work` on a host of pace 1.

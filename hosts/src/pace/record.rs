@@ -40,9 +40,7 @@ fn sum_of(body: &[u8]) -> u64 {
     debug_assert!(rest.is_empty());
     let words = words.iter().map(|word| u64::from_le_bytes(*word));
     words.fold(0xcbf2_9ce4_8422_2325, |sum, word| {
-        (sum ^ word)
-            .wrapping_mul(0x0100_0000_01b3)
-            .rotate_left(23)
+        (sum ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(23)
     })
 }
 

@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 
+use hosts::race::{SIGN_EVERY, SIGN_WITHIN};
+
 use crate::Micros;
 use crate::client::{Held, May};
-use crate::launcher::{Launcher, Leg};
+use crate::launcher::Launcher;
+use crate::leg::{CONNECT_TIMEOUT, IO_TIMEOUT, Leg};
 use crate::machine::Machine;
 
 /// Counts, and the promises that are kept by panicking where they are broken.
@@ -60,7 +63,10 @@ impl Checks {
 
     pub(crate) fn asks(&self, may: May, tried: &[usize], host: usize) {
         assert!(may != May::No, "host {host} is asked before its time");
-        assert!(!tried.contains(&host), "host {host} is asked again by the same job");
+        assert!(
+            !tried.contains(&host),
+            "host {host} is asked again by the same job"
+        );
     }
 
     /// The first in the queue leaves a slot alone in which the job would take `ms`.
@@ -72,14 +78,33 @@ impl Checks {
         };
         if let Some((since, ms)) = launcher.waits {
             let waited = (now - since) as f32 / 1e3;
-            assert!(waited < 2.0 * ms + 1000.0, "waited {waited} ms beside a free slot for {ms} ms");
+            assert!(
+                waited < 2.0 * ms + 1000.0,
+                "waited {waited} ms beside a free slot for {ms} ms"
+            );
         }
     }
 
     pub(crate) fn closes(&mut self, leg: &Leg, machine: &Machine, now: Micros) {
         let asked = machine.nature.ours && leg.connected;
         if let Some(since) = machine.silent_since.filter(|_| asked) {
-            self.silent = self.silent.max(now - since.max(leg.begun));
+            let silent = now - since.max(leg.begun);
+            self.silent = self.silent.max(silent);
+            let most = SIGN_EVERY + SIGN_WITHIN + 300;
+            assert!(
+                silent <= most * 1000,
+                "{silent} us with a host that gave no sign of life"
+            );
         }
+        let since = leg.sent.unwrap_or(leg.begun);
+        let most = if leg.connected {
+            IO_TIMEOUT
+        } else {
+            CONNECT_TIMEOUT
+        };
+        assert!(
+            leg.connected && leg.sent.is_none() || now - since <= most,
+            "past its deadline"
+        );
     }
 }

@@ -132,11 +132,19 @@ pub fn system_time(now: Micros) -> SystemTime {
 
 impl Client {
     pub fn new(build: Build, paces: Paces<InMemory>) -> Client {
-        let slots: Vec<_> = build.hosts.iter().map(|(_, n)| vec![None; *n as usize]).collect();
+        let slots: Vec<_> = build
+            .hosts
+            .iter()
+            .map(|(_, n)| vec![None; *n as usize])
+            .collect();
         let free = slots.iter().map(Vec::len).sum();
-        let key = |machine: usize| Random::new(machine as u64 + 77).next().max(1);
+        let key = |machine: usize| Random::new(machine as u64 + 77).number().max(1);
         Client {
-            keys: build.hosts.iter().map(|(machine, _)| key(*machine)).collect(),
+            keys: build
+                .hosts
+                .iter()
+                .map(|(machine, _)| key(*machine))
+                .collect(),
             backoff: vec![None; slots.len()],
             probing: vec![None; slots.len()],
             free,

@@ -12,13 +12,19 @@ pub fn seeds(count: u64) -> Vec<u64> {
 }
 
 /// What `story` gives for each seed, in order.
-pub fn over<T>(test: &str, seeds: impl IntoIterator<Item = u64>, mut story: impl FnMut(u64) -> T) -> Vec<T> {
+pub fn over<T>(
+    test: &str,
+    seeds: impl IntoIterator<Item = u64>,
+    mut story: impl FnMut(u64) -> T,
+) -> Vec<T> {
     let mut results = Vec::new();
     for seed in seeds {
         match catch_unwind(AssertUnwindSafe(|| story(seed))) {
             Ok(result) => results.push(result),
             Err(cause) => {
-                eprintln!("seed {seed}; again: SIM_SEED={seed} cargo test -p simulation {test} -- --nocapture");
+                eprintln!(
+                    "seed {seed}; again: SIM_SEED={seed} cargo test -p simulation {test} -- --nocapture"
+                );
                 resume_unwind(cause);
             }
         }

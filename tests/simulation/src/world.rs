@@ -7,7 +7,8 @@ use hosts::pace::{InMemory, Paces};
 
 use crate::check::Checks;
 use crate::client::{Build, Client};
-use crate::launcher::{Launcher, Leg, Place};
+use crate::launcher::{Launcher, Place};
+use crate::leg::Leg;
 use crate::machine::{Fault, Life, Machine, Nature};
 use crate::random::Random;
 use crate::{LauncherNumber, LegNumber, Micros, SECOND};
@@ -139,7 +140,8 @@ impl World {
 
     pub(crate) fn at(&mut self, time: Micros, event: Event) {
         self.count += 1;
-        self.events.push(Reverse((time, self.count, Numbered(event))));
+        self.events
+            .push(Reverse((time, self.count, Numbered(event))));
     }
 
     /// The first in the client's queue looks at that time, or before.
@@ -153,7 +155,11 @@ impl World {
 
     /// Runs until all builds have ended; the longest makespan.
     pub fn run(&mut self) -> Micros {
-        while self.clients.iter().any(|client| client.ended < client.build.jobs.len()) {
+        while self
+            .clients
+            .iter()
+            .any(|client| client.ended < client.build.jobs.len())
+        {
             let Some(Reverse((time, _, Numbered(event)))) = self.events.pop() else {
                 panic!("nothing happens any more, and not all jobs have ended");
             };
@@ -165,13 +171,34 @@ impl World {
             self.happens(event);
         }
         self.all_ended();
-        let spans = self.clients.iter().map(|client| client.last_end - client.build.start);
+        let spans = self
+            .clients
+            .iter()
+            .map(|client| client.last_end - client.build.start);
         spans.max().unwrap_or(0)
     }
 
     fn tell(&self, event: Event) {
         match event {
             Event::Look(_) | Event::Launch(_) | Event::ConnectTimeout(_) | Event::IoTimeout(_) => {}
+            Event::Connected(leg)
+            | Event::Refused(leg)
+            | Event::Sent(leg)
+            | Event::Arrives(leg)
+            | Event::Closed(leg)
+            | Event::Answers(leg)
+            | Event::Reply(leg, _) => {
+                let Leg {
+                    machine,
+                    number,
+                    launcher,
+                    ..
+                } = self.legs[leg];
+                let now = self.now as f64 / 1e3;
+                eprintln!(
+                    "{now:10.3} {event:?} launcher {launcher} machine {machine} slot {number}"
+                );
+            }
             _ => eprintln!("{:10.3} {event:?}", self.now as f64 / 1e3),
         }
     }
@@ -180,7 +207,11 @@ impl World {
         for launcher in &self.launchers {
             assert_eq!(launcher.place, Place::Ended, "a job has not ended");
         }
-        let jobs: usize = self.clients.iter().map(|client| client.build.jobs.len()).sum();
+        let jobs: usize = self
+            .clients
+            .iter()
+            .map(|client| client.build.jobs.len())
+            .sum();
         assert_eq!(self.launchers.len(), jobs);
         for client in &self.clients {
             let held = client.slots.iter().flatten().flatten().count();
@@ -227,7 +258,14 @@ impl World {
     fn of_leg(&mut self, leg: LegNumber, event: Event) {
         let machine = self.legs[leg].machine;
         if self.machines[machine].life == Life::Cut
-            && matches!(event, Event::Connected(_) | Event::Sent(_) | Event::Arrives(_) | Event::Reply(..) | Event::Answers(_))
+            && matches!(
+                event,
+                Event::Connected(_)
+                    | Event::Sent(_)
+                    | Event::Arrives(_)
+                    | Event::Reply(..)
+                    | Event::Answers(_)
+            )
         {
             self.held.push((machine, event));
             return;
@@ -248,7 +286,10 @@ impl World {
     }
 
     fn arrives(&mut self, leg: LegNumber) {
-        let (machine, launcher) = (self.legs[leg].machine, &self.launchers[self.legs[leg].launcher]);
+        let (machine, launcher) = (
+            self.legs[leg].machine,
+            &self.launchers[self.legs[leg].launcher],
+        );
         let work = self.clients[launcher.client].build.jobs[launcher.job].work;
         let there = &mut self.machines[machine];
         match there.life {
@@ -298,7 +339,11 @@ impl World {
             if dice < half {
                 continue;
             }
-            let reply = if dice < half + corrupt { Reply::Corrupt } else { Reply::Good };
+            let reply = if dice < half + corrupt {
+                Reply::Corrupt
+            } else {
+                Reply::Good
+            };
             self.did[machine] = (self.did[machine].0 + 1, self.now);
             self.at(arrives, Event::Reply(leg, reply));
         }
@@ -324,7 +369,9 @@ impl World {
                 self.held.retain(|(held, _)| *held != machine);
             }
             Fault::Return => {
-                let (mine, others) = std::mem::take(&mut self.held).into_iter().partition(|(held, _)| *held == machine);
+                let (mine, others) = std::mem::take(&mut self.held)
+                    .into_iter()
+                    .partition(|(held, _)| *held == machine);
                 self.held = others;
                 let mine: Vec<(usize, Event)> = mine;
                 for (_, event) in mine {

@@ -39,10 +39,16 @@ fn ratios(farm: &Farm, seed: u64) -> (f64, f64) {
         })
         .collect();
     let jobs = jobs(farm.jobs, 1000.0, farm.spread, &mut random);
-    let bounds: Vec<_> = natures.iter().map(|nature| (nature.clone(), farm.slots)).collect();
+    let bounds: Vec<_> = natures
+        .iter()
+        .map(|nature| (nature.clone(), farm.slots))
+        .collect();
     let bound = list_schedule(&bounds, jobs.iter().map(|job| job.work)) as f64;
     let hosts = (0..farm.hosts).map(|host| (host, farm.slots)).collect();
-    let build = Build { spawn: 100, ..Build::new(jobs, farm.width, hosts) };
+    let build = Build {
+        spawn: 100,
+        ..Build::new(jobs, farm.width, hosts)
+    };
     let mut world = World::new(seed, natures.clone());
     world.build(build.clone());
     let first = world.run() as f64;
@@ -68,7 +74,13 @@ fn tell(name: &str, world: &World, took: f64, bound: f64) {
     };
     println!(
         "{name}: took {:.2} of {:.2}; half done {:.2}, 90 % {:.2}, 99 % {:.2}; {} copies, {} local",
-        took / 1e6, bound / 1e6, done(0.5), done(0.9), done(0.99), world.checks.copies, world.checks.local
+        took / 1e6,
+        bound / 1e6,
+        done(0.5),
+        done(0.9),
+        done(0.99),
+        world.checks.copies,
+        world.checks.local
     );
 }
 
@@ -76,24 +88,53 @@ fn check(name: &str, count: u64, most: (f64, f64), farm: &Farm) {
     let both = over(name, seeds(count), |seed| ratios(farm, seed));
     let first = middle_and_worst(both.iter().map(|(first, _)| *first).collect());
     let again = middle_and_worst(both.iter().map(|(_, again)| *again).collect());
-    println!("{name}: first median {:.3} worst {:.3}, again median {:.3} worst {:.3}", first.0, first.1, again.0, again.1);
-    assert!(first.0 <= most.0 && again.0 <= most.1, "{name}: {first:?} {again:?} of at most {most:?}");
+    println!(
+        "{name}: first median {:.3} worst {:.3}, again median {:.3} worst {:.3}",
+        first.0, first.1, again.0, again.1
+    );
+    assert!(
+        first.0 <= most.0 && again.0 <= most.1,
+        "{name}: {first:?} {again:?} of at most {most:?}"
+    );
 }
 
 #[test]
 fn a_thousand_hosts() {
-    let farm = Farm { hosts: 1000, slots: 1, jobs: 30_000, width: 1500, spread: 0.0 };
+    let farm = Farm {
+        hosts: 1000,
+        slots: 1,
+        jobs: 30_000,
+        width: 1500,
+        spread: 0.0,
+    };
     check("a_thousand_hosts", 1, (1.15, 1.15), &farm);
 }
 
 #[test]
 fn a_thousand_hosts_with_jobs_of_all_sizes() {
-    let farm = Farm { hosts: 1000, slots: 1, jobs: 30_000, width: 1500, spread: 0.8 };
-    check("a_thousand_hosts_with_jobs_of_all_sizes", 1, (1.15, 1.15), &farm);
+    let farm = Farm {
+        hosts: 1000,
+        slots: 1,
+        jobs: 30_000,
+        width: 1500,
+        spread: 0.8,
+    };
+    check(
+        "a_thousand_hosts_with_jobs_of_all_sizes",
+        1,
+        (1.15, 1.15),
+        &farm,
+    );
 }
 
 #[test]
 fn a_small_farm() {
-    let farm = Farm { hosts: 6, slots: 4, jobs: 600, width: 30, spread: 0.8 };
+    let farm = Farm {
+        hosts: 6,
+        slots: 4,
+        jobs: 600,
+        width: 30,
+        spread: 0.8,
+    };
     check("a_small_farm", 30, (1.15, 1.15), &farm);
 }
