@@ -17,6 +17,9 @@ const WORTH_WAITING: f32 = 0.8;
 /// more jobs, waiting for a faster one leaves it unused. Who knows how long the build takes? About as long again.
 const SHORT: f32 = 1.0;
 
+/// So much of a build's time is little.
+const LITTLE: f32 = 0.05;
+
 /// What is expected of the hosts that a job may go to.
 #[derive(Debug, Clone, Default)]
 pub struct Outlook {
@@ -112,10 +115,12 @@ impl Outlook {
             .is_some_and(|ms| ms < SHORT * self.running)
     }
 
-    /// What the job is expected to take on the best of the hosts, in ms, were its first slot free.
+    /// What the job is expected to take on the best of the hosts, in ms, were its first slot free; and at least a small part of
+    /// the build so far, since there may be only few second copies, and jobs that hold up a build need them most.
     pub fn best(&self) -> Option<f32> {
         let all = (0..self.hosts.len()).filter_map(|host| self.ms(host, 0));
-        all.min_by(f32::total_cmp)
+        let best = all.min_by(f32::total_cmp)?;
+        Some(best.max(LITTLE * self.running))
     }
 
     /// All slots, the best first, where `ranges` says which numbers each host has.
