@@ -285,6 +285,23 @@ mod tests {
     }
 
     #[test]
+    fn in_a_long_build_a_slow_slot_is_short() {
+        let paces = Paces::new(InMemory::default());
+        let outlook = |now| Outlook::new(&paces, [1, 2], &work(b"new"), now);
+        assert!(!outlook(1_000_000).is_short(0, 0));
+        for second in 1..=100u8 {
+            let now = 1_000_000 + u64::from(second) * 1000;
+            paces.finished(1, &work(&[second]), 1000.0, 1, false, now);
+            paces.finished(2, &work(&[second]), 10_000.0, 1, false, now);
+        }
+        let late = outlook(1_100_000);
+        assert!(late.is_short(1, 0));
+        let best = late.best().expect("known");
+        assert!(best > 4000.0, "a copy would save too little: {best}");
+        assert!(!outlook(2_000_000).is_short(0, 0), "that build is over");
+    }
+
+    #[test]
     fn it_is_worth_waiting_for_a_slot_that_ends_sooner() {
         let busy = |elapsed| Busy {
             elapsed,
