@@ -186,6 +186,11 @@ impl Dislikes {
         Some(remembered(path)?.until(self.period, now))
     }
 
+    /// When `host` failed last, if that is remembered.
+    pub fn failed_at(&self, host: &Host) -> Option<SystemTime> {
+        Some(remembered(&self.backoff(host))?.noted)
+    }
+
     /// Notes that `host` failed at `now`.
     pub fn failed(&self, host: &Host, now: SystemTime) -> Result<(), FolderError> {
         let path = self.backoff(host);

@@ -54,8 +54,11 @@ pub type Here<'a> = &'a dyn Fn(Option<f32>) -> Option<Slot>;
 #[derive(Clone, Copy)]
 pub struct Wish<'a> {
     pub hosts: &'a [&'a Host],
-    /// What is expected of these hosts, in their order: asked when it is this job's turn, which may be long after it came.
+    /// What is expected of these hosts, in their order: asked when it is this job's turn, which may be long after it came, and each
+    /// 100 ms from then on.
     pub outlook: &'a dyn Fn() -> Outlook,
+    /// Which of them get no job now, in their order; `None`: each may get one. Asked as the outlook is.
+    pub barred: Option<&'a dyn Fn() -> Vec<bool>>,
     /// Takes a slot of this machine, if the job ends sooner here than in the given time (ms; `None`: nobody knows). Asked when all
     /// slots are taken, and each 100 ms from then on by the first in the queue.
     pub here: Option<Here<'a>>,
@@ -86,7 +89,7 @@ pub enum NoSlot {
     /// All were taken for as long as the caller's patience lasted.
     #[error("all slots are taken")]
     Busy,
-    /// No host was given, or each is marked `down`.
+    /// No host was given, or each is marked `down` or gets no job now.
     #[error("no host takes jobs")]
     NoHost,
     /// The lock files cannot be used. No reason to fail a build: run without a slot.
@@ -108,6 +111,7 @@ impl<'a> Wish<'a> {
         Wish {
             hosts,
             outlook,
+            barred: None,
             here: None,
         }
     }
@@ -158,7 +162,8 @@ impl Slots {
         if queue.is_waited_in() {
             return None;
         }
-        let ranges = rows.iter().map(|row| row.first..row.slots).collect();
+        let open = without_barred(&rows, wish).ok()?;
+        let ranges = open.iter().map(|row| row.first..row.slots).collect();
         let outlook = (wish.outlook)();
         let mut order = outlook.order(ranges);
         let free = order.find(|(row, number)| {
@@ -234,23 +239,40 @@ impl Slots {
         }
         let _search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = Queue::new(&self.folder, format!("{pool}_{:016x}", key(rows)));
-        let turn = match queue.enter(patience)? {
-            Entered::Turn(turn) => Some(turn),
-            Entered::NoQueue => None,
+        let (turn, waits) = match queue.enter(patience)? {
+            Entered::Turn(turn) => (Some(turn), true),
+            Entered::NoQueue => (None, true),
             // Somebody is before us and we may not wait: there may still be a slot for both.
-            Entered::OutOfPatience => {
-                let outlook = (wish.outlook)();
-                let mut watch = Watch::new(&self.folder, rows, &outlook, wish.here);
-                return watch.look()?.ok_or(NoSlot::Busy);
-            }
+            Entered::OutOfPatience => (None, false),
         };
-        let outlook = (wish.outlook)();
-        let mut watch = Watch::new(&self.folder, rows, &outlook, wish.here);
-        match watch.look()? {
-            Some(slot) => Ok(slot),
-            None if patience.is_over() => Err(NoSlot::Busy),
-            None => watch.watch(turn.as_ref(), patience),
+        let since = Instant::now();
+        loop {
+            let open = without_barred(rows, wish)?;
+            let outlook = (wish.outlook)();
+            let mut watch = Watch::new(&self.folder, &open, &outlook, wish.here);
+            if let Some(slot) = watch.look()? {
+                return Ok(slot);
+            }
+            if !waits || patience.is_over() {
+                return Err(NoSlot::Busy);
+            }
+            if let Some(slot) = watch.watch(turn.as_ref(), patience, since)? {
+                return Ok(slot);
+            }
         }
+    }
+}
+
+/// The rows, without the slots of hosts that get no job now.
+fn without_barred(rows: &[Row], wish: &Wish<'_>) -> Result<Vec<Row>, NoSlot> {
+    let mut rows = rows.to_vec();
+    let barred = wish.barred.map(|barred| barred()).unwrap_or_default();
+    for (row, _) in rows.iter_mut().zip(barred).filter(|(_, barred)| *barred) {
+        row.slots = row.first;
+    }
+    match rows.iter().all(|row| row.slots == row.first) {
+        true => Err(NoSlot::NoHost),
+        false => Ok(rows),
     }
 }
 
@@ -262,6 +284,7 @@ fn key(rows: &[Row]) -> u64 {
 }
 
 /// One host while a slot is looked for, at the same place as in the wish.
+#[derive(Clone)]
 struct Row {
     host: usize,
     name: String,

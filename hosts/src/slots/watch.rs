@@ -122,41 +122,39 @@ impl<'w> Watch<'w> {
         (self.here?)(soonest(busy))
     }
 
-    /// Waits until one of them is free.
+    /// Waits until one of them is free; `None` after a while, when what is known of the hosts may have changed. `since`: when this
+    /// process began to wait for its turn to end.
     pub(super) fn watch(
         mut self,
         turn: Option<&Turn>,
         patience: &Patience<'_>,
-    ) -> Result<Slot, NoSlot> {
-        let start = Instant::now();
-        let mut beaten = start;
+        since: Instant,
+    ) -> Result<Option<Slot>, NoSlot> {
         if let Some(slot) = self.here() {
-            return Ok(slot);
+            return Ok(Some(slot));
         }
+        let start = Instant::now();
         loop {
-            let share = (start.elapsed() / LOOK_SHARE).clamp(LOOK_MIN, LOOK_MAX);
+            let share = (since.elapsed() / LOOK_SHARE).clamp(LOOK_MIN, LOOK_MAX);
             let pause = if turn.is_some() { share } else { LOOK_CROWD };
             let left = patience.until.map_or(pause, |until| {
                 until.saturating_duration_since(Instant::now())
             });
             let signal = poll(&mut [], Some(&timespec(left.min(pause)))).is_err();
             if let Some(slot) = self.look()? {
-                return Ok(slot);
+                return Ok(Some(slot));
             }
             if patience.is_late() {
                 return Err(NoSlot::Busy);
             }
-            if signal || beaten.elapsed() >= BEAT {
+            if signal || start.elapsed() >= BEAT {
                 if (patience.give_up)() {
                     return Err(NoSlot::Busy);
                 }
                 if let Some(turn) = turn {
                     turn.beat();
                 }
-                if let Some(slot) = self.here() {
-                    return Ok(slot);
-                }
-                beaten = Instant::now();
+                return Ok(None);
             }
         }
     }

@@ -224,7 +224,10 @@ impl<'a> Trip<'a> {
         self.take_token_back();
         let (slot, index, probe) = match self.take_slot() {
             Ok(Place::Host(taken)) => taken,
-            Ok(Place::Here(slot)) => return Some(Arrival::Here(Why::Idle, Some(slot))),
+            Ok(Place::Here(why, slot)) => {
+                let why = self.refused.filter(|_| why != Why::Idle).unwrap_or(why);
+                return Some(Arrival::Here(why, Some(slot)));
+            }
             Err(why) => return Some(Arrival::Here(self.refused.unwrap_or(why), None)),
         };
         self.tried[index] = true;

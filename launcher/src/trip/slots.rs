@@ -1,18 +1,17 @@
 //! Which hosts a job may go to now, what is expected of them, and a slot of one.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::cell::RefCell;
+use std::time::{Instant, SystemTime};
 
 use hosts::pace::{self, Work};
 use hosts::race::Idle;
-use hosts::{Host, NoSlot, Outlook, Patience, ProbeGuard, Slot, Slots, Transport, Try, Wish};
+use hosts::{Capacity, Host, LocalPool, NoSlot, Outlook, Patience, ProbeGuard};
+use hosts::{Slot, Slots, Transport, Try, Wish};
 
 use super::Trip;
-use crate::here::Why;
+use crate::here::{Why, processors};
 use crate::idle;
 use crate::say::chain;
-
-/// Who waited no longer than this need not look again whether his host is avoided by now.
-const NO_WAIT: Duration = Duration::from_millis(50);
 
 /// A slot of the host at this place in the list, and the right to be the one that tries it, if it failed before.
 pub(super) type Taken = (Slot, usize, Option<ProbeGuard>);
@@ -20,7 +19,7 @@ pub(super) type Taken = (Slot, usize, Option<ProbeGuard>);
 /// Where a job's turn came.
 pub(super) enum Place {
     Host(Taken),
-    Here(Slot),
+    Here(Why, Slot),
 }
 
 impl Trip<'_> {
@@ -28,68 +27,97 @@ impl Trip<'_> {
     pub(super) fn take_slot(&mut self) -> Result<Place, Why> {
         let asked = Instant::now();
         let taken = loop {
-            if let Some(taken) = self.take_once(asked) {
-                break taken;
+            match self.take_once() {
+                Err(why @ (Why::HostsAvoided | Why::HostsFailed)) if self.may_come_back() => {
+                    if let Some(slot) = self.slot_until_one_is_back() {
+                        break Ok(Place::Here(why, slot));
+                    }
+                }
+                taken => break taken,
             }
         };
         self.entry.queue_ms += asked.elapsed().as_secs_f64() * 1e3;
         taken
     }
 
-    /// `None`: what was waited for has changed, so wait for something else.
-    fn take_once(&self, asked: Instant) -> Option<Result<Place, Why>> {
-        let mut candidates = self.candidates();
-        let hosts: Vec<&Host> = self.hosts(&candidates);
-        // While this job waits, its hosts may go away, and others come back.
-        let changed =
-            || hosts.iter().all(|host| self.avoided(host)) || self.is_another_back(&hosts);
-        let waiting = Patience {
-            until: None,
-            give_up: &changed,
-        };
+    fn take_once(&self) -> Result<Place, Why> {
+        let untried = self.untried();
+        let hosts = self.hosts(&untried);
+        let guards = RefCell::new(Vec::new());
         let outlook = || self.outlook(&hosts, &self.work);
+        let barred = || {
+            // Who is not to be tried may be by now, and the other way round; for a while nobody else tries those that are tried here.
+            guards.borrow_mut().clear();
+            let tries: Vec<Try> = hosts.iter().map(|host| self.may_try(host)).collect();
+            let barred = tries.iter().map(|may| matches!(may, Try::No { .. }));
+            let barred = barred.collect();
+            guards.borrow_mut().extend(tries);
+            barred
+        };
         let here = |ms| self.slot_here(ms);
         let wish = Wish {
+            barred: Some(&barred),
             here: self.may_run_here().then_some(&here as _),
             ..Wish::of(&hosts, &outlook)
         };
-        let slot = match Slots::new(self.folder).take_remote(&wish, &waiting) {
+        let slot = match Slots::new(self.folder).take_remote(&wish, &Patience::FOREVER) {
             Ok(slot) => slot,
-            Err(NoSlot::Busy) => return None,
-            Err(NoSlot::NoHost) if self.entry.attempts.is_empty() => {
-                return Some(Err(Why::HostsAvoided));
+            Err(NoSlot::Busy | NoSlot::NoHost) if self.entry.attempts.is_empty() => {
+                return Err(Why::HostsAvoided);
             }
-            Err(NoSlot::NoHost) => return Some(Err(Why::HostsFailed)),
+            Err(NoSlot::Busy | NoSlot::NoHost) => return Err(Why::HostsFailed),
             Err(NoSlot::Folder(error)) => {
                 self.dispatch
                     .command
                     .say
                     .warn(format_args!("{}; can't distribute work", chain(&error)));
-                return Some(Err(Why::NoFolder));
+                return Err(Why::NoFolder);
             }
         };
         if slot.is_here() {
-            return Some(Ok(Place::Here(slot)));
+            return Ok(Place::Here(Why::Idle, slot));
         }
-        let (index, probe) = candidates.swap_remove(slot.host_index());
-        let host = &self.dispatch.list.hosts[index];
-        if asked.elapsed() > NO_WAIT && probe.is_none() && self.avoided(host) {
+        let place = slot.host_index();
+        let probe = match guards.into_inner().swap_remove(place) {
+            Try::YesAsProbe(guard) => Some(guard),
+            Try::Yes | Try::No { .. } => None,
+        };
+        Ok(Place::Host((slot, untried[place], probe)))
+    }
+
+    /// A slot of this machine for a job that no host may get now; `None` as soon as one may.
+    fn slot_until_one_is_back(&self) -> Option<Slot> {
+        let untried = self.untried();
+        let hosts = self.hosts(&untried);
+        if hosts.is_empty() || self.dispatch.command.settings.has_local_slot {
             return None;
         }
-        Some(Ok(Place::Host((slot, index, probe))))
+        let is_back = || {
+            let mut tries = hosts.iter().map(|host| self.may_try(host));
+            tries.any(|may| !matches!(may, Try::No { .. }))
+        };
+        let patience = Patience {
+            until: None,
+            give_up: &is_back,
+        };
+        let capacity = Capacity::new(self.dispatch.list, processors(), 0);
+        let slots = Slots::new(self.folder);
+        slots
+            .take_local(LocalPool::Job, capacity.local, &patience)
+            .ok()
     }
 
     /// The best free slot for a second copy, of the host at `only` in the list where it is given; does not wait.
     pub(super) fn take_beside(&self, only: Option<usize>) -> Option<Taken> {
         let mut candidates = self.elsewhere();
-        candidates.retain(|(index, _)| only.is_none_or(|only| only == *index));
+        candidates.retain(|index| only.is_none_or(|only| only == *index));
         let hosts = self.hosts(&candidates);
         let outlook = || self.outlook(&hosts, &self.work);
         let wish = Wish::of(&hosts, &outlook);
         let slot = Slots::new(self.folder).take_remote(&wish, &Patience::NONE);
         let slot = slot.ok()?;
-        let (index, probe) = candidates.swap_remove(slot.host_index());
-        Some((slot, index, probe))
+        let index = candidates[slot.host_index()];
+        Some((slot, index, None))
     }
 
     /// The best slot that stands idle.
@@ -100,7 +128,7 @@ impl Trip<'_> {
         let again = || outlook.clone();
         let (place, number) = Slots::new(self.folder).idle(&Wish::of(&hosts, &again))?;
         Some(Idle {
-            host: candidates[place].0,
+            host: candidates[place],
             number,
             ms: outlook.ms(place, number),
         })
@@ -112,9 +140,9 @@ impl Trip<'_> {
         Outlook::new(&self.paces, keys, work, self.clock.now())
     }
 
-    fn hosts(&self, candidates: &[(usize, Option<ProbeGuard>)]) -> Vec<&Host> {
+    fn hosts(&self, indices: &[usize]) -> Vec<&Host> {
         let hosts = &self.dispatch.list.hosts;
-        candidates.iter().map(|(index, _)| &hosts[*index]).collect()
+        indices.iter().map(|index| &hosts[*index]).collect()
     }
 
     /// May a processor of this machine that is idle take the job?
@@ -129,52 +157,49 @@ impl Trip<'_> {
     }
 
     /// The hosts that are known to be well, without this machine: it is for when no host is left.
-    fn elsewhere(&self) -> Vec<(usize, Option<ProbeGuard>)> {
-        let mut candidates = self.candidates();
-        candidates.retain(|(index, probe)| {
-            let host = &self.dispatch.list.hosts[*index];
-            probe.is_none() && host.transport != Transport::Local
+    fn elsewhere(&self) -> Vec<usize> {
+        let hosts = &self.dispatch.list.hosts;
+        let mut untried = self.untried();
+        untried.retain(|index| {
+            let host = &hosts[*index];
+            host.transport != Transport::Local && matches!(self.may_try(host), Try::Yes)
         });
-        candidates
+        untried
     }
 
-    /// The hosts that may be tried now, by their place in the list.
-    fn candidates(&self) -> Vec<(usize, Option<ProbeGuard>)> {
+    /// The hosts that have not had the job and have this compiler, by their place in the list.
+    fn untried(&self) -> Vec<usize> {
         let (now, id) = (SystemTime::now(), self.dispatch.about.id());
-        let untried = self
-            .dispatch
-            .list
-            .hosts
-            .iter()
-            .enumerate()
-            .filter(|(index, host)| !host.down && !self.tried[*index]);
+        let hosts = self.dispatch.list.hosts.iter().enumerate();
+        let untried = hosts.filter(|(index, host)| !host.down && !self.tried[*index]);
         untried
             .filter(|(_, host)| !self.dislikes.is_unfit(host, &id, now))
-            .filter_map(|(index, host)| match self.dislikes.may_try(host, now) {
-                Try::Yes => Some((index, None)),
-                Try::YesAsProbe(guard) => Some((index, Some(guard))),
-                Try::No { .. } => None,
-            })
+            .map(|(index, _)| index)
             .collect()
     }
 
-    /// May a host be tried again that was left out of `hosts`?
-    fn is_another_back(&self, hosts: &[&Host]) -> bool {
-        let (now, id) = (SystemTime::now(), self.dispatch.about.id());
-        let all = self.dispatch.list.hosts.iter().enumerate();
-        let left_out = all.filter(|(index, host)| {
-            let among = hosts.iter().any(|other| std::ptr::eq(*other, *host));
-            !among && !host.down && !self.tried[*index]
-        });
-        left_out
-            .filter(|(_, host)| !self.avoided(host))
-            .any(|(_, host)| !self.dislikes.is_unfit(host, &id, now))
+    /// Is there a host that only has to come back?
+    fn may_come_back(&self) -> bool {
+        self.dispatch.command.settings.fallback && !self.untried().is_empty()
     }
 
-    fn avoided(&self, host: &Host) -> bool {
-        matches!(
-            self.dislikes.may_try(host, SystemTime::now()),
-            Try::No { .. }
-        )
+    /// May the host get a job now?  Not for a while after a failure; then one launcher tries it, and the others need not wait for
+    /// the end of its job where the host has shown that it lives.
+    fn may_try(&self, host: &Host) -> Try {
+        let now = SystemTime::now();
+        let may = self.dislikes.may_try(host, now);
+        let is_tried = || {
+            let avoided = self.dislikes.avoided(host, now);
+            avoided.is_some_and(|avoided| avoided.until <= now)
+        };
+        let lives = || {
+            let failed = self.dislikes.failed_at(host);
+            let row = self.paces.host(pace::host_key(host));
+            failed.is_some_and(|failed| row.lives_since(failed))
+        };
+        match may {
+            Try::No { .. } if is_tried() && lives() => Try::Yes,
+            may => may,
+        }
     }
 }
