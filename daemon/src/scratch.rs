@@ -116,7 +116,7 @@ impl Scratch {
         lock.try_lock()?;
         // From here on it is ours to remove, and to say so when that fails.
         let path = folder.keep();
-        Ok(JobFolder { path, _lock: lock })
+        Ok(JobFolder { path, lock })
     }
 }
 
@@ -125,7 +125,7 @@ impl Scratch {
 pub(crate) struct JobFolder {
     path: PathBuf,
     /// For as long as it is held, the folder is not a leftover.
-    _lock: File,
+    lock: File,
 }
 
 impl JobFolder {
@@ -134,9 +134,26 @@ impl JobFolder {
     }
 }
 
+impl JobFolder {
+    /// Removes it when there is nothing in it but files, which is a third of the system calls that it takes in general.
+    fn remove_files(&self) -> rustix::io::Result<()> {
+        let mut space = [std::mem::MaybeUninit::uninit(); 1024];
+        let mut entries = rustix::fs::RawDir::new(&self.lock, &mut space);
+        while let Some(entry) = entries.next() {
+            let name = entry?.file_name().to_owned();
+            if !matches!(name.to_bytes(), b"." | b"..") {
+                rustix::fs::unlinkat(&self.lock, name, rustix::fs::AtFlags::empty())?;
+            }
+        }
+        rustix::fs::rmdir(&self.path)
+    }
+}
+
 impl Drop for JobFolder {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+        if self.remove_files().is_err()
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
             crate::log::warning!("could not remove {}: {error}", self.path.display());
         }
     }

@@ -24,6 +24,17 @@ pub(crate) fn is_plain(path: &Path) -> bool {
     bytes.len() < PATH_MAX && (rest.is_empty() || rest.split(|byte| *byte == b'/').all(plain))
 }
 
+/// What of `path` lies below `folder`: nothing where it is the folder itself. For plain names, whose bytes tell.
+pub(crate) fn rest<'p>(path: &'p Path, folder: &Path) -> Option<&'p Path> {
+    let (path, folder) = (path.as_os_str().as_bytes(), folder.as_os_str().as_bytes());
+    let rest = match path.strip_prefix(folder)? {
+        rest if folder == b"/" => rest,
+        [] => &[],
+        rest => rest.strip_prefix(b"/")?,
+    };
+    Some(Path::new(OsStr::from_bytes(rest)))
+}
+
 /// `folder` and below it what `path`, which is absolute, names.
 pub(crate) fn below(folder: &Path, path: &Path) -> std::path::PathBuf {
     folder.join(path.strip_prefix("/").unwrap_or(path))
@@ -72,6 +83,22 @@ mod tests {
         let long = format!("/{}", "n".repeat(256));
         assert!(!is_plain(Path::new(&long)));
         assert!(!is_plain(Path::new(&"/n".repeat(3000))));
+    }
+
+    #[test]
+    fn what_is_below_a_folder_is_told_by_bytes() {
+        for (path, folder) in [
+            ("/usr", "/usr"),
+            ("/usr/lib/x", "/usr"),
+            ("/usrlib", "/usr"),
+            ("/us", "/usr"),
+            ("/usr/lib", "/usr/lib/x"),
+            ("/", "/"),
+            ("/a/b", "/"),
+        ] {
+            let (path, folder) = (Path::new(path), Path::new(folder));
+            assert_eq!(rest(path, folder), path.strip_prefix(folder).ok());
+        }
     }
 
     #[test]
