@@ -66,6 +66,22 @@ pub(crate) fn make_folders(path: &Path) -> rustix::io::Result<()> {
     }
 }
 
+/// The same below `top`, which is never made: whoever made it may have removed it.
+pub(crate) fn make_folders_below(top: &Path, path: &Path) -> rustix::io::Result<()> {
+    use rustix::io::Errno;
+    if path == top {
+        return Ok(());
+    }
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
+        Err(Errno::EXIST) => Ok(()),
+        Err(Errno::NOENT) if path.parent().is_some_and(|above| above != top) => {
+            make_folders_below(top, path.parent().unwrap_or(top))?;
+            make_folders_below(top, path)
+        }
+        made => made,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +126,18 @@ mod tests {
         assert!(deep.is_dir());
         std::fs::write(place.path().join("file"), "").unwrap();
         assert!(make_folders(&place.path().join("file/below")).is_err());
+    }
+
+    #[test]
+    fn the_top_is_not_made() {
+        let place = tempfile::tempdir().unwrap();
+        let gone = place.path().join("gone");
+        make_folders_below(place.path(), &place.path().join("a/b")).unwrap();
+        make_folders_below(place.path(), &place.path().join("a/b")).unwrap();
+        assert!(place.path().join("a/b").is_dir());
+        make_folders_below(&gone, &gone).unwrap();
+        assert!(make_folders_below(&gone, &gone.join("a")).is_err());
+        assert!(make_folders_below(&gone, &gone.join("a/b/c")).is_err());
+        assert!(!gone.exists());
     }
 }
