@@ -3,14 +3,16 @@
 //! Stock clients (protocol 3) name files by their real paths, links by where they lead to, the compiler's own folders by links that climb
 //! out of a folder, and folders by a file in them that stands for them. Ours (tree jobs) say what is what. Both become one closure.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use compiler::{Surroundings, Verdict, classify};
-use protocol::{Body, Content, Entry, Limits, ProtocolError, Source, SystemFiles, Version};
-use sandbox::{Closure, Misfit, Tree, Trees};
+use protocol::{Body, Content, Entry, Limits, ProtocolError, Source, SystemFiles, Version, digest};
+use sandbox::{Bytes, Closure, Misfit, Packed, Tree, Trees};
 
 use crate::check::{Named, Refused, name_compiler};
 use crate::compilers::{Compiler, Compilers};
@@ -54,9 +56,27 @@ struct Item {
     kind: Kind,
 }
 
+/// A file's bytes as they came.
+#[derive(Debug, PartialEq, Eq)]
+struct Block(Body);
+
+impl Block {
+    fn content(&self) -> Result<Cow<'_, [u8]>, ProtocolError> {
+        let limit = Limits::for_daemon().unpacked(self.0.wire().len());
+        self.0.content(limit)
+    }
+}
+
+impl Packed for Block {
+    fn unpack(&self) -> io::Result<Vec<u8>> {
+        let content = self.content().map_err(io::Error::other)?;
+        Ok(content.into_owned())
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
-    File(Body),
+    File(Block),
     Link(OsString),
     /// A folder of the compiler's own, under its own name.
     System,
@@ -178,37 +198,23 @@ impl ClosureJob {
                 return Err(LayoutError::Headers(name.to_owned()));
             }
         }
-        let mut unpacked = Vec::with_capacity(self.items.len());
-        for item in &self.items {
-            unpacked.push(match &item.kind {
-                Kind::File(body) => {
-                    let limit = Limits::for_daemon().unpacked(body.wire().len());
-                    body.clone().unpack(limit)?
-                }
-                Kind::Link(_) | Kind::System | Kind::Folder => Vec::new(),
-            });
-        }
-        let entries = self
-            .items
-            .iter()
-            .zip(&unpacked)
-            .filter_map(|(item, bytes)| {
-                let content = match &item.kind {
-                    // Equal blocks hold equal bytes, and a block is shorter.
-                    Kind::File(body) => sandbox::Content::File {
-                        digest: digest(body.wire()),
-                        bytes,
-                    },
-                    Kind::Link(target) => sandbox::Content::Link(target),
-                    // It is there.
-                    Kind::System => return None,
-                    Kind::Folder => sandbox::Content::Folder,
-                };
-                Some(sandbox::Entry {
-                    name: &item.name,
-                    content,
-                })
-            });
+        let entries = self.items.iter().filter_map(|item| {
+            let content = match &item.kind {
+                // Equal blocks hold equal bytes, and a block is shorter.
+                Kind::File(block) => sandbox::Content::File {
+                    digest: digest(block.0.wire()),
+                    bytes: Bytes::From(block),
+                },
+                Kind::Link(target) => sandbox::Content::Link(target),
+                // It is there.
+                Kind::System => return None,
+                Kind::Folder => sandbox::Content::Folder,
+            };
+            Some(sandbox::Entry {
+                name: &item.name,
+                content,
+            })
+        });
         let closure = Closure {
             entries: entries.collect(),
             hidden: self.hidden.clone(),
@@ -229,10 +235,7 @@ impl ClosureJob {
         let is_link = |item: &&Item| matches!(item.kind, Kind::Link(_) | Kind::System);
         for item in self.items.iter().filter(|item| !is_link(item)) {
             match &item.kind {
-                Kind::File(body) => {
-                    let limit = Limits::for_daemon().unpacked(body.wire().len());
-                    place(&item.name, Thing::File(&body.clone().unpack(limit)?))?;
-                }
+                Kind::File(block) => place(&item.name, Thing::File(&block.content()?))?,
                 _ => place(&item.name, Thing::Folder)?,
             }
         }
@@ -244,13 +247,6 @@ impl ClosureJob {
         }
         Ok(())
     }
-}
-
-/// The first 16 bytes of BLAKE3.
-pub(crate) fn digest(bytes: &[u8]) -> [u8; 16] {
-    let mut digest = [0; 16];
-    digest.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
-    digest
 }
 
 /// Where the command leaves its object and its dependency file, if it is one that a launcher sends anywhere.
@@ -300,7 +296,7 @@ fn item(entry: Entry) -> Result<Option<Item>, Refused> {
                     kind: Kind::Folder,
                 }));
             }
-            Kind::File(body)
+            Kind::File(Block(body))
         }
     };
     Ok(Some(Item { name, kind }))

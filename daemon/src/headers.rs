@@ -1,15 +1,15 @@
 //! What headers this machine has, by their digests: learned when a client names them, and held for as long as the file is the same.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use protocol::Digest;
-
-use crate::closure::digest;
+use protocol::{Digest, digest};
 
 /// Stands for a file of which it counts only that it is there.
 const PRESENT: Digest = [0; 16];
@@ -26,7 +26,7 @@ type Identity = (u64, u64, u64, i64, i64);
 pub(crate) struct Headers {
     /// Only below these may clients learn whether a file has a content.
     folders: Vec<PathBuf>,
-    known: Mutex<HashMap<PathBuf, (Identity, Digest)>>,
+    known: Mutex<HashMap<OsString, (Identity, Digest)>>,
 }
 
 impl Headers {
@@ -42,9 +42,8 @@ impl Headers {
 
     /// Is the file at `name` one of this content?
     pub(crate) fn has(&self, name: &Path, wanted: &Digest) -> bool {
-        let plain = name
-            .components()
-            .all(|part| !matches!(part, std::path::Component::ParentDir));
+        let mut parts = name.as_os_str().as_bytes().split(|byte| *byte == b'/');
+        let plain = parts.all(|part| part != b"..");
         if !plain || !self.folders.iter().any(|folder| name.starts_with(folder)) {
             return false;
         }
@@ -58,19 +57,21 @@ impl Headers {
         if !about.is_file() || about.len() > LONGEST {
             return false;
         }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((same, own)) = known.get(name)
+        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((same, own)) = lock().get(name.as_os_str())
             && *same == identity
         {
             return own == wanted;
         }
+        // Others may look things up meanwhile, and the same may be read twice.
         let Some(own) = read(name) else {
             return false;
         };
+        let mut known = lock();
         if known.len() >= MOST {
             known.clear();
         }
-        known.insert(name.to_owned(), (identity, own));
+        known.insert(name.into(), (identity, own));
         own == *wanted
     }
 }

@@ -12,6 +12,7 @@
 
 mod access;
 mod activation;
+mod answer;
 mod attempts;
 mod boxed;
 mod check;

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use compiler::table::Effect;
 use compiler::words;
@@ -111,11 +111,18 @@ fn args(job: &ClosureJob, folder: &Path) -> Vec<OsString> {
             Some(Effect::Cpp) => names_file(&word),
             _ => false,
         };
-        if !moves || !word.value.starts_with(b"/") {
+        let name = Path::new(OsStr::from_bytes(word.value));
+        let value = if !moves {
+            None
+        } else if name.is_absolute() {
+            Some(moved(folder, name))
+        } else {
+            beyond_the_root(&job.directory, name).map(|name| moved(folder, &name))
+        };
+        let Some(value) = value else {
             args.extend_from_slice(written);
             continue;
-        }
-        let value = moved(folder, Path::new(OsStr::from_bytes(word.value)));
+        };
         match written {
             [option, _] => args.extend([option.clone(), value.into_os_string()]),
             _ => {
@@ -133,6 +140,21 @@ fn args(job: &ClosureJob, folder: &Path) -> Vec<OsString> {
     };
     args.extend([map("-fdebug-prefix-map="), map("-fmacro-prefix-map=")]);
     args
+}
+
+/// What a relative name in `directory` means that goes up further than there are folders: the root is its own parent, but what it
+/// stands for here is not.
+fn beyond_the_root(directory: &Path, name: &Path) -> Option<PathBuf> {
+    let mut at = directory.to_owned();
+    let mut beyond = false;
+    for part in name.components() {
+        match part {
+            Component::ParentDir => beyond |= !at.pop(),
+            Component::Normal(name) => at.push(name),
+            _ => {}
+        }
+    }
+    beyond.then_some(at)
 }
 
 /// Targets of dependency rules are no files; what `-include` and its like name are.
@@ -166,6 +188,24 @@ mod tests {
         let told = without(text, b"/dev/shm/distccd_x");
         assert_eq!(told, b"a.o: /w/a.c \\\n /w/a.h\n");
         assert_eq!(without(b"none", b"/x"), b"none");
+    }
+
+    #[test]
+    fn the_root_is_its_own_parent() {
+        let beyond =
+            |directory: &str, name: &str| beyond_the_root(Path::new(directory), Path::new(name));
+        for name in ["a.o", "../a.o", "../../a.o", "x/../../../a.o", "./a.o"] {
+            assert_eq!(beyond("/w/b", name), None, "{name}");
+        }
+        for name in [
+            "../../../etc/a.o",
+            "../../../../../etc/a.o",
+            "x/../../../../etc/a.o",
+        ] {
+            assert_eq!(beyond("/w/b", name), Some("/etc/a.o".into()), "{name}");
+        }
+        assert_eq!(beyond("/", "../a.o"), Some("/a.o".into()));
+        assert_eq!(beyond("/", "a.o"), None);
     }
 
     #[test]

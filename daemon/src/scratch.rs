@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Free bytes that a file system in memory must have to be preferred.
@@ -49,10 +50,61 @@ fn is_roomy_memory(folder: &Path) -> bool {
         .is_ok()
 }
 
+/// Between two tries to remove a folder in which somebody still writes, and how many there are.
+const AGAIN: Duration = Duration::from_millis(50);
+const TRIES: u32 = 40;
+
 /// Where jobs have their folders. Empty while no job runs.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     place: PathBuf,
+    late: Arc<Late>,
+}
+
+/// Folders of jobs that nobody wanted any more, whose compilers wrote to them to the last.
+#[derive(Debug, Default)]
+struct Late(Mutex<Vec<PathBuf>>);
+
+impl Late {
+    fn folders(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes what can be removed. Whether nothing is left.
+    fn sweep(&self) -> bool {
+        let mut folders = self.folders();
+        folders.retain(|path| match std::fs::remove_dir_all(path) {
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+            Ok(()) => false,
+        });
+        folders.is_empty()
+    }
+
+    /// Removes `path` soon.
+    fn add(self: &Arc<Self>, path: PathBuf) {
+        self.folders().push(path);
+        let late = Arc::clone(self);
+        // Without a runtime the daemon is about to end, and sweeps.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                for _ in 0..TRIES {
+                    tokio::time::sleep(AGAIN).await;
+                    if late.sweep() {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// When the box, and with it every compiler, is gone.
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.late.sweep() {
+            crate::log::warning!("could not remove {:?}", self.late.folders());
+        }
+    }
 }
 
 impl Scratch {
@@ -61,7 +113,8 @@ impl Scratch {
     /// # Errors
     /// `place` does not exist or cannot be written to.
     pub(crate) fn new(place: PathBuf) -> io::Result<Self> {
-        let scratch = Self { place };
+        let late = Arc::default();
+        let scratch = Self { place, late };
         scratch.job()?;
         scratch.remove_leftovers();
         Ok(scratch)
@@ -116,7 +169,11 @@ impl Scratch {
         lock.try_lock()?;
         // From here on it is ours to remove, and to say so when that fails.
         let path = folder.keep();
-        Ok(JobFolder { path, _lock: lock })
+        Ok(JobFolder {
+            path,
+            lock,
+            late: Arc::clone(&self.late),
+        })
     }
 }
 
@@ -125,7 +182,8 @@ impl Scratch {
 pub(crate) struct JobFolder {
     path: PathBuf,
     /// For as long as it is held, the folder is not a leftover.
-    _lock: File,
+    lock: File,
+    late: Arc<Late>,
 }
 
 impl JobFolder {
@@ -134,10 +192,28 @@ impl JobFolder {
     }
 }
 
+impl JobFolder {
+    /// Removes it when there is nothing in it but files, which is a third of the system calls that it takes in general.
+    fn remove_files(&self) -> rustix::io::Result<()> {
+        let mut space = [std::mem::MaybeUninit::uninit(); 1024];
+        let mut entries = rustix::fs::RawDir::new(&self.lock, &mut space);
+        while let Some(entry) = entries.next() {
+            let name = entry?.file_name().to_owned();
+            if !matches!(name.to_bytes(), b"." | b"..") {
+                rustix::fs::unlinkat(&self.lock, name, rustix::fs::AtFlags::empty())?;
+            }
+        }
+        rustix::fs::rmdir(&self.path)
+    }
+}
+
 impl Drop for JobFolder {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            crate::log::warning!("could not remove {}: {error}", self.path.display());
+        if self.remove_files().is_err()
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            self.late.add(self.path.clone());
         }
     }
 }
@@ -199,6 +275,26 @@ mod tests {
         drop(two);
         assert_eq!(count(), 0);
         assert!(Scratch::new(place.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_removed_at_once_is_later() {
+        let place = tempfile::tempdir().unwrap();
+        let scratch = Scratch::new(place.path().to_owned()).unwrap();
+        let gone = scratch.job().unwrap();
+        std::fs::remove_dir(gone.path()).unwrap();
+        drop(gone);
+        assert!(scratch.late.folders().is_empty());
+        let late = scratch.job().unwrap();
+        let path = late.path().to_owned();
+        scratch.late.add(path.clone());
+        std::fs::write(path.join("file"), "x").unwrap();
+        assert!(scratch.late.sweep() && !path.exists());
+        let path = scratch.job().unwrap().path().to_owned();
+        std::fs::create_dir_all(path.join("by/a/compiler")).unwrap();
+        scratch.late.add(path.clone());
+        drop(scratch);
+        assert!(!path.exists());
     }
 
     #[test]

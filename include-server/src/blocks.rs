@@ -63,9 +63,7 @@ impl Blocks {
         {
             return *digest;
         }
-        let mut digest = Digest::default();
-        let whole = blake3::hash(&member.bytes);
-        digest.copy_from_slice(&whole.as_bytes()[..16]);
+        let digest = protocol::digest(&member.bytes);
         let entry = (Arc::downgrade(member), digest);
         self.lock().digests.insert(key, entry);
         digest

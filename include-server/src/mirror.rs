@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use includes::Closure;
 
-use protocol::Digest;
+use protocol::{Digest, digest};
 
 use crate::blocks::Blocks;
 use crate::bundle::FORCING;
@@ -231,12 +231,6 @@ impl Root {
             _lock: lock,
         })
     }
-}
-
-fn digest(block: &[u8]) -> Digest {
-    let mut digest = Digest::default();
-    digest.copy_from_slice(&blake3::hash(block).as_bytes()[..16]);
-    digest
 }
 
 /// A name below a mirror's folder.

@@ -1,5 +1,7 @@
 //! Files and streams as they stand on the wire.
 
+use std::borrow::Cow;
+
 use crate::{ProtocolError, Version, lzo};
 
 /// How a version writes its bodies.
@@ -78,20 +80,30 @@ impl Body {
         }
     }
 
+    /// The content, without taking the body apart.
+    ///
+    /// Fails as [`unpack`](Body::unpack) does.
+    pub fn content(&self, max: usize) -> Result<Cow<'_, [u8]>, ProtocolError> {
+        match self {
+            Body::Plain(bytes) if bytes.len() > max => Err(lzo::Error::TooLarge { max }.into()),
+            Body::Plain(bytes) => Ok(Cow::Borrowed(bytes)),
+            Body::Lzo(block) if block.is_empty() => Ok(Cow::Borrowed(block)),
+            Body::Lzo(block) => {
+                let mut content = Vec::new();
+                lzo::decompress(block, &mut content, max)?;
+                Ok(Cow::Owned(content))
+            }
+        }
+    }
+
     /// The content.  Plain bytes are moved.  A compressed body may have no bytes or be the block `11 00 00`; both mean
     /// an empty file.
     ///
     /// Fails when the block is damaged or holds more than `max` bytes.
     pub fn unpack(self, max: usize) -> Result<Vec<u8>, ProtocolError> {
         match self {
-            Body::Plain(bytes) if bytes.len() > max => Err(lzo::Error::TooLarge { max }.into()),
-            Body::Plain(bytes) => Ok(bytes),
-            Body::Lzo(block) if block.is_empty() => Ok(block),
-            Body::Lzo(block) => {
-                let mut content = Vec::new();
-                lzo::decompress(&block, &mut content, max)?;
-                Ok(content)
-            }
+            Body::Plain(bytes) if bytes.len() <= max => Ok(bytes),
+            body => body.content(max).map(Cow::into_owned),
         }
     }
 }

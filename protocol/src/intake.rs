@@ -11,6 +11,10 @@ use crate::{Decoded, During, ProtocolError, Token, limits::Limit};
 /// Bytes of the buffer that heads are read into; most requests' words fit.
 const SCRATCH: usize = 4 << 10;
 
+/// What it grows to when more than twice its bytes have come and heads still follow: many small bodies, which then come several in one
+/// read.
+const LARGE_SCRATCH: usize = 32 << 10;
+
 /// What a body's buffer has before any byte of it has come.  Also its smallest step.
 const FIRST_STEP: usize = 64 << 10;
 
@@ -106,7 +110,14 @@ impl<S: Script> Intake<S> {
                 blob.grow();
                 &mut blob.bytes[blob.got..]
             }
-            None => &mut self.scratch[self.end..],
+            None => {
+                if self.received > 2 * SCRATCH as u64 && self.scratch.len() < LARGE_SCRATCH {
+                    let mut larger = vec![0; LARGE_SCRATCH].into_boxed_slice();
+                    larger[..self.end].copy_from_slice(&self.scratch[..self.end]);
+                    self.scratch = larger;
+                }
+                &mut self.scratch[self.end..]
+            }
         }
     }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 
-use crate::job::{Order, Parcel};
-use crate::paths::make_folders;
+use crate::job::{Location, Order, Parcel};
+use crate::paths::{make_folders, make_folders_below};
 
 /// How much of what a failed program printed last is searched for complaints.
 const LAST_WORDS: u64 = 16 << 10;
@@ -40,7 +40,10 @@ pub(crate) fn write(order: &Order, parcel: &Parcel<'_>) -> io::Result<()> {
     folders.sort_unstable();
     folders.dedup();
     for folder in folders {
-        make_folders(folder)?;
+        match &order.location {
+            Location::Folder(top) => make_folders_below(top, folder)?,
+            _ => make_folders(folder)?,
+        }
     }
     let mut from = order.texts_at;
     for (path, len) in &order.files {

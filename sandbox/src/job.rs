@@ -50,7 +50,7 @@ pub struct Job<'a> {
 }
 
 /// Bytes of texts that are copied at a time.
-const PIECE: usize = 128 << 10;
+const PIECE: usize = 32 << 10;
 
 const VIEW: u64 = 0;
 const TREE: u64 = 1;

@@ -49,4 +49,4 @@ pub use layers::{Layer, Layers, UnknownLayer};
 pub use limits::{Excess, Limits};
 pub use report::{Ended, NotStarted, Stage};
 pub use toolchain::folders_of;
-pub use tree::{Closure, Content, Entry, Misfit, Tree, Trees};
+pub use tree::{Bytes, Closure, Content, Entry, Misfit, Packed, Tree, Trees};

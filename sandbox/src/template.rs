@@ -15,7 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use crate::os;
-use crate::paths::{below, make_folders};
+use crate::paths::{below, make_folders, rest};
 use crate::toolchain::{ETC, SYSTEM, topmost};
 
 pub(crate) const BOX: &str = "/box";
@@ -55,8 +55,9 @@ impl Template {
     /// A name as it is without the links at the top: `/lib/x` is `/usr/lib/x` where `/lib` leads there.
     pub(crate) fn real(&self, path: &Path) -> PathBuf {
         for (link, target) in &self.links {
-            if let Ok(rest) = path.strip_prefix(link) {
-                return Path::new("/").join(target).join(rest);
+            if let Some(rest) = rest(path, link) {
+                let real = Path::new("/").join(target).join(rest);
+                return real.components().collect();
             }
         }
         path.to_owned()
@@ -64,7 +65,9 @@ impl Template {
 
     /// Whether a name (without links at the top) is in one of the folders.
     pub(crate) fn shows(&self, path: &Path) -> bool {
-        self.folders.iter().any(|folder| path.starts_with(folder))
+        self.folders
+            .iter()
+            .any(|folder| rest(path, folder).is_some())
     }
 
     /// Whether one of the folders or links is at this name or below it.
@@ -73,7 +76,7 @@ impl Template {
         self.folders
             .iter()
             .chain(links)
-            .any(|shown| shown.starts_with(path))
+            .any(|shown| rest(shown, path).is_some())
     }
 
     /// Makes the place, leaves the host's file system for it and opens the store. Needs a mount namespace of one's own.

@@ -4,8 +4,10 @@
 //! (`__has_include`), and no folder more, since they warn of missing ones. Jobs see it under a folder of their own and never write
 //! to it. Each owner has trees of its own; who waits for none makes a new one.
 
+mod wanted;
+
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -15,67 +17,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
-use crate::paths::is_plain;
 use crate::shown::Shown;
 use crate::template::Template;
-
-/// One name of a closure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry<'a> {
-    /// Absolute, of plain components.
-    pub name: &'a Path,
-    pub content: Content<'a>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content<'a> {
-    /// `digest` stands for the bytes: of a hash that nobody can find two contents for.
-    File {
-        digest: [u8; 16],
-        bytes: &'a [u8],
-    },
-    /// A symbolic link and its own text.
-    Link(&'a OsStr),
-    Folder,
-}
-
-/// All that a job shall find.
-#[derive(Debug, Clone, Default)]
-pub struct Closure<'a> {
-    pub entries: Vec<Entry<'a>>,
-    /// Folders of the machine's toolchain in which nothing shall be found but what `entries` say.
-    pub hidden: Vec<PathBuf>,
-}
-
-/// Why a closure cannot be laid out.
-#[derive(Debug, thiserror::Error)]
-pub enum Misfit {
-    #[error("not a plain absolute name: {}", .0.display())]
-    Name(PathBuf),
-    #[error("named twice, or below something that is no folder: {}", .0.display())]
-    Clash(PathBuf),
-    #[error("would stand in the way of this machine's toolchain: {}", .0.display())]
-    Toolchain(PathBuf),
-    #[error("could not write {}", path.display())]
-    Write { path: PathBuf, source: io::Error },
-}
-
-/// What stands at a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Item {
-    Folder,
-    File { digest: [u8; 16], len: u64 },
-    Link(Box<OsStr>),
-}
-
-/// What is wanted at a name: the same with bytes to write.
-type Wanted<'a> = BTreeMap<PathBuf, (Item, &'a [u8])>;
+pub use wanted::{Bytes, Closure, Content, Entry, Misfit, Packed};
+use wanted::{Item, Wanted};
 
 #[derive(Debug)]
 struct Slot {
     number: u64,
     owner: Vec<u8>,
-    items: BTreeMap<PathBuf, Item>,
+    /// What stands where, and its bytes.
+    items: BTreeMap<OsString, (Item, u64)>,
     bytes: u64,
     /// Seconds that the next file's time of modification stands at: another for each, since gcc takes two files of the same
     /// content and time for one.
@@ -148,12 +100,13 @@ impl Trees {
             shared.discard(&slot);
             return Err(misfit);
         }
-        let merged = wanted.keys().filter_map(|path| path.parent());
-        let mut merged: Vec<PathBuf> = merged
-            .filter(|folder| shared.template.shows(folder))
-            .map(Path::to_owned)
-            .collect();
-        merged.dedup();
+        let above = wanted.keys().filter_map(|path| Path::new(path).parent());
+        let mut above: Vec<&OsStr> = above.map(Path::as_os_str).collect();
+        above.sort_unstable();
+        above.dedup();
+        let merged = above.into_iter().map(PathBuf::from);
+        let merged = merged.filter(|folder| shared.template.shows(folder));
+        let merged = merged.collect();
         let hidden = closure
             .hidden
             .iter()
@@ -209,65 +162,6 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What must stand at which name, folders on the way included.
-    fn wanted<'a>(&self, closure: &Closure<'a>) -> Result<Wanted<'a>, Misfit> {
-        let mut wanted = Wanted::new();
-        for entry in &closure.entries {
-            if !is_plain(entry.name) || entry.name == Path::new("/") {
-                return Err(Misfit::Name(entry.name.to_owned()));
-            }
-            let path = self.template.real(entry.name);
-            let (item, bytes) = match &entry.content {
-                Content::File { digest, bytes } => (
-                    Item::File {
-                        digest: *digest,
-                        len: bytes.len() as u64,
-                    },
-                    *bytes,
-                ),
-                Content::Link(target) => (Item::Link((*target).into()), &[][..]),
-                Content::Folder => (Item::Folder, &[][..]),
-            };
-            if !self.may_stand(&path, &item, &closure.hidden)? {
-                continue;
-            }
-            if item == Item::Folder {
-                add_folders(&mut wanted, &path)?;
-                continue;
-            }
-            if let Some(above) = path.parent() {
-                add_folders(&mut wanted, above)?;
-            }
-            if wanted.insert(path, (item, bytes)).is_some() {
-                return Err(Misfit::Clash(entry.name.to_owned()));
-            }
-        }
-        Ok(wanted)
-    }
-
-    /// Whether an entry is to be written: not what the machine has just so.
-    fn may_stand(&self, path: &Path, item: &Item, hidden: &[PathBuf]) -> Result<bool, Misfit> {
-        let in_way = || Misfit::Toolchain(path.to_owned());
-        if !self.template.shows(path) {
-            // A file or link above one of the toolchain's folders would hide it.
-            let hides = *item != Item::Folder && self.template.is_above(path);
-            return if hides { Err(in_way()) } else { Ok(true) };
-        }
-        if hidden.iter().any(|folder| path.starts_with(folder)) {
-            return Ok(true);
-        }
-        match item {
-            Item::Link(target)
-                if std::fs::read_link(path).is_ok_and(|own| own.as_os_str() == &**target) =>
-            {
-                Ok(false)
-            }
-            Item::Folder if self.shown.is_folder_or_free(path) => Ok(true),
-            Item::File { .. } | Item::Link(_) if self.shown.may_be_covered(path) => Ok(true),
-            _ => Err(in_way()),
-        }
-    }
-
     /// The tree that `owner` used last, or a new one.
     fn take(&self, owner: &[u8]) -> Slot {
         let mut state = self.state();
@@ -313,30 +207,43 @@ impl Shared {
                 made => made.map_err(|source| write_error(&root, source))?,
             }
         }
-        let stale: Vec<PathBuf> = slot
-            .items
-            .iter()
-            .filter(|(path, item)| wanted.get(*path).is_none_or(|(wanted, _)| wanted != *item))
-            .map(|(path, _)| path.clone())
-            .collect();
+        let stale = slot.items.iter().filter(|(path, (item, _))| {
+            let wanted = wanted.get(*path);
+            wanted.is_none_or(|(wanted, _)| wanted != item)
+        });
+        let stale: Vec<OsString> = stale.map(|(path, _)| path.clone()).collect();
         // The deepest first: what is in a folder goes before it.
         for path in stale.iter().rev() {
-            if let Some(item) = slot.items.remove(path) {
-                slot.bytes -= item.len();
+            if let Some((item, len)) = slot.items.remove(path) {
+                slot.bytes -= len;
+                let path = Path::new(path);
                 self.unlink(&place(slot.number, path), &item)
                     .map_err(|source| write_error(path, source))?;
             }
         }
-        for (path, (item, bytes)) in wanted {
-            if slot.items.contains_key(path) {
+        for (name, (item, bytes)) in wanted {
+            if slot.items.contains_key(name) {
                 continue;
             }
+            let path = Path::new(name);
+            let unpacked;
+            let bytes = match bytes {
+                Bytes::These(bytes) => bytes,
+                Bytes::From(packed) => {
+                    unpacked = packed.unpack().map_err(|source| Misfit::Content {
+                        path: path.to_owned(),
+                        source,
+                    })?;
+                    &unpacked[..]
+                }
+            };
             let at = place(slot.number, path);
             slot.clock += 1;
             self.make(&at, item, bytes, slot.clock)
                 .map_err(|source| write_error(path, source))?;
-            slot.bytes += item.len();
-            slot.items.insert(path.clone(), item.clone());
+            let len = bytes.len() as u64;
+            slot.bytes += len;
+            slot.items.insert(name.clone(), (item.clone(), len));
         }
         Ok(())
     }
@@ -353,7 +260,7 @@ impl Shared {
         match item {
             Item::Folder => self.make_folder(at),
             Item::Link(target) => Ok(rustix::fs::symlinkat(&**target, &self.store, at)?),
-            Item::File { .. } => {
+            Item::File(_) => {
                 // No name on the way is a link: `wanted` saw to that. Said once more, for the kernel.
                 let beneath =
                     ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -383,20 +290,11 @@ impl Shared {
     }
 
     fn remove(&self, slot: &Slot) {
-        for (path, item) in slot.items.iter().rev() {
+        for (path, (item, _)) in slot.items.iter().rev() {
             // What is left stays until the box ends, and counts no more.
-            let _ = self.unlink(&place(slot.number, path), item);
+            let _ = self.unlink(&place(slot.number, Path::new(path)), item);
         }
         let _ = self.unlink(Path::new(&slot.number.to_string()), &Item::Folder);
-    }
-}
-
-impl Item {
-    fn len(&self) -> u64 {
-        match self {
-            Self::File { len, .. } => *len,
-            _ => 0,
-        }
     }
 }
 
@@ -412,18 +310,4 @@ fn write_error(path: &Path, source: io::Error) -> Misfit {
 
 fn place(number: u64, path: &Path) -> PathBuf {
     Path::new(&number.to_string()).join(path.strip_prefix("/").unwrap_or(path))
-}
-
-/// Wants `path` and all above it to be folders.
-fn add_folders(wanted: &mut Wanted<'_>, path: &Path) -> Result<(), Misfit> {
-    for folder in path.ancestors().filter(|folder| *folder != Path::new("/")) {
-        match wanted.get(folder) {
-            Some((Item::Folder, _)) => return Ok(()),
-            Some(_) => return Err(Misfit::Clash(folder.to_owned())),
-            None => {
-                wanted.insert(folder.to_owned(), (Item::Folder, &[]));
-            }
-        }
-    }
-    Ok(())
 }

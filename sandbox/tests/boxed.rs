@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use sandbox::{
-    Closure, Content, Ended, Entry, Excess, Job, Layer, Layers, Limits, Misfit, Place, Sandbox,
-    Setup, Stage, Stray, Tree,
+    Bytes, Closure, Content, Ended, Entry, Excess, Job, Layer, Layers, Limits, Misfit, Place,
+    Sandbox, Setup, Stage, Stray, Tree,
 };
 
 const LIMITS: Limits = Limits {
@@ -644,7 +644,7 @@ fn lay_out(
             digest[15] = u8::try_from(text.len()).unwrap();
             Content::File {
                 digest,
-                bytes: text,
+                bytes: Bytes::These(text),
             }
         }
         Link(target) => Content::Link(OsStr::new(target)),

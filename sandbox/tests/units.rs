@@ -12,7 +12,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 
-use sandbox::{Closure, Content, Entry, Job, Layers, Limits, Place, Sandbox, Setup, Tree, Trees};
+use sandbox::{
+    Bytes, Closure, Content, Entry, Job, Layers, Limits, Place, Sandbox, Setup, Tree, Trees,
+};
 
 const FLAGS: [&str; 3] = ["-O2", "-O2 -g", "-O0 -g3 -gdwarf-4"];
 const LIMITS: Limits = Limits {
@@ -242,7 +244,7 @@ fn tree(trees: &Trees, laid: &Laid) -> Tree {
         name,
         content: Content::File {
             digest: digest(bytes),
-            bytes,
+            bytes: Bytes::These(bytes),
         },
     });
     let folders = laid
