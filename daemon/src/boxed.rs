@@ -1,6 +1,6 @@
 //! The box that compilers run in (`sandbox`), as the command line wants it.
 //!
-//! Started before any thread; each job then costs a copy of its small keeper and none of the daemon.
+//! Started before any thread; jobs then cost copies of its small keeper now and then, and none of the daemon.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -80,6 +80,8 @@ pub(crate) fn start(
         processes,
         store_bytes: (memory() / 4).max(64 << 20),
         kept_trees: options.jobs.saturating_mul(4).clamp(8, 256),
+        // One may still clear up when its slot is at work again, and one is free.
+        kept_wardens: options.jobs.saturating_mul(2).saturating_add(1),
     };
     let sandbox = Sandbox::start(&setup)?;
     let missing = sandbox

@@ -137,26 +137,44 @@ fn conditions(jobs: &Conditions) -> Conditions {
     }
 }
 
+/// One line that a compiler says of itself, by a word that clients could use; nothing where there is none.
+pub(crate) async fn line(server: &Server, word: &str, question: &str) -> Option<String> {
+    let compiler = server.compilers.get().named(OsStr::new(word))?;
+    let place = Workplace::new(server, Path::new("/tmp")).await.ok()?;
+    let conditions = conditions(&server.conditions);
+    let said = answer(&compiler.path, question, &place, &conditions, server).await?;
+    let line = str::from_utf8(&said).ok()?.lines().next()?.trim();
+    (!line.is_empty()).then(|| line.to_owned())
+}
+
+async fn answer(
+    program: &Path,
+    question: &str,
+    place: &Workplace,
+    conditions: &Conditions,
+    server: &Server,
+) -> Option<Vec<u8>> {
+    let words: Vec<OsString> = question.split(' ').map(OsString::from).collect();
+    let plan = Plan {
+        program,
+        args: &words,
+        place,
+        files: &[],
+        outputs: &[],
+        variables: &[],
+        locale: Some(OsStr::new("C")),
+    };
+    let finished = job::run(&plan, conditions, server.ending()).await.ok()?;
+    finished.status.success().then_some(finished.stdout)
+}
+
 async fn ask(
     program: &Path,
     place: &Workplace,
     conditions: &Conditions,
     server: &Server,
 ) -> Option<Facts> {
-    let answer = async |question: &str| {
-        let words: Vec<OsString> = question.split(' ').map(OsString::from).collect();
-        let plan = Plan {
-            program,
-            args: &words,
-            place,
-            files: &[],
-            outputs: &[],
-            variables: &[],
-            locale: Some(OsStr::new("C")),
-        };
-        let finished = job::run(&plan, conditions, server.ending()).await.ok()?;
-        finished.status.success().then_some(finished.stdout)
-    };
+    let answer = async |question: &str| answer(program, question, place, conditions, server).await;
     let version = answer("--version").await?;
     let first = version.split(|byte| *byte == b'\n').next()?;
     let (family, ident) = compiler::version::read(first)?;

@@ -39,7 +39,7 @@ use crate::sockets::Sockets;
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::watch::Whom;
-use crate::{DaemonError, cannot, inetd, user};
+use crate::{DaemonError, cannot, inetd, user, zeroconf};
 
 /// What is settled before anything starts.
 struct Settled {
@@ -145,6 +145,7 @@ struct Started {
     phase: told::Sender<Phase>,
     reload: Reload,
     drain: Duration,
+    zeroconf: bool,
     notify: Notify,
     /// Pid and port files.
     announcements: Vec<Announcement>,
@@ -208,6 +209,7 @@ fn start(
         phase,
         reload,
         drain: options.drain,
+        zeroconf: options.zeroconf,
         notify: Notify::new(environment.get("NOTIFY_SOCKET").map(ToOwned::to_owned)),
         announcements,
     })
@@ -256,9 +258,6 @@ fn prepare(
     let sysroot = options.sysroot.as_ref().map(std::path::absolute);
     let sysroot = sysroot.transpose().map_err(cannot("find --sysroot"))?;
     std::env::set_current_dir(scratch.place()).map_err(cannot("enter the folder for jobs"))?;
-    for note in &options.notes {
-        log::warning!("{note}");
-    }
     boxed::tell(&sandbox, &options.sandbox);
     let limits = Limits::for_daemon();
     if let Some(gate) = &gate {
@@ -320,12 +319,16 @@ impl Started {
             phase,
             reload,
             drain,
+            zeroconf,
             notify,
             announcements,
         } = self;
         notify.ready();
+        let announced = listener.local_addr().ok().filter(|_| zeroconf);
         runtime.block_on(async {
             let mut serving = tokio::spawn(server::run(Arc::clone(&server), listener, stats));
+            let announcing =
+                announced.map(|at| tokio::spawn(zeroconf::announce(Arc::clone(&server), at)));
             loop {
                 match signals.next().await {
                     Told::Reload => {
@@ -343,6 +346,9 @@ impl Started {
             notify.stopping();
             // The receivers live in `server`, which is still here.
             let _ = phase.send(Phase::Draining);
+            if let Some(announcing) = announcing {
+                let _ = announcing.await;
+            }
             tokio::select! {
                 _ = &mut serving => return,
                 () = tokio::time::sleep(drain) => log::notice!("jobs end now: --drain is over"),

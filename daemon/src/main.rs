@@ -56,6 +56,7 @@ mod store;
 mod user;
 mod watch;
 mod work;
+mod zeroconf;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -79,8 +79,8 @@ pub(crate) struct Options {
     pub(crate) stats_port: Option<NonZeroU16>,
     /// Whether the statistics are for others than this machine.
     pub(crate) stats: bool,
-    /// Things to tell once the log is open.
-    pub(crate) notes: Vec<String>,
+    /// Whether the network is told that the daemon is here.
+    pub(crate) zeroconf: bool,
 }
 
 /// What to do instead of serving.
@@ -194,12 +194,6 @@ impl Words {
             .ok_or_else(|| format!("--log-level {}: no such level", self.log_level))?;
         let format = Format::from_name(&self.log_format)
             .ok_or_else(|| format!("--log-format {}: text or json", self.log_format))?;
-        let mut notes = Vec::new();
-        if self.zeroconf {
-            notes.push(
-                "--zeroconf is accepted, but this version does not announce itself yet".to_owned(),
-            );
-        }
         Ok(Options {
             mode: match () {
                 () if self.inetd => Mode::Inetd,
@@ -241,7 +235,7 @@ impl Words {
             log_format: format,
             stats_port: NonZeroU16::new(self.stats_port),
             stats: self.stats,
-            notes,
+            zeroconf: self.zeroconf,
         })
     }
 }
@@ -335,7 +329,7 @@ mod tests {
         let options = words(&line).unwrap();
         assert!(options.any_program && options.allow_private && !options.detach);
         assert_eq!(options.jobs, 1);
-        assert_eq!(options.notes.len(), 1);
+        assert!(options.zeroconf && !words("").unwrap().zeroconf);
     }
 
     #[test]

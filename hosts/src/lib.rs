@@ -9,7 +9,9 @@ pub mod capacity;
 pub mod choice;
 pub mod dislike;
 pub mod folder;
+pub mod found;
 pub mod list;
+pub mod nets;
 pub mod pace;
 pub mod race;
 pub mod slots;
@@ -20,8 +22,12 @@ pub use capacity::Capacity;
 pub use choice::Outlook;
 pub use dislike::{Backoff, Dislikes, Period, ProbeGuard, Try};
 pub use folder::{Folder, FolderError};
-pub use list::{Host, HostList, HostListError, KeyFile, NoHosts, Origin, Places, Transport};
-pub use slots::{Found, LocalPool, NoSlot, Patience, Slot, Slots, Wish};
+pub use found::{Found, Kind};
+pub use list::{
+    Host, HostList, HostListError, KeyFile, NoHosts, Origin, Places, Transport, Zeroconf,
+};
+pub use nets::Nets;
+pub use slots::{LocalPool, NoSlot, Patience, Slot, Slots, Wish};
 pub use state::{Monitor, Phase};
 
 /// A number for a name, the same in every process: FNV-1a.

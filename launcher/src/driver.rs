@@ -14,6 +14,7 @@ use crate::native;
 use crate::say::Say;
 use crate::settings::Settings;
 use crate::trip;
+use crate::zeroconf;
 
 /// A command, found and named.
 pub(crate) struct Command<'a> {
@@ -153,16 +154,20 @@ fn run_here(command: &Command<'_>, entry: Entry, reason: Reason) -> i32 {
 
 /// The host list that holds now.
 pub(crate) fn host_list(settings: &Settings) -> Result<(HostList, Origin), NoHosts> {
-    let places = Places {
+    let (mut list, origin) = written_list(settings)?;
+    zeroconf::join(settings, &mut list, &origin)?;
+    if list.randomize {
+        list.shuffle(std::process::id());
+    }
+    Ok((list, origin))
+}
+
+/// The list as somebody wrote it, without the hosts that `+zeroconf` finds.
+pub(crate) fn written_list(settings: &Settings) -> Result<(HostList, Origin), NoHosts> {
+    hosts::list::find(&Places {
         hosts: settings.hosts.clone(),
         distcc_dir: settings.folder.clone().map(Into::into),
         home: settings.home.clone().map(Into::into),
         ..Places::default()
-    };
-    hosts::list::find(&places).map(|(mut list, origin)| {
-        if list.randomize {
-            list.shuffle(std::process::id());
-        }
-        (list, origin)
     })
 }

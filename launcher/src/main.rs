@@ -8,6 +8,7 @@ mod about;
 mod accept;
 mod check;
 mod commands;
+mod detached;
 mod dispatch;
 mod driver;
 mod fallback;
@@ -33,6 +34,7 @@ mod trip;
 mod verify;
 mod wire;
 mod work;
+mod zeroconf;
 
 use std::env;
 use std::ffi::{OsStr, OsString};

@@ -183,6 +183,11 @@ impl Settings {
         env::var_os(name)
     }
 
+    /// `DISTCC_LAUNCH_ZEROCONF_NETS`: where hosts that announce themselves may be; read only where a list looks for them.
+    pub(crate) fn zeroconf_nets() -> Option<OsString> {
+        env::var_os("DISTCC_LAUNCH_ZEROCONF_NETS").filter(|nets| !nets.is_empty())
+    }
+
     /// The jobserver that tokens may be lent to, and the folder for the record.
     pub(crate) fn lendable(&self) -> Option<(&Found, &Path)> {
         let jobserver = self.jobserver.as_ref().filter(|_| !self.jobserver_is_wide);

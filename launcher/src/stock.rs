@@ -130,7 +130,7 @@ Hosts come from $DISTCC_HOSTS, else $DISTCC_DIR/hosts (~/.distcc/hosts), else /e
   HOST[:PORT][/SLOTS][,lzo][,cpp]      a daemon; 4 slots unless it says otherwise
   [USER]@HOST[/SLOTS][:COMMAND][,lzo]  a daemon started by ssh ($DISTCC_SSH)
   localhost[/SLOTS]                    this machine, without a daemon
-  --localslots=N --localslots_cpp=N --randomize
+  --localslots=N --localslots_cpp=N --randomize +zeroconf
 
 Variables: DISTCC_HOSTS DISTCC_DIR DISTCC_VERBOSE DISTCC_LOG DISTCC_FALLBACK DISTCC_IO_TIMEOUT
 DISTCC_BACKOFF_PERIOD DISTCC_SKIP_LOCAL_RETRY DISTCC_NO_REWRITE_CROSS DISTCC_SSH TMPDIR

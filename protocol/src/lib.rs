@@ -43,6 +43,7 @@ mod system_files;
 pub mod token;
 mod version;
 mod words;
+pub mod zeroconf;
 
 pub use body::{Body, Coding};
 pub use error::{During, ProtocolError};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::channel;
 use crate::codec::Reader;
-use crate::job::Job;
+use crate::job::{Job, Written};
 use crate::keeper;
 use crate::layers::{Layer, Layers};
 use crate::os::{self, Forked};
@@ -31,6 +31,8 @@ pub struct Setup {
     /// Bytes of all trees together, and how many are kept that no job uses.
     pub store_bytes: u64,
     pub kept_trees: usize,
+    /// How many processes of the box's own are kept that have no job; more come and go.
+    pub kept_wardens: usize,
 }
 
 /// Why there is no box at all, not even one without layers.
@@ -63,7 +65,7 @@ impl Sandbox {
         if os::threads() != 1 {
             return Err(SandboxError::Threads);
         }
-        let (own, theirs) = channel::pair().map_err(SandboxError::Start)?;
+        let (own, theirs) = channel::control().map_err(SandboxError::Start)?;
         let keeper = match os::fork(0).map_err(SandboxError::Start)? {
             Forked::Child => {
                 drop(own);
@@ -78,6 +80,7 @@ impl Sandbox {
         };
         drop(theirs);
         let message = channel::receive(own.as_fd()).map_err(SandboxError::Setup)?;
+        rustix::io::ioctl_fionbio(&own, true).map_err(|error| SandboxError::Setup(error.into()))?;
         let mut sandbox = Self {
             keeper,
             control: Some(own),
@@ -147,16 +150,21 @@ impl Sandbox {
         self.trees.as_ref()
     }
 
-    /// Starts a job. It runs until it ends or what is returned is dropped.
+    /// Starts a job. It runs until it ends or what is returned is dropped. Does not block.
     ///
     /// # Errors
-    /// The job has a name that is not plain and absolute, the system is short of something, or the keeper is gone.
+    /// The job has a name that is not plain and absolute, the system is short of something, or the keeper is gone. `WouldBlock`: more
+    /// jobs wait to be started than a moment explains.
     pub fn run(&self, job: &Job<'_>) -> io::Result<Running> {
         let control = self.control.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let order = job.write()?;
         let (own, theirs) = channel::pair()?;
-        rustix::io::ioctl_fionbio(&own, true)?;
-        channel::send(control.as_fd(), &[1], &[theirs.as_fd(), order.as_fd()])?;
+        let (bytes, file) = match &order {
+            Written::Message(bytes) => (&bytes[..], None),
+            Written::File(file) => (&channel::IN_A_FILE[..], Some(file.as_fd())),
+        };
+        let fds: Vec<BorrowedFd<'_>> = [theirs.as_fd()].into_iter().chain(file).collect();
+        channel::send(control.as_fd(), bytes, &fds)?;
         Ok(Running { channel: own })
     }
 }

@@ -3,24 +3,40 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sockopt::Timeout,
 };
 
 /// Most descriptors in one message.
 const MAX_FDS: usize = 32;
 /// Bytes of a message; none of ours is longer.
 pub(crate) const MAX_BYTES: usize = 16 << 10;
+/// A message in whose place a file comes.
+pub(crate) const IN_A_FILE: [u8; 1] = [1];
+/// How long who waits for a message does so at most before it looks around.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Two ends of a channel that keeps messages apart and tells when the other end is gone.
+/// Two ends of a job's channel, which keeps messages apart and tells when the other end is gone. Nobody waits in it.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    ends(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+}
+
+/// The caller's and the keeper's end of the channel in which jobs come.
+pub(crate) fn control() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (own, theirs) = ends(SocketFlags::CLOEXEC)?;
+    rustix::net::sockopt::set_socket_timeout(&theirs, Timeout::Recv, Some(PATIENCE))?;
+    Ok((own, theirs))
+}
+
+fn ends(flags: SocketFlags) -> io::Result<(OwnedFd, OwnedFd)> {
     let kind = SocketType::SEQPACKET;
     Ok(rustix::net::socketpair(
         AddressFamily::UNIX,
         kind,
-        SocketFlags::CLOEXEC,
+        flags,
         None,
     )?)
 }

@@ -3,11 +3,16 @@
 //! A deny list, since what compilers, assemblers and their shells use is wide and changes. Refused calls fail as on a
 //! kernel that does not allow them to anybody (EPERM); `clone3`, whose flags a filter cannot see, as on one that does
 //! not have it (ENOSYS), after which every C library uses `clone`.
+//!
+//! Installing a filter costs more than most of what is done for a job (the kernel compiles it, and goes through it for each number
+//! that there is). So the keeper holds itself to nearly all of it, which whatever it starts inherits. Only what the box itself is
+//! made with is refused to each program by a second, short filter.
 
 use std::io;
 
 use libc::{SYS_clone, SYS_clone3, SYS_socket, c_long, sock_filter};
 
+use crate::layers::{Layer, Layers};
 use crate::os;
 
 #[rustfmt::skip]
@@ -17,8 +22,8 @@ const DENIED: &[c_long] = &[
     libc::SYS_kcmp, libc::SYS_pidfd_getfd, libc::SYS_pidfd_open, libc::SYS_pidfd_send_signal, libc::SYS_migrate_pages,
     libc::SYS_move_pages,
     // Namespaces and mounts.
-    libc::SYS_unshare, libc::SYS_setns, libc::SYS_mount, libc::SYS_umount2, libc::SYS_pivot_root, libc::SYS_chroot,
-    libc::SYS_move_mount, libc::SYS_open_tree, libc::SYS_fsopen, libc::SYS_fsconfig, libc::SYS_fsmount,
+    libc::SYS_unshare, libc::SYS_setns, libc::SYS_pivot_root, libc::SYS_move_mount, libc::SYS_open_tree,
+    libc::SYS_fsopen, libc::SYS_fsconfig, libc::SYS_fsmount,
     libc::SYS_fspick, libc::SYS_mount_setattr, libc::SYS_name_to_handle_at, libc::SYS_open_by_handle_at,
     libc::SYS_quotactl, libc::SYS_quotactl_fd, libc::SYS_fanotify_init,
     // What of the kernel has been broken most.
@@ -44,6 +49,9 @@ const DENIED_HERE: &[c_long] = &[
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const DENIED_HERE: &[c_long] = &[];
+
+/// What a job's view is made with.
+const FOR_VIEWS: &[c_long] = &[libc::SYS_mount, libc::SYS_umount2, libc::SYS_chroot];
 
 /// Flags of `clone` that make namespaces.
 const NAMESPACES: u32 = 0x7e02_0080;
@@ -78,7 +86,12 @@ const ERRNO: u32 = 0x0005_0000;
 const X32: u32 = 0x4000_0000;
 
 #[derive(Debug)]
-pub(crate) struct Filter(Vec<sock_filter>);
+pub(crate) struct Filter {
+    /// For the keeper and all that comes of it.
+    common: Vec<sock_filter>,
+    /// For programs, beside it. Empty where the keeper needs nothing that programs may not do.
+    more: Vec<sock_filter>,
+}
 
 fn step(code: u16, k: u32, yes: u8, no: u8) -> sock_filter {
     sock_filter {
@@ -100,23 +113,22 @@ type Segment = (u32, Verdict);
 enum Verdict {
     Allow,
     Fail(i32),
-    /// By its flags.
-    Clone,
+    /// By its flags: none of these.
+    Clone(u32),
 }
 
-/// All numbers, in ranges.
-fn segments() -> Vec<Segment> {
-    let number = |call: c_long| u32::try_from(call).unwrap_or(u32::MAX);
-    let denied = DENIED
-        .iter()
-        .chain(DENIED_HERE)
-        .map(|call| (number(*call), Verdict::Fail(libc::EPERM)));
-    let special = [
-        (number(SYS_clone3), Verdict::Fail(libc::ENOSYS)),
-        (number(SYS_socket), Verdict::Fail(libc::EAFNOSUPPORT)),
-        (number(SYS_clone), Verdict::Clone),
-    ];
-    let mut single: Vec<Segment> = denied.chain(special).collect();
+fn number(call: c_long) -> u32 {
+    u32::try_from(call).unwrap_or(u32::MAX)
+}
+
+fn denied(calls: &[c_long]) -> impl Iterator<Item = Segment> {
+    let fail = Verdict::Fail(libc::EPERM);
+    calls.iter().map(move |call| (number(*call), fail))
+}
+
+/// All numbers, in ranges, from single ones that are not allowed.
+fn segments(single: impl Iterator<Item = Segment>) -> Vec<Segment> {
+    let mut single: Vec<Segment> = single.collect();
     single.sort_unstable_by_key(|(number, _)| *number);
     let mut segments = vec![(0, Verdict::Allow)];
     for (number, verdict) in single {
@@ -140,9 +152,9 @@ fn decide(segments: &[Segment]) -> Vec<sock_filter> {
         [] => vec![step(RETURN, ALLOW, 0, 0)],
         [(_, Verdict::Allow)] => vec![step(RETURN, ALLOW, 0, 0)],
         [(_, Verdict::Fail(code))] => vec![fail(*code)],
-        [(_, Verdict::Clone)] => vec![
+        [(_, Verdict::Clone(flags))] => vec![
             step(LOAD, FIRST, 0, 0),
-            step(ANY_BIT, NAMESPACES, 0, 1),
+            step(ANY_BIT, *flags, 0, 1),
             fail(libc::EPERM),
             step(RETURN, ALLOW, 0, 0),
         ],
@@ -157,28 +169,65 @@ fn decide(segments: &[Segment]) -> Vec<sock_filter> {
 }
 
 impl Filter {
-    /// The program for this machine.
+    /// The programs for this machine, where the keeper makes these layers.
     ///
     /// # Errors
     /// A machine whose numbers are not known here.
-    pub(crate) fn new() -> io::Result<Self> {
-        let architecture =
-            ARCHITECTURE.ok_or_else(|| io::Error::other("no filter for this processor"))?;
-        let mut program = vec![
-            step(LOAD, ARCH, 0, 0),
-            step(EQUAL, architecture, 1, 0),
-            // Another way of calling, such as 32-bit programs use: its numbers mean something else.
-            fail(libc::ENOSYS),
-            step(LOAD, NUMBER, 0, 0),
+    pub(crate) fn new(layers: Layers) -> io::Result<Self> {
+        let mut own: Vec<Segment> = Vec::new();
+        let mut flags = 0;
+        if layers.has(Layer::Mount) {
+            own.extend(denied(FOR_VIEWS));
+            flags |= libc::CLONE_NEWNS.cast_unsigned();
+        }
+        if layers.has(Layer::Pid) {
+            flags |= libc::CLONE_NEWPID.cast_unsigned();
+        }
+        if flags != 0 {
+            own.push((number(SYS_clone), Verdict::Clone(flags)));
+        }
+        let special = [
+            (number(SYS_clone3), Verdict::Fail(libc::ENOSYS)),
+            (number(SYS_socket), Verdict::Fail(libc::EAFNOSUPPORT)),
+            (number(SYS_clone), Verdict::Clone(NAMESPACES & !flags)),
         ];
-        program.extend(decide(&segments()));
-        Ok(Self(program))
+        let views = denied(FOR_VIEWS).filter(|_| !layers.has(Layer::Mount));
+        let common = denied(DENIED).chain(denied(DENIED_HERE)).chain(views);
+        Ok(Self {
+            common: program(common.chain(special))?,
+            more: match own.is_empty() {
+                true => Vec::new(),
+                false => program(own.into_iter())?,
+            },
+        })
     }
 
-    /// Holds this process and its children to the filter for good.
-    pub(crate) fn install(&self) -> io::Result<()> {
-        os::install_filter(&self.0)
+    /// Holds this process, the keeper, and its children to the first part for good.
+    pub(crate) fn install_common(&self) -> io::Result<()> {
+        os::install_filter(&self.common)
     }
+
+    /// Holds this process, which has the first part already, and its children to the rest for good.
+    pub(crate) fn install(&self) -> io::Result<()> {
+        if self.more.is_empty() {
+            return Ok(());
+        }
+        os::install_filter(&self.more)
+    }
+}
+
+fn program(single: impl Iterator<Item = Segment>) -> io::Result<Vec<sock_filter>> {
+    let architecture =
+        ARCHITECTURE.ok_or_else(|| io::Error::other("no filter for this processor"))?;
+    let mut program = vec![
+        step(LOAD, ARCH, 0, 0),
+        step(EQUAL, architecture, 1, 0),
+        // Another way of calling, such as 32-bit programs use: its numbers mean something else.
+        fail(libc::ENOSYS),
+        step(LOAD, NUMBER, 0, 0),
+    ];
+    program.extend(decide(&segments(single)));
+    Ok(program)
 }
 
 #[cfg(test)]
@@ -186,10 +235,10 @@ mod tests {
     use super::*;
 
     /// What the kernel would make of a call, by the few instructions that are used here.
-    fn verdict(filter: &Filter, call: u32, architecture: u32, first: u32) -> u32 {
+    fn verdict(program: &[sock_filter], call: u32, architecture: u32, first: u32) -> u32 {
         let (mut at, mut value) = (0, 0);
         loop {
-            let step = filter.0[at];
+            let step = program[at];
             let jump = |holds: bool| usize::from(if holds { step.jt } else { step.jf });
             at += 1 + match step.code {
                 LOAD => {
@@ -208,52 +257,92 @@ mod tests {
         }
     }
 
+    /// Of several filters the kernel heeds the one that allows least; of refusals the lowest number.
+    fn of_both(filter: &Filter, call: u32, architecture: u32, first: u32) -> u32 {
+        let programs = [&filter.common, &filter.more];
+        let verdicts = programs.map(|program| match program.is_empty() {
+            true => ALLOW,
+            false => verdict(program, call, architecture, first),
+        });
+        verdicts.into_iter().min().unwrap()
+    }
+
+    fn some_layers() -> [Layers; 4] {
+        [
+            Layers::NONE,
+            Layers::ALL,
+            Layers::ALL.without(Layer::Pid),
+            Layers::ALL.without(Layer::Mount),
+        ]
+    }
+
     #[test]
-    fn calls_are_judged() {
-        let filter = Filter::new().unwrap();
+    fn programs_calls_are_judged() {
+        for layers in some_layers() {
+            let filter = Filter::new(layers).unwrap();
+            assert_eq!(filter.more.is_empty(), layers.is_empty());
+            let own = ARCHITECTURE.unwrap();
+            let judge = |call: c_long, first: u32| of_both(&filter, number(call), own, first);
+            let refused = |code: i32| ERRNO | code.cast_unsigned();
+            for call in [
+                libc::SYS_read,
+                libc::SYS_openat,
+                libc::SYS_execve,
+                libc::SYS_wait4,
+                libc::SYS_socketpair,
+            ] {
+                assert_eq!(judge(call, u32::MAX), ALLOW);
+            }
+            for call in DENIED.iter().chain(DENIED_HERE).chain(FOR_VIEWS) {
+                assert_eq!(judge(*call, 0), refused(libc::EPERM), "{call}");
+            }
+            assert_eq!(judge(SYS_clone3, 0), refused(libc::ENOSYS));
+            assert_eq!(judge(SYS_socket, 1), refused(libc::EAFNOSUPPORT));
+            assert_eq!(judge(SYS_clone, libc::SIGCHLD.cast_unsigned()), ALLOW);
+            assert_eq!(judge(SYS_clone, 0x3d_0f00), ALLOW, "a thread");
+            for flag in [
+                libc::CLONE_NEWUSER,
+                libc::CLONE_NEWNS,
+                libc::CLONE_NEWPID,
+                libc::CLONE_NEWNET,
+                libc::CLONE_NEWCGROUP,
+                libc::CLONE_NEWIPC,
+                libc::CLONE_NEWUTS,
+                0x80,
+            ] {
+                let judged = judge(SYS_clone, flag.cast_unsigned());
+                assert_eq!(judged, refused(libc::EPERM), "{layers} {flag:x}");
+            }
+            let bits_32 = of_both(&filter, 0, 0x4000_0003, 0);
+            assert_eq!(bits_32, refused(libc::ENOSYS), "32 bits");
+            if cfg!(target_arch = "x86_64") {
+                assert_eq!(judge(c_long::from(X32), 0), refused(libc::ENOSYS), "x32");
+            }
+        }
+    }
+
+    #[test]
+    fn the_keeper_can_do_what_it_must_and_no_more() {
         let own = ARCHITECTURE.unwrap();
-        let judge =
-            |call: c_long, first: u32| verdict(&filter, u32::try_from(call).unwrap(), own, first);
-        let refused = |code: i32| ERRNO | code.cast_unsigned();
-        for call in [
-            libc::SYS_read,
-            libc::SYS_openat,
-            libc::SYS_execve,
-            libc::SYS_wait4,
-            libc::SYS_socketpair,
-        ] {
-            assert_eq!(judge(call, u32::MAX), ALLOW);
-        }
-        for call in DENIED.iter().chain(DENIED_HERE) {
-            assert_eq!(judge(*call, 0), refused(libc::EPERM), "{call}");
-        }
-        assert_eq!(judge(SYS_clone3, 0), refused(libc::ENOSYS));
-        assert_eq!(judge(SYS_socket, 1), refused(libc::EAFNOSUPPORT));
-        assert_eq!(judge(SYS_clone, libc::SIGCHLD.cast_unsigned()), ALLOW);
-        assert_eq!(judge(SYS_clone, 0x3d_0f00), ALLOW, "a thread");
-        for flag in [
-            libc::CLONE_NEWUSER,
-            libc::CLONE_NEWNS,
-            libc::CLONE_NEWPID,
-            libc::CLONE_NEWNET,
-            libc::CLONE_NEWCGROUP,
-            libc::CLONE_NEWIPC,
-            libc::CLONE_NEWUTS,
-            0x80,
-        ] {
+        for layers in some_layers() {
+            let filter = Filter::new(layers).unwrap();
+            let allows = |call: c_long, first: libc::c_int| {
+                let first = first.cast_unsigned();
+                verdict(&filter.common, number(call), own, first) == ALLOW
+            };
+            for call in FOR_VIEWS {
+                assert_eq!(allows(*call, 0), layers.has(Layer::Mount), "{layers}");
+            }
             assert_eq!(
-                judge(SYS_clone, flag.cast_unsigned()),
-                refused(libc::EPERM),
-                "{flag:x}"
+                allows(SYS_clone, libc::CLONE_NEWNS),
+                layers.has(Layer::Mount)
             );
-        }
-        assert_eq!(
-            verdict(&filter, 0, 0x4000_0003, 0),
-            refused(libc::ENOSYS),
-            "32 bits"
-        );
-        if cfg!(target_arch = "x86_64") {
-            assert_eq!(judge(c_long::from(X32), 0), refused(libc::ENOSYS), "x32");
+            assert_eq!(
+                allows(SYS_clone, libc::CLONE_NEWPID),
+                layers.has(Layer::Pid)
+            );
+            assert!(!allows(SYS_clone, libc::CLONE_NEWUSER | libc::CLONE_NEWNS));
+            assert!(!allows(libc::SYS_unshare, 0) && !allows(libc::SYS_setns, 0));
         }
     }
 }

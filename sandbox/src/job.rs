@@ -1,8 +1,8 @@
-//! What is to be run in the box, and how it gets there: one memory file with everything, read by the warden.
+//! What is to be run in the box, and how it gets there: one message with everything, or a memory file where that is too much.
 
 use std::ffi::{CString, OsString};
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::MemfdFlags;
 
+use crate::channel;
 use crate::codec::{Reader, Writer};
 use crate::limits::Limits;
 use crate::paths::{c_string, is_plain};
@@ -48,16 +49,19 @@ pub struct Job<'a> {
     pub oom_score_adj: Option<i32>,
 }
 
+/// Bytes of texts that are copied at a time.
+const PIECE: usize = 128 << 10;
+
 const VIEW: u64 = 0;
 const TREE: u64 = 1;
 const FOLDER: u64 = 2;
 
 impl Job<'_> {
-    /// Writes the job to a memory file: the length of its head, the head, the files' bytes.
+    /// Puts the job into a row of bytes: the length of its head, the head, the files' bytes.
     ///
     /// # Errors
     /// A name is not plain and absolute, or the system has no memory.
-    pub(crate) fn write(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn write(&self) -> io::Result<Written> {
         let names = self.files.iter().map(|(path, _)| path);
         let names = names
             .chain(self.outputs)
@@ -67,16 +71,20 @@ impl Job<'_> {
             let what = format!("not a plain absolute name: {}", name.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
-        let head = self.head();
-        let file = File::from(rustix::fs::memfd_create("job", MemfdFlags::CLOEXEC)?);
-        let len = (head.len() as u64).to_le_bytes();
-        let texts = self.files.iter().map(|(_, text)| *text);
-        let parts = [&len[..], &head]
-            .into_iter()
-            .chain(texts)
-            .collect::<Vec<_>>();
-        write_all(&file, &parts)?;
-        Ok(file.into())
+        let mut bytes = self.head();
+        let texts: usize = self.files.iter().map(|(_, text)| text.len()).sum();
+        if bytes.len() + texts <= channel::MAX_BYTES {
+            for (_, text) in self.files {
+                bytes.extend_from_slice(text);
+            }
+            return Ok(Written::Message(bytes));
+        }
+        let mut file = File::from(rustix::fs::memfd_create("job", MemfdFlags::CLOEXEC)?);
+        file.write_all(&bytes)?;
+        for (_, text) in self.files {
+            file.write_all(text)?;
+        }
+        Ok(Written::File(file.into()))
     }
 
     /// Names are plain and absolute; the caller's own folder may be called by any name, and they are below it.
@@ -92,6 +100,7 @@ impl Job<'_> {
 
     fn head(&self) -> Vec<u8> {
         let mut head = Writer::default();
+        head.number(0);
         head.word(self.program);
         head.words(self.words.iter());
         head.number(self.environment.len() as u64);
@@ -136,30 +145,25 @@ impl Job<'_> {
             self.oom_score_adj
                 .map(|score| (i64::from(score) + 1000).cast_unsigned()),
         );
+        let len = (head.0.len() - LEN) as u64;
+        head.0[..LEN].copy_from_slice(&len.to_le_bytes());
         head.0
     }
 }
 
-fn write_all(mut file: &File, parts: &[&[u8]]) -> io::Result<()> {
-    // Small parts in one call; what it left over, and large ones, by themselves.
-    let small: usize = parts.iter().take(3).map(|part| part.len()).sum();
-    let first: Vec<IoSlice<'_>> = parts
-        .iter()
-        .take(3)
-        .map(|part| IoSlice::new(part))
-        .collect();
-    let mut written = file.write_vectored(&first)?;
-    if written < small {
-        for part in parts.iter().take(3) {
-            let done = written.min(part.len());
-            file.write_all(&part[done..])?;
-            written -= done;
-        }
-    }
-    parts
-        .iter()
-        .skip(3)
-        .try_for_each(|part| file.write_all(part))
+/// A job on its way to a warden.
+#[derive(Debug)]
+pub(crate) enum Written {
+    Message(Vec<u8>),
+    /// A memory file with the same bytes, for what no message holds.
+    File(OwnedFd),
+}
+
+/// The bytes of a job, as they came.
+#[derive(Debug)]
+pub(crate) enum Parcel<'a> {
+    Bytes(&'a [u8]),
+    File(File),
 }
 
 /// Where the warden finds a job's files.
@@ -192,28 +196,81 @@ pub(crate) struct Order {
     pub(crate) texts_at: u64,
 }
 
-/// Most jobs' heads fit in here.
+/// Bytes before a head, that tell its length.
+const LEN: usize = 8;
+/// The heads of most jobs that are files fit in here.
 const USUAL: usize = 8 << 10;
 
-impl Order {
+fn broken() -> io::Error {
+    io::ErrorKind::InvalidData.into()
+}
+
+impl Parcel<'_> {
     /// # Errors
-    /// The file is not one that [`Job::write`] made.
-    pub(crate) fn read(file: &File) -> io::Result<Self> {
-        let mut bytes = vec![0; USUAL];
-        let mut have = file.read_at(&mut bytes, 0)?;
-        let broken = || io::Error::from(io::ErrorKind::InvalidData);
-        let len = bytes.first_chunk::<8>().map(|len| u64::from_le_bytes(*len));
-        let len = len
-            .and_then(|len| usize::try_from(len).ok())
-            .ok_or_else(broken)?;
-        let end = len.checked_add(8).ok_or_else(broken)?;
-        if have < end {
-            let all = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-            bytes.resize(end.min(all), 0);
-            file.read_exact_at(&mut bytes[have..], have as u64)?;
-            have = bytes.len();
+    /// It is not what [`Job::write`] made.
+    pub(crate) fn order(&self) -> io::Result<Order> {
+        match self {
+            Self::Bytes(bytes) => Order::read(bytes),
+            Self::File(file) => {
+                let mut bytes = vec![0; USUAL];
+                let have = file.read_at(&mut bytes, 0)?;
+                bytes.truncate(have);
+                let end = Order::end(&bytes).ok_or_else(broken)?;
+                if have < end {
+                    let all = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+                    bytes.resize(end.min(all), 0);
+                    file.read_exact_at(&mut bytes[have..], have as u64)?;
+                }
+                Order::read(&bytes)
+            }
         }
-        let head = bytes.get(8..end.min(have)).ok_or_else(broken)?;
+    }
+
+    /// Hands out `len` bytes of texts from `from` on, in pieces.
+    ///
+    /// # Errors
+    /// There are not so many, or `take` fails.
+    pub(crate) fn texts(
+        &self,
+        from: u64,
+        len: u64,
+        mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let end = from.checked_add(len).ok_or_else(broken)?;
+        match self {
+            Self::Bytes(bytes) => {
+                let at = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+                take(bytes.get(at(from)..at(end)).ok_or_else(broken)?)
+            }
+            Self::File(file) => {
+                let mut from = from;
+                let count = usize::try_from(len).unwrap_or(usize::MAX).min(PIECE);
+                let mut piece = vec![0; count];
+                while from < end {
+                    // By hand: sendfile makes a pipe first.
+                    let count = usize::try_from(end - from).unwrap_or(usize::MAX).min(count);
+                    file.read_exact_at(&mut piece[..count], from)?;
+                    take(&piece[..count])?;
+                    from += count as u64;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Order {
+    /// Where the head ends that `bytes` begin with.
+    fn end(bytes: &[u8]) -> Option<usize> {
+        let len = bytes
+            .first_chunk::<LEN>()
+            .map(|len| u64::from_le_bytes(*len))?;
+        usize::try_from(len).ok()?.checked_add(LEN)
+    }
+
+    fn read(bytes: &[u8]) -> io::Result<Self> {
+        let end = Self::end(bytes).ok_or_else(broken)?;
+        let head = bytes.get(LEN..end).ok_or_else(broken)?;
         let order = Self::decode(&mut Reader(head), end as u64);
         order.ok_or_else(broken)?
     }
@@ -271,7 +328,13 @@ mod tests {
 
     #[test]
     fn a_job_is_read_as_it_was_written() {
-        let long = "w".repeat(20_000);
+        for long in [10, 9_000, 20_000, 100_000] {
+            a_job_with_a_word_of(long);
+        }
+    }
+
+    fn a_job_with_a_word_of(long: usize) {
+        let long = "w".repeat(long);
         let words = ["gcc", "-c", &long].map(OsString::from);
         let environment = [("PATH".into(), "/usr/bin".into())];
         let files = [
@@ -296,8 +359,13 @@ mod tests {
             nice: -3,
             oom_score_adj: Some(-1000),
         };
-        let file = File::from(job.write().unwrap());
-        let order = Order::read(&file).unwrap();
+        let written = job.write().unwrap();
+        assert_eq!(matches!(written, Written::Message(_)), long.len() < 16_000);
+        let parcel = match &written {
+            Written::Message(bytes) => Parcel::Bytes(bytes),
+            Written::File(file) => Parcel::File(file.try_clone().unwrap().into()),
+        };
+        let order = parcel.order().unwrap();
         assert_eq!(order.words[2].to_str().unwrap(), long);
         assert_eq!(order.environment, [c"PATH=/usr/bin".to_owned()]);
         assert_eq!(order.location, Location::Folder("/./w".into()));
@@ -307,9 +375,11 @@ mod tests {
             (order.oom_score_adj, &order.outputs[..]),
             (Some(-1000), &outputs[..])
         );
-        let mut text = [0; 7];
-        file.read_exact_at(&mut text, order.texts_at).unwrap();
-        assert_eq!(&text, b"int x;\n");
+        let mut text = Vec::new();
+        let take = |piece: &[u8]| text.write_all(piece);
+        parcel.texts(order.texts_at, 7, take).unwrap();
+        assert_eq!(text, b"int x;\n");
+        assert!(parcel.texts(order.texts_at, 8, |_| Ok(())).is_err());
     }
 
     #[test]
@@ -336,6 +406,9 @@ mod tests {
             assert!(job.write().is_err(), "{name}");
         }
         let nothing = rustix::fs::memfd_create("x", MemfdFlags::CLOEXEC).unwrap();
-        assert!(Order::read(&File::from(nothing)).is_err());
+        assert!(Parcel::File(nothing.into()).order().is_err());
+        for bytes in [&b""[..], &[0; 7], &[9; 20], &[0; 8]] {
+            assert!(Parcel::Bytes(bytes).order().is_err());
+        }
     }
 }

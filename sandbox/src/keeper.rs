@@ -1,13 +1,13 @@
-//! The keeper: one small process that owns the namespaces and clones a warden for each job.
+//! The keeper: one small process that owns the namespaces and clones wardens, so that one is always free for the next job.
 //!
-//! It is forked from the caller while that has one thread, so that a job costs a copy of a small process and not of the
-//! caller. It reads nothing of jobs, and ends when the caller's end of the channel is gone.
+//! It is forked from the caller while that has one thread, so that a warden costs a copy of a small process and not of the
+//! caller. It never sees a job, and ends when the caller's end of the channel is gone.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
 use crate::caller::Setup;
@@ -19,8 +19,15 @@ use crate::job::Order;
 use crate::landlock::Landlock;
 use crate::layers::{Layer, Layers};
 use crate::os::{self, Forked};
+use crate::pool::{Gone, Pool};
 use crate::template::Template;
 use crate::{trial, warden};
+
+/// Before another try to clone a warden, when the system was short of something.
+const AGAIN: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
 
 /// What all jobs have in common.
 #[derive(Debug, Default)]
@@ -36,6 +43,8 @@ pub(crate) struct Keeper {
     pub(crate) descriptors: u64,
     /// Processes of all jobs together.
     pub(crate) processes: Option<u64>,
+    /// Wardens that may wait for jobs.
+    wardens: usize,
     /// Layers that were wanted and are not there, and why.
     missing: Vec<(Layer, io::Error)>,
     store: Option<OwnedFd>,
@@ -76,6 +85,7 @@ impl Keeper {
         let mut keeper = Self {
             descriptors: descriptors.current.unwrap_or(u64::MAX),
             processes: setup.processes,
+            wardens: setup.kept_wardens,
             template: Template::of(&setup.folders),
             ..Self::default()
         };
@@ -106,8 +116,10 @@ impl Keeper {
             self.note(Layer::Landlock, found);
         }
         if wanted.has(Layer::Seccomp) {
-            let found = Filter::new().and_then(|filter| {
+            let found = Filter::new(self.layers).and_then(|filter| {
                 trial::filter(&filter)?;
+                // For itself too: from here on it only clones.
+                filter.install_common()?;
                 self.filter = Some(filter);
                 Ok(())
             });
@@ -179,106 +191,86 @@ impl Keeper {
         channel::send(control.as_fd(), &bytes.0, &fds)
     }
 
-    /// Starts jobs until the caller is gone.
+    /// Sees that a warden is always free, until the caller is gone.
     fn serve(&self, control: &OwnedFd) -> ! {
-        // Nobody has to wake for the end of a warden if it leaves nothing behind.
-        os::ignore_signals(&[libc::SIGCHLD], !self.buries());
-        let Ok(children) = os::watch_children() else {
+        let (Ok(pool), Ok(children)) = (Pool::new(self.wardens), os::watch_children()) else {
             os::exit(1)
         };
-        let mut jobs: Vec<(os::pid_t, u64)> = Vec::new();
-        let mut next = 0;
+        let mut wardens: Vec<(os::pid_t, usize)> = Vec::new();
         loop {
-            if self.buries() && !self.wait_and_bury(control, &children, &mut jobs) {
-                continue;
+            let enough = self.fill(&pool, control, &mut wardens);
+            let mut fds = [
+                // Only for its end: what comes is the wardens'.
+                PollFd::new(control, PollFlags::empty()),
+                PollFd::new(&pool.bell, PollFlags::IN),
+                PollFd::new(&children, PollFlags::IN),
+            ];
+            let patience = if enough { None } else { Some(&AGAIN) };
+            match poll(&mut fds, patience) {
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(_) => os::exit(1),
+                Ok(_) => {}
             }
-            match channel::receive_into(control.as_fd(), &mut [0; 8]) {
-                Ok((0, _)) => break,
-                Ok((_, fds)) => {
-                    next += 1;
-                    if let Some(pid) = self.start_warden(next, fds)
-                        && self.buries()
-                    {
-                        jobs.push((pid, next));
-                    }
+            let [gone, rung, ended] = fds.map(|fd| !fd.revents().is_empty());
+            if rung {
+                pool.hush();
+            }
+            if ended {
+                let mut waste = [0; 1024];
+                let _ = rustix::io::read(&children, &mut waste);
+                while let Some(reaped) = os::reap(-1, false) {
+                    self.bury(&pool, &mut wardens, reaped.pid);
                 }
-                // Too few descriptors for what came; the sender sees its channel close.
-                Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {}
-                Err(_) => break,
+            }
+            if gone {
+                break;
             }
         }
-        self.end(jobs)
-    }
-
-    /// Waits until there is something to do. Whether a job was asked for.
-    fn wait_and_bury(
-        &self,
-        control: &OwnedFd,
-        children: &OwnedFd,
-        jobs: &mut Vec<(os::pid_t, u64)>,
-    ) -> bool {
-        let mut fds = [
-            PollFd::new(control, PollFlags::IN),
-            PollFd::new(children, PollFlags::IN),
-        ];
-        match poll(&mut fds, None) {
-            Err(rustix::io::Errno::INTR) => return false,
-            Err(_) => os::exit(1),
-            Ok(_) => {}
-        }
-        let [asked, ended] = fds.map(|fd| !fd.revents().is_empty());
-        if ended {
-            let mut waste = [0; 1024];
-            let _ = rustix::io::read(children, &mut waste);
-            while let Some(reaped) = os::reap(-1, false) {
-                self.bury(jobs, reaped.pid);
-            }
-        }
-        asked
-    }
-
-    /// Whether something is to be done when a warden has ended.
-    fn buries(&self) -> bool {
-        self.cgroup.is_some()
-    }
-
-    fn bury(&self, jobs: &mut Vec<(os::pid_t, u64)>, pid: os::pid_t) {
-        if let Some(at) = jobs.iter().position(|(known, _)| *known == pid) {
-            let (_, number) = jobs.swap_remove(at);
-            if let Some(cgroup) = &self.cgroup {
-                cgroup.remove(number);
-            }
-        }
-    }
-
-    /// The caller is gone, and so its ends of the jobs' channels: each warden clears up. Those with a process namespace need not be
-    /// waited for by anybody, but their leaves can only be removed afterwards.
-    fn end(&self, mut jobs: Vec<(os::pid_t, u64)>) -> ! {
+        // Wardens see it too, and the ends of their jobs' channels, and clear up.
         while let Some(reaped) = os::reap(-1, true) {
-            self.bury(&mut jobs, reaped.pid);
+            self.bury(&pool, &mut wardens, reaped.pid);
         }
         os::exit(0)
     }
 
-    fn start_warden(&self, number: u64, fds: Vec<OwnedFd>) -> Option<os::pid_t> {
-        let mut fds = fds.into_iter();
-        let (channel, order) = (fds.next()?, fds.next()?);
-        match os::fork(self.flags()) {
-            Ok(Forked::Parent(pid)) => Some(pid),
-            Ok(Forked::Child) => {
-                if self.layers.has(Layer::Pid) {
-                    let kill = Some(rustix::process::Signal::KILL);
-                    let _ = rustix::process::set_parent_process_death_signal(kill);
+    /// Clones wardens until one is free. Whether that came out; else the system is short of something.
+    fn fill(&self, pool: &Pool, control: &OwnedFd, wardens: &mut Vec<(os::pid_t, usize)>) -> bool {
+        while !pool.has_free() {
+            let Some(at) = pool.take_place() else {
+                // The next one that becomes free is enough.
+                return true;
+            };
+            match os::fork(self.flags()) {
+                Ok(Forked::Parent(pid)) => wardens.push((pid, at)),
+                Ok(Forked::Child) => {
+                    if self.layers.has(Layer::Pid) {
+                        let kill = Some(rustix::process::Signal::KILL);
+                        let _ = rustix::process::set_parent_process_death_signal(kill);
+                    }
+                    let _ = rustix::process::setsid();
+                    warden::serve(self, control, pool.place(at))
                 }
-                let _ = rustix::process::setsid();
-                warden::serve(self, number, channel, order)
+                Err(_) => {
+                    pool.clear(at);
+                    return false;
+                }
             }
-            Err(error) => {
-                let result = Err(crate::report::at(crate::report::Stage::Wait)(error));
-                let (bytes, _) = crate::report::encode(&result);
-                let _ = channel::send(channel.as_fd(), &bytes, &[]);
-                None
+        }
+        true
+    }
+
+    fn bury(&self, pool: &Pool, wardens: &mut Vec<(os::pid_t, usize)>, pid: os::pid_t) {
+        let Some(at) = wardens.iter().position(|(known, _)| *known == pid) else {
+            return;
+        };
+        let (_, place) = wardens.swap_remove(at);
+        match (pool.clear(place), &self.cgroup) {
+            (Gone::With(number), Some(cgroup)) => cgroup.remove(number),
+            // Whatever it died of, the next one may too: not at once.
+            (Gone::Early, _) => {
+                let _ = poll(&mut [], Some(&AGAIN));
             }
+            _ => {}
         }
     }
 

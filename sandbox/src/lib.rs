@@ -2,14 +2,15 @@
 //! the job, no network, no other processes, few system calls, and limits.
 //!
 //! ```text
-//! caller ── job, channel ──▶ keeper ── clone ──▶ warden ── vfork, exec ──▶ program
-//!        ◀───────── report, outputs ──────────── (first process of the job's own namespaces)
+//!            keeper ── clone ──▶ wardens
+//! caller ── job, channel ──▶ one of them ── vfork, exec ──▶ program
+//!        ◀── report, outputs ── (first process of the job's own namespaces)
 //! ```
 //!
 //! The *keeper* is one small process, forked at start while the caller has one thread. It owns the namespaces, made
-//! without root, and a template of the toolchain. For each job it clones a *warden* that builds the job's view, starts
-//! the program, waits, and sends back what was asked for. All of a job dies with its warden; a warden dies with its
-//! channel, with the keeper and with the caller.
+//! without root, and a template of the toolchain, and clones *wardens*, so that one is always free. A warden takes a job, builds its
+//! view, starts the program, waits, sends back what was asked for, and clears all of it away before it takes another one. All of a
+//! job dies with its warden and with its channel; a warden dies with the keeper and with the caller.
 //!
 //! Knows nothing of tokio, of distcc's protocol, of compilers' options or of hosts. Each layer is tried at start;
 //! what is missing is told, and the rest works without it.
@@ -21,6 +22,7 @@ mod caller;
 mod cgroup;
 mod channel;
 mod codec;
+mod files;
 mod filter;
 mod job;
 mod keeper;
@@ -29,6 +31,8 @@ mod layers;
 mod limits;
 mod os;
 mod paths;
+mod pool;
+mod program;
 mod report;
 mod shown;
 mod template;

@@ -2,12 +2,22 @@
 //! namespaces, filters, Landlock, attributes of mounts.
 #![expect(unsafe_code, reason = "this is the module of what needs it")]
 
+mod landlock;
+mod process;
+
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 
-pub(crate) use libc::pid_t;
+pub(crate) use landlock::{
+    RulesetAttributes, landlock_allow, landlock_restrict, landlock_ruleset, landlock_version,
+};
+pub(crate) use process::{
+    Exec, Forked, Stack, exit, fork, has_children, kill, pid_t, reap, spawn, threads,
+    used_by_children,
+};
 
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {
     if result < 0 {
@@ -15,39 +25,6 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
     } else {
         Ok(result)
     }
-}
-
-/// Which side of a copy this is.
-pub(crate) enum Forked {
-    Parent(pid_t),
-    Child,
-}
-
-/// Copies this process, into new namespaces where `flags` say so. The C library is not told: only what needs no
-/// thread and no number of its own may be called of it afterwards.
-///
-/// # Panics
-/// When other threads run: their locks would stay held in the child forever.
-pub(crate) fn fork(flags: libc::c_int) -> io::Result<Forked> {
-    let flags = libc::c_long::from(flags | libc::SIGCHLD);
-    // Safety: without CLONE_VM and a stack this is fork; the child has a copy of everything, and callers see to it
-    // that there is no other thread.
-    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize) };
-    Ok(match check(pid)? {
-        0 => Forked::Child,
-        pid => Forked::Parent(pid as pid_t),
-    })
-}
-
-/// How many threads this process has.
-pub(crate) fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
-}
-
-/// Ends this process without telling anybody in it.
-pub(crate) fn exit(code: i32) -> ! {
-    // Safety: nothing runs any more.
-    unsafe { libc::_exit(code) }
 }
 
 /// Becomes another user for good: real, effective and saved ids, and no groups but `gid`.
@@ -110,154 +87,6 @@ pub(crate) fn watch_children() -> io::Result<OwnedFd> {
         check(fd.into())?;
         Ok(OwnedFd::from_raw_fd(fd))
     }
-}
-
-/// A child that was reaped.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reaped {
-    pub(crate) pid: pid_t,
-    /// As `wait` gives it.
-    pub(crate) status: u32,
-}
-
-/// Reaps one child: `pid`, or any for -1. `None`: none has ended, or there is none.
-pub(crate) fn reap(pid: pid_t, wait: bool) -> Option<Reaped> {
-    let mut status = 0;
-    let flags = if wait { 0 } else { libc::WNOHANG };
-    loop {
-        // Safety: the status outlives the call.
-        let pid = unsafe { libc::waitpid(pid, &raw mut status, flags) };
-        if pid > 0 {
-            return Some(Reaped {
-                pid,
-                status: status.cast_unsigned(),
-            });
-        }
-        if pid == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
-            return None;
-        }
-    }
-}
-
-/// Whether there are children, ended or not.
-pub(crate) fn has_children() -> bool {
-    let flags = libc::WNOHANG | libc::WNOWAIT | libc::WEXITED;
-    // Safety: the structure is written before anything reads it; nothing is reaped.
-    unsafe {
-        let mut about: libc::siginfo_t = std::mem::zeroed();
-        libc::waitid(libc::P_ALL, 0, &raw mut about, flags) == 0
-    }
-}
-
-/// Sends SIGKILL to `pid`; to all that can be reached for -1, to a group for other negative numbers.
-pub(crate) fn kill(pid: pid_t) {
-    // Safety: numbers only. A process that is gone already is no error.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
-}
-
-/// Seconds of processor time that reaped children and theirs used, and the most memory that one of them had in bytes.
-pub(crate) fn used_by_children() -> (f64, u64) {
-    // Safety: the structure is written before it is read.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
-        usage
-    };
-    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    let memory = u64::try_from(usage.ru_maxrss).unwrap_or(0) << 10;
-    (seconds(usage.ru_utime) + seconds(usage.ru_stime), memory)
-}
-
-/// A program with its words, in the form that the kernel takes.
-pub(crate) struct Exec {
-    program: CString,
-    words: Vec<CString>,
-    environment: Vec<CString>,
-    pointers: Vec<*const libc::c_char>,
-    /// Where in `pointers` the environment begins.
-    environment_at: usize,
-}
-
-impl Exec {
-    /// # Errors
-    /// A word holds a NUL.
-    pub(crate) fn new(program: CString, words: Vec<CString>, environment: Vec<CString>) -> Self {
-        let mut exec = Self {
-            program,
-            words,
-            environment,
-            pointers: Vec::new(),
-            environment_at: 0,
-        };
-        let end = [std::ptr::null()];
-        exec.pointers = exec
-            .words
-            .iter()
-            .map(|word| word.as_ptr())
-            .chain(end)
-            .collect();
-        exec.environment_at = exec.pointers.len();
-        let environment = exec.environment.iter().map(|word| word.as_ptr()).chain(end);
-        exec.pointers.extend(environment);
-        exec
-    }
-
-    /// Becomes the program. Comes back only with an error.
-    pub(crate) fn run(&self) -> io::Error {
-        let environment = &self.pointers[self.environment_at..];
-        // Safety: both rows end with a null pointer and point to strings that `self` owns.
-        unsafe {
-            libc::execve(
-                self.program.as_ptr(),
-                self.pointers.as_ptr(),
-                environment.as_ptr(),
-            )
-        };
-        io::Error::last_os_error()
-    }
-}
-
-/// Bytes of stack for a child that borrows our memory; it calls little, and pages that it does not touch cost nothing.
-const STACK: usize = 64 << 10;
-
-struct Borrowed<'a> {
-    body: &'a mut dyn FnMut(),
-}
-
-extern "C" fn borrowed_main(argument: *mut libc::c_void) -> libc::c_int {
-    // Safety: `spawn` gives this pointer, and waits until the child is done with it.
-    let borrowed = unsafe { &mut *argument.cast::<Borrowed<'_>>() };
-    (borrowed.body)();
-    127
-}
-
-/// Starts a child that runs `body` in this process's memory, while this process stands still, until it becomes another program or
-/// ends. Cheaper than a copy. Gives its number and a descriptor that is readable when it has ended.
-///
-/// `body` may set its own process's limits, directories and descriptors, and write to what it borrows; it may not
-/// allocate or panic.
-pub(crate) fn spawn(body: &mut dyn FnMut()) -> io::Result<(pid_t, OwnedFd)> {
-    // Not zeroed: that would touch each of its pages.
-    let mut stack = Vec::<u128>::with_capacity(STACK / 16);
-    let mut borrowed = Borrowed { body };
-    let mut pidfd: libc::c_int = -1;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-    // Safety: the stack is the child's alone and outlives it, since CLONE_VFORK lets us go on only when it has left our memory; its end is
-    // aligned to 16 bytes. There is no other thread.
-    let pid = unsafe {
-        let top = stack.as_mut_ptr().add(STACK / 16);
-        libc::clone(
-            borrowed_main,
-            top.cast(),
-            flags,
-            (&raw mut borrowed).cast(),
-            &raw mut pidfd,
-        )
-    };
-    check(pid.into())?;
-    // Safety: the kernel made it for us.
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok((pid, pidfd))
 }
 
 /// Puts `fds` (the first may be 0 itself) at 0, 1 and 2 and closes all others. For a child that is about to become a program.
@@ -340,73 +169,6 @@ pub(crate) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
     .map(|_| ())
 }
 
-/// What Landlock is asked to decide (linux/landlock.h).
-#[repr(C)]
-pub(crate) struct RulesetAttributes {
-    pub(crate) files: u64,
-    pub(crate) network: u64,
-    pub(crate) scoped: u64,
-}
-
-/// The version of Landlock that the kernel has.
-pub(crate) fn landlock_version() -> io::Result<u32> {
-    let none = std::ptr::null::<RulesetAttributes>();
-    // Safety: the flag asks for a number; nothing is read.
-    let version =
-        check(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0usize, 1u32) })?;
-    u32::try_from(version).map_err(io::Error::other)
-}
-
-pub(crate) fn landlock_ruleset(attributes: &RulesetAttributes, size: usize) -> io::Result<OwnedFd> {
-    let size = size.min(size_of::<RulesetAttributes>());
-    // Safety: the structure outlives the call and is not shorter than `size`.
-    let fd = check(unsafe {
-        libc::syscall(
-            libc::SYS_landlock_create_ruleset,
-            std::ptr::from_ref(attributes),
-            size,
-            0u32,
-        )
-    })?;
-    // Safety: a new descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
-}
-
-/// Allows `access` below a folder.
-pub(crate) fn landlock_allow(
-    ruleset: BorrowedFd<'_>,
-    folder: BorrowedFd<'_>,
-    access: u64,
-) -> io::Result<()> {
-    #[repr(C, packed)]
-    struct PathBeneath {
-        access: u64,
-        folder: i32,
-    }
-    let rule = PathBeneath {
-        access,
-        folder: folder.as_raw_fd(),
-    };
-    // Safety: the structure outlives the call; 1 is the kind of rule that it is.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_landlock_add_rule,
-            ruleset.as_raw_fd(),
-            1,
-            &raw const rule,
-            0u32,
-        )
-    })
-    .map(|_| ())
-}
-
-/// Holds this process and its children to the rules for good.
-pub(crate) fn landlock_restrict(ruleset: BorrowedFd<'_>) -> io::Result<()> {
-    // Safety: a descriptor and a number.
-    check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0u32) })
-        .map(|_| ())
-}
-
 /// Enters a directory, for a child that is about to become a program.
 pub(crate) fn enter(folder: &CStr) -> io::Result<()> {
     // Safety: a string.
@@ -421,4 +183,22 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -
     };
     // Safety: the structure outlives the call.
     check(unsafe { libc::setrlimit(resource, &raw const limit) }.into()).map(|_| ())
+}
+
+/// Numbers, all 0, that this process shares with those that are copied from it, for as long as one of them is there.
+pub(crate) fn shared_numbers(count: usize) -> io::Result<&'static [AtomicU64]> {
+    let len = count * size_of::<AtomicU64>();
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    // Safety: a fresh mapping of `len` bytes, aligned to a page and zeroed, that nobody ever takes away.
+    unsafe {
+        let memory = libc::mmap(std::ptr::null_mut(), len, access, flags, -1, 0);
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(std::slice::from_raw_parts(
+            memory.cast::<AtomicU64>(),
+            count,
+        ))
+    }
 }

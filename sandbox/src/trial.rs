@@ -73,6 +73,7 @@ pub(crate) fn landlock(landlock: Landlock) -> io::Result<()> {
 
 pub(crate) fn filter(filter: &Filter) -> io::Result<()> {
     apart(0, || {
+        filter.install_common()?;
         filter.install()?;
         match os::unshare(0) {
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(()),

@@ -4,10 +4,11 @@
 //! going to its own memory. A tree that outlives the job is under all of it and is never written to.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
-use rustix::mount::MountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 
 use crate::job::{Location, Order};
 use crate::paths::{below, c_string, make_folders};
@@ -79,6 +80,14 @@ pub(crate) fn enter(template: &Template, order: &Order) -> io::Result<()> {
     rustix::process::chroot(&root)?;
     rustix::process::chdir("/")?;
     Ok(())
+}
+
+/// Leaves a job's view for `home`, the root that was there before, and takes away all that was mounted for it.
+pub(crate) fn leave(home: &OwnedFd) -> io::Result<()> {
+    rustix::process::fchdir(home)?;
+    rustix::process::chroot(".")?;
+    // All that is mounted below goes with it, even where something is still open.
+    Ok(rustix::mount::unmount(JOB, UnmountFlags::DETACH)?)
 }
 
 /// The root over a tree: all that the job writes goes to its own memory.

@@ -16,6 +16,8 @@ use crate::os;
 pub(crate) struct Watch<'a> {
     proc: Option<&'a OwnedFd>,
     limits: Limits,
+    /// Seconds that children of this process used before there was the job.
+    before: f64,
 }
 
 #[derive(Debug, Default)]
@@ -31,15 +33,19 @@ const DEPTH: usize = 64;
 const TICKS: u64 = 100;
 
 impl<'a> Watch<'a> {
-    pub(crate) fn new(proc: Option<&'a OwnedFd>, limits: Limits) -> Self {
-        Self { proc, limits }
+    pub(crate) fn new(proc: Option<&'a OwnedFd>, limits: Limits, before: f64) -> Self {
+        Self {
+            proc,
+            limits,
+            before,
+        }
     }
 
     /// What the job has too much of at this moment.
     pub(crate) fn look(&self) -> Option<Excess> {
         let mut used = Used::default();
         self.descend("thread-self", DEPTH, &mut |pid| self.add(pid, &mut used));
-        let (done, _) = os::used_by_children();
+        let done = os::used_by_children() - self.before;
         let Limits {
             memory,
             processes,

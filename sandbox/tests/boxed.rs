@@ -43,6 +43,7 @@ impl Boxed {
             processes: Some(4096),
             store_bytes: 64 << 20,
             kept_trees: 4,
+            kept_wardens: 4,
         };
         let sandbox = Sandbox::start(&setup).unwrap();
         let name = format!("{wanted} as {become_user:?}");
@@ -470,6 +471,76 @@ fn a_program_cannot_reach_its_warden(boxed: &Boxed) {
     assert_eq!(ok(boxed.shell("echo next", LIMITS)), "next\n");
 }
 
+/// Jobs one after the other have the same few wardens.
+fn the_next_job_knows_nothing_of_the_last(boxed: &Boxed) {
+    let few = |ended: Result<Ended, Stray>| {
+        let ended = ended.unwrap();
+        assert_eq!(ended.status, 0);
+        (ended.peak, ended.cpu_us)
+    };
+    let hungry = "head -c 100000000 /dev/zero | tail -n 1 > /dev/null; setsid sleep 71 & echo $! > pid; sleep 0.05";
+    for _ in 0..3 {
+        let (peak, cpu) = few(boxed.shell(hungry, LIMITS));
+        assert!(peak > 90 << 20 && cpu > 5000, "{peak} {cpu}");
+        // A failure of the view's, of the program's start, and one that nobody waits for.
+        let nowhere = [OsString::from("nowhere")];
+        let job = |program: &str, cwd: &str| {
+            let job = Job {
+                program: Path::new(program),
+                words: &nowhere,
+                environment: &[],
+                cwd: Path::new(cwd),
+                place: Place::View,
+                files: &[],
+                outputs: &[],
+                limits: LIMITS,
+                nice: 0,
+                oom_score_adj: None,
+            };
+            boxed.sandbox.run(&job).unwrap()
+        };
+        assert!(job("/no/program", "/home").wait().is_err());
+        assert!(job("/bin/sh", "/usr/include/stdio.h/below").wait().is_err());
+        drop(job("/bin/sh", "/home"));
+        let (peak, cpu) = few(boxed.shell("exit 0", LIMITS));
+        assert!(peak < 48 << 20 && cpu < 1_000_000, "{peak} {cpu}");
+        if boxed.has(Layer::Mount) {
+            assert_eq!(ok(boxed.shell("ls -A . /tmp", LIMITS)), ".:\n\n/tmp:\n");
+        }
+    }
+}
+
+/// As the keeper has them: its children, and it is the only child of this process that has any.
+fn wardens() -> Vec<String> {
+    let children = |pid: &str| {
+        let path = format!("/proc/{pid}/task/{pid}/children");
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let own = children(&std::process::id().to_string());
+    own.iter().flat_map(|keeper| children(keeper)).collect()
+}
+
+fn wardens_that_die_are_replaced(boxed: &Boxed) {
+    ok(boxed.shell("true", LIMITS));
+    let first = wardens();
+    assert!(!first.is_empty());
+    let pids: Vec<&str> = first.iter().map(String::as_str).collect();
+    let kill = std::process::Command::new("kill")
+        .arg("-9")
+        .args(&pids)
+        .status();
+    assert!(kill.unwrap().success());
+    // Until then one that is dying may take a job.
+    wait_for("others", || {
+        let now = wardens();
+        !now.is_empty() && !now.iter().any(|warden| first.contains(warden))
+    });
+    assert_eq!(ok(boxed.shell("echo still", LIMITS)), "still\n");
+}
+
 fn what_cannot_start_says_why(boxed: &Boxed) {
     let cwd = if boxed.has(Layer::Mount) {
         PathBuf::from("/home/x")
@@ -816,6 +887,8 @@ const TESTS: &[Test] = &[
     ("nothing_outlives_a_job", nothing_outlives_a_job),
     ("a_program_has_no_capabilities_and_its_own_score", a_program_has_no_capabilities_and_its_own_score),
     ("a_program_cannot_reach_its_warden", a_program_cannot_reach_its_warden),
+    ("the_next_job_knows_nothing_of_the_last", the_next_job_knows_nothing_of_the_last),
+    ("wardens_that_die_are_replaced", wardens_that_die_are_replaced),
     ("what_cannot_start_says_why", what_cannot_start_says_why),
     ("many_at_once_are_kept_apart", many_at_once_are_kept_apart),
     ("a_tree_is_exactly_what_was_asked_for", a_tree_is_exactly_what_was_asked_for),

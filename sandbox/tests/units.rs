@@ -355,6 +355,7 @@ fn main() -> ExitCode {
         processes: Some(4096),
         store_bytes: 256 << 20,
         kept_trees: 4,
+        kept_wardens: 4,
     };
     let sandbox = Sandbox::start(&setup).unwrap();
     let place = tempfile::tempdir().unwrap();

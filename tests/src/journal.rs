@@ -41,7 +41,7 @@ pub struct Attempt {
     pub host: String,
     pub ms: f64,
     pub error: Option<String>,
-    /// Was it begun beside one that was still under way?
+    /// Was it made beside another that was still under way?
     pub hedge: bool,
 }
 

@@ -8,6 +8,7 @@
 //! purpose.
 
 pub mod builds;
+mod cables;
 mod daemon;
 mod effects;
 mod elf;
@@ -16,6 +17,7 @@ mod farm;
 mod include_servers;
 mod jobserver;
 mod journal;
+mod lan;
 mod liar;
 mod mill;
 mod network;
@@ -29,6 +31,7 @@ mod space;
 mod stand_ins;
 mod wire;
 
+pub use cables::Cables;
 pub use daemon::{Daemon, Make};
 pub use effects::{Effects, Entry, snapshot};
 pub use elf::{for_another_compiler, for_machine, for_other_class};
@@ -37,11 +40,14 @@ pub use farm::Farm;
 pub use include_servers::{IncludeServer, question};
 pub use jobserver::Jobserver;
 pub use journal::{Attempt, Row, Text, read_journal};
+pub use lan::{Lan, Machine};
 pub use liar::{Conversation, Greeting, LyingServer};
 pub use mill::{long, many_side_by_side, side_by_side, until};
-pub use network::Network;
+pub use network::{FAR, Network, Side};
 pub use noise::{Damage, NoisyLine};
-pub use programs::{cargo, distcc, distccd, include_server, launcher, launcher_daemon, newest};
+pub use programs::{
+    cargo, distcc, distccd, include_server, launcher, launcher_daemon, newest, zeroconf_browser,
+};
 pub use puppet::Puppet;
 pub use recorded::{Recorded, data};
 pub use run::{Ran, Running, run, start, with_default_signals};

@@ -27,6 +27,11 @@ pub fn include_server() -> PathBuf {
     ours().join("include-server")
 }
 
+/// Our browser for multicast DNS, `zeroconf-browser`.
+pub fn zeroconf_browser() -> PathBuf {
+    ours().join("zeroconf-browser")
+}
+
 /// The stock client of Debian's `distcc` package.
 pub fn distcc() -> PathBuf {
     installed("distcc")
@@ -123,6 +128,8 @@ fn built_now() -> Result<PathBuf, String> {
             "daemon",
             "-p",
             "include-server",
+            "-p",
+            "zeroconf-browser",
             "--message-format=json",
         ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hosts", &[]),
     ("includes", &["compiler", "protocol"]),
     ("include-server", &["compiler", "includes", "protocol"]),
+    ("zeroconf-browser", &["hosts", "protocol"]),
     ("keys", &[]),
     (
         "launcher",

@@ -147,7 +147,7 @@ fn a_bad_list_is_told_once_with_the_token() {
         ("127.0.0.1,auth=name", "127.0.0.1,auth=name"),
         ("127.0.0.1,lzo,key=", "127.0.0.1,lzo,key="),
         ("bob@127.0.0.1,key", "bob@127.0.0.1,key"),
-        ("+zeroconf", "+zeroconf"),
+        ("+zeroconf/4", "+zeroconf/4"),
         ("[::1", "[::1"),
         ("bob@", "bob@"),
     ] {

@@ -444,3 +444,47 @@ fn why_does_not_need_hosts_to_say_so() {
     let ran = run(&mut space.command("why --hosts -n 2 a.c"));
     assert_ne!(ran.code(), 0);
 }
+
+#[test]
+fn what_compiles_took_is_what_is_expected() {
+    let farm = Farm::ours(1);
+    let space = farm.space([SOURCES[0], ("new.c", "int other(void) { return 1; }\n")]);
+    space.renew();
+    for _ in 0..4 {
+        assert_eq!(space.run("gcc -c a.c").code(), 0);
+    }
+    let lines = candidates(&space, "a.c");
+    let took = lines[0]["expected_ms"].as_f64().expect("a number");
+    assert!(took > 0.0, "{lines:#?}");
+    // On a busy machine a host may seem lost for a moment.
+    let jobs = lines[0]["jobs"].as_u64().expect("a number");
+    assert!(jobs > 1, "{lines:#?}");
+    assert_eq!(lines[0]["pace"], 1.0);
+    let by = format!("×1.0 by {jobs} jobs");
+    assert_eq!(lines[1]["here"], true);
+    let text = why_hosts(&space, "a.c");
+    assert!(text.contains(&by), "{text}");
+
+    // Another unit of the kind is known by its like, another kind is not.
+    write_database(&space, "new.c", "gcc -c new.c");
+    assert!(candidates(&space, "new.c")[0]["expected_ms"].is_number());
+    write_database(&space, "new.c", "gcc -O2 -g -c new.c");
+    let text = why_hosts(&space, "new.c");
+    assert!(
+        text.contains("no such job has run yet") && text.contains(&format!("unknown  {by}")),
+        "{text}"
+    );
+
+    let now = status(&space);
+    assert_eq!(
+        (&now["hosts"][0]["pace"], &now["hosts"][0]["jobs"]),
+        (&1.0.into(), &jobs.into()),
+        "{now:#}"
+    );
+    assert!(now["local"]["jobs"].is_number(), "{now:#}");
+    assert!(now["second_copies"]["jobs"].as_u64() > Some(1), "{now:#}");
+    let text = run(&mut space.command("status")).out();
+    for part in [&by, "second copies: 0 among the last "] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}

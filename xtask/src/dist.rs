@@ -9,7 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf, absolute};
 use std::process::Command;
 
-const BINARIES: &[&str] = &["distcc-launch", "distcc-launchd", "include-server"];
+const BINARIES: &[&str] = &[
+    "distcc-launch",
+    "distcc-launchd",
+    "include-server",
+    "zeroconf-browser",
+];
 
 /// Where in the clone a file lies, and where below PREFIX it goes.
 const SHARED: &[(&str, &str)] = &[
@@ -68,6 +73,8 @@ pub(crate) fn build() -> Result<PathBuf> {
         "daemon",
         "--package",
         "include-server",
+        "--package",
+        "zeroconf-browser",
     ]);
     cargo.stdout(io::stderr());
     match static_flags(&host) {

@@ -46,6 +46,8 @@ pub(crate) static TEST: &[Package] = &[
     package("strace",        Some("strace"),    "system calls of the launch path"),
     package("valgrind",      Some("valgrind"),  "instructions of the launch path"),
     package("iproute2",      Some("ip"),        "network namespaces for hosts that drop packets"),
+    package("avahi-daemon",  Some("avahi-daemon"), "multicast DNS of stock's client and daemon"),
+    package("dbus",          Some("dbus-daemon"), "how they talk with it"),
     package("procps",        Some("ps"),        "who is still running after a test"),
     package("util-linux",    Some("unshare"),   "namespaces"),
 ];

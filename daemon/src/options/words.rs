@@ -124,7 +124,7 @@ pub(super) struct Words {
     /// Let clients run any program on PATH, not only compilers. For trusted networks
     #[arg(long, alias = "make-me-a-botnet", help_heading = "Whom to serve")]
     pub(super) enable_tcp_insecure: bool,
-    /// Announce this daemon by multicast DNS (comes in a later version)
+    /// Announce this daemon by multicast DNS, for clients whose host list says +zeroconf
     #[arg(long, help_heading = "Whom to serve")]
     pub(super) zeroconf: bool,
 

@@ -56,6 +56,14 @@ impl fmt::Display for Origin {
 pub enum NoHosts {
     #[error("{0} names no host; write one such as \"10.0.0.2/8,lzo\"")]
     Empty(Origin),
+    /// `+zeroconf` alone, and nothing says which hosts it may use.
+    #[error(
+        "{0} uses no host that +zeroconf finds, since anybody can announce one: let DISTCC_LAUNCH_ZEROCONF_NETS name their network, or write +zeroconf,key"
+    )]
+    NoneAllowed(Origin),
+    /// `+zeroconf` alone, and there is none.
+    #[error("{0} names no host but +zeroconf, which found none that may be used")]
+    NoneFound(Origin),
     #[error("no host list: set DISTCC_HOSTS or write {}", list_files(.looked))]
     Nothing { looked: Vec<PathBuf> },
     #[error("could not read host list {}", path.display())]

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 mod find;
 mod parse;
+mod zeroconf;
 
 pub use find::{MAX_FILE, NoHosts, Origin, Places, find};
 pub use parse::{HostListError, MAX_SLOTS, parse};
+pub use zeroconf::{Ignored, Zeroconf};
 
 /// The port of distccd where a list names none.
 pub const DEFAULT_PORT: u16 = 3632;
@@ -23,6 +25,8 @@ pub struct HostList {
     pub local_slots_cpp: Option<u32>,
     /// `--randomize`: the caller is to [`HostList::shuffle`].
     pub randomize: bool,
+    /// `+zeroconf`: hosts that announce themselves count too.
+    pub zeroconf: Option<Zeroconf>,
 }
 
 /// One host of the list.

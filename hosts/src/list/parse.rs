@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::{DEFAULT_PORT, Host, HostList, KeyFile, Transport};
+use super::{DEFAULT_PORT, Host, HostList, KeyFile, Transport, Zeroconf};
 
 /// The most slots a host may have.
 pub const MAX_SLOTS: u32 = 9999;
@@ -59,10 +59,10 @@ pub enum Problem {
     KeyFile,
     #[error("\",key\" is for TCP hosts; ssh has keys of its own, and this machine needs none")]
     KeyElsewhere,
-    #[error(
-        "looking for hosts (\"+zeroconf\") comes with a later version; until then name the hosts"
-    )]
+    #[error("only options may follow, as in \"+zeroconf,lzo\"")]
     Zeroconf,
+    #[error("the list has \"+zeroconf\" already; write it once")]
+    ZeroconfTwice,
     #[error(
         "this is no setting of a list; there are --randomize, --localslots=N and --localslots_cpp=N"
     )]
@@ -85,7 +85,7 @@ pub fn parse(text: impl AsRef<[u8]>) -> Result<HostList, HostListError> {
             return Err(HostListError::TooMany);
         }
     }
-    if list.hosts.is_empty() {
+    if list.hosts.is_empty() && list.zeroconf.is_none() {
         Err(HostListError::Empty)
     } else {
         Ok(list)
@@ -104,8 +104,12 @@ fn add(list: &mut HostList, token: &str) -> Result<(), Problem> {
     if token.starts_with("--") {
         return set(list, token);
     }
-    if token.starts_with("+zeroconf") {
-        return Err(Problem::Zeroconf);
+    let (place, options) = match token.split_once(',') {
+        Some((place, options)) => (place, Some(options)),
+        None => (token, None),
+    };
+    if place.starts_with("+zeroconf") {
+        return look(list, token, place, options);
     }
     let mut host = Host {
         token: token.to_owned(),
@@ -116,10 +120,6 @@ fn add(list: &mut HostList, token: &str) -> Result<(), Problem> {
         down: false,
         key: None,
     };
-    let (place, options) = match token.split_once(',') {
-        Some((place, options)) => (place, Some(options)),
-        None => (token, None),
-    };
     if let Some(slots) = local(token, place) {
         host.slots = slots?;
     } else if let Some((user, rest)) = place.split_once('@') {
@@ -127,29 +127,73 @@ fn add(list: &mut HostList, token: &str) -> Result<(), Problem> {
     } else {
         tcp(&mut host, place)?;
     }
-    for option in options.into_iter().flat_map(|options| options.split(',')) {
-        match option {
-            "lzo" => host.lzo = true,
-            "cpp" => host.cpp = true,
-            "down" => host.down = true,
-            "auth" => return Err(Problem::Auth),
-            "key" => host.key = Some(KeyFile::Default),
-            _ if option.starts_with("auth=") => return Err(Problem::Auth),
-            _ => match option.strip_prefix("key=") {
-                Some("") => return Err(Problem::KeyFile),
-                Some(file) => host.key = Some(KeyFile::Named(file.into())),
-                None => return Err(Problem::Option(option.to_owned())),
-            },
-        }
-    }
-    if host.cpp && !host.lzo {
-        return Err(Problem::CppWithoutLzo);
-    }
-    if host.key.is_some() && !matches!(host.transport, Transport::Tcp { .. }) {
+    let options = Options::read(options)?;
+    if options.key.is_some() && !matches!(host.transport, Transport::Tcp { .. }) {
         return Err(Problem::KeyElsewhere);
     }
+    (host.lzo, host.cpp, host.down) = (options.lzo, options.cpp, options.down);
+    host.key = options.key;
     list.hosts.push(host);
     Ok(())
+}
+
+/// `+zeroconf[,OPTION]…`
+fn look(
+    list: &mut HostList,
+    token: &str,
+    place: &str,
+    options: Option<&str>,
+) -> Result<(), Problem> {
+    if place != "+zeroconf" {
+        return Err(Problem::Zeroconf);
+    }
+    if list.zeroconf.is_some() {
+        return Err(Problem::ZeroconfTwice);
+    }
+    let options = Options::read(options)?;
+    list.zeroconf = Some(Zeroconf {
+        token: token.to_owned(),
+        at: list.hosts.len(),
+        lzo: options.lzo,
+        cpp: options.cpp,
+        down: options.down,
+        key: options.key,
+    });
+    Ok(())
+}
+
+/// What follows a host, each with a comma.
+#[derive(Default)]
+struct Options {
+    lzo: bool,
+    cpp: bool,
+    down: bool,
+    key: Option<KeyFile>,
+}
+
+impl Options {
+    fn read(words: Option<&str>) -> Result<Options, Problem> {
+        let mut options = Options::default();
+        for option in words.into_iter().flat_map(|words| words.split(',')) {
+            match option {
+                "lzo" => options.lzo = true,
+                "cpp" => options.cpp = true,
+                "down" => options.down = true,
+                "auth" => return Err(Problem::Auth),
+                "key" => options.key = Some(KeyFile::Default),
+                _ if option.starts_with("auth=") => return Err(Problem::Auth),
+                _ => match option.strip_prefix("key=") {
+                    Some("") => return Err(Problem::KeyFile),
+                    Some(file) => options.key = Some(KeyFile::Named(file.into())),
+                    None => return Err(Problem::Option(option.to_owned())),
+                },
+            }
+        }
+        if options.cpp && !options.lzo {
+            return Err(Problem::CppWithoutLzo);
+        }
+        Ok(options)
+    }
 }
 
 fn set(list: &mut HostList, token: &str) -> Result<(), Problem> {

@@ -1,6 +1,6 @@
 //! The hosts of the list and this machine as they stand now: slots in use, who is avoided, and what is known of their paces.
 //!
-//! Only looks: takes no lock, changes no file, opens no connection.
+//! Only looks: takes no lock, changes no file, opens no connection. Finding the list may start the browser of `+zeroconf`.
 
 use std::time::{Duration, SystemTime};
 

@@ -55,6 +55,7 @@ struct Cli {
 const VARIABLES: &str = "\
 Hosts come from $DISTCC_HOSTS, else $DISTCC_DIR/hosts (~/.distcc/hosts), else /etc/distcc/hosts:
   10.0.0.2/8,lzo  builder:3700/4  [fe80::1]/4  me@far/4:distcc-launchd  localhost/2  --localslots=N
+  +zeroconf (who announces itself; with ,key, or in DISTCC_LAUNCH_ZEROCONF_NETS)
 
 Variables of stock distcc keep their meaning: DISTCC_HOSTS DISTCC_DIR DISTCC_VERBOSE DISTCC_LOG DISTCC_FALLBACK
 DISTCC_IO_TIMEOUT DISTCC_BACKOFF_PERIOD DISTCC_SKIP_LOCAL_RETRY DISTCC_NO_REWRITE_CROSS DISTCC_SSH.  Ours:
@@ -65,6 +66,7 @@ DISTCC_IO_TIMEOUT DISTCC_BACKOFF_PERIOD DISTCC_SKIP_LOCAL_RETRY DISTCC_NO_REWRIT
   DISTCC_LAUNCH_LOCAL        0: idle processors of this machine take no jobs while all slots of hosts are busy
   DISTCC_LAUNCH_HEDGE        0: a job that is late on its host is not started a second time on another
   DISTCC_LAUNCH_NICE         how much nicer the compilers and preprocessors of this machine are, 1 to 19
+  DISTCC_LAUNCH_ZEROCONF_NETS  networks (10.0.0.0/8,…) where hosts that +zeroconf finds may be
   DISTCC_LAUNCH_PREPROCESS   expanded, directives, whole or rewritten: force a manner (docs/results.md)
 Nothing is printed beside the compiler's own messages unless DISTCC_VERBOSE=1 or DISTCC_LOG=FILE ask for it.";
 
@@ -90,7 +92,7 @@ enum Commands {
     Status(status::Status),
     /// From the host list to a linked object: what is wrong, and what mends it
     Doctor(doctor::Doctor),
-    /// Why a unit ran where it ran, the last times
+    /// Why a unit ran where it ran the last times, and where it would go now
     Why(why::Why),
 }
 

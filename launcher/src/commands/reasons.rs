@@ -40,6 +40,10 @@ fn of_attempt(code: &str) -> Option<&'static str> {
         "send-timeout" => "it stopped taking the job",
         "receive-failed" => "the connection broke while it was at work",
         "receive-timeout" => "its answer did not come in time (DISTCC_IO_TIMEOUT)",
+        "receive-stalled" => "it stopped in the middle of its answer",
+        "hello-timeout" => "it did not say whose daemon it runs",
+        "network-lost" => "the network to it was gone",
+        "outrun" => "another host came first",
         "closed" => "it closed the connection without an answer",
         "truncated" => "it closed the connection in the middle of its answer",
         "protocol" => "its answer was not distcc's protocol",
@@ -51,6 +55,8 @@ fn of_attempt(code: &str) -> Option<&'static str> {
         "key-failed" => "it was not reached to show the key",
         "key-forged" => "somebody on the line changed what was said",
         "object-differs" => "its object was not the one that is compiled here",
+        "outrun" => "another host was done with the job first",
+        "no-sign-of-life" => "it showed no sign of life",
         "unsendable" => "a word or a length is more than the protocol can carry",
         _ => return None,
     })
@@ -73,6 +79,9 @@ pub(super) fn advice(code: &str) -> Option<&'static str> {
         | "truncated"
         | "protocol"
         | "receive-timeout"
+        | "receive-stalled"
+        | "hello-timeout"
+        | "network-lost"
         | "send-timeout"
         | "send-failed"
         | "receive-failed"

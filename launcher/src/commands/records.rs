@@ -74,6 +74,9 @@ pub(crate) struct Attempt {
     pub(crate) ms: f64,
     /// A code of docs/journal.md.
     pub(crate) error: Option<Text>,
+    /// Was it a second try beside one that was under way?
+    #[serde(default)]
+    pub(crate) hedge: bool,
 }
 
 /// A string of any bytes.

@@ -6,18 +6,18 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::Timespec;
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::Pid;
 
 use super::NotPumped;
+use crate::detached;
 use crate::remember;
 use crate::say::Say;
 use crate::settings::Settings;
@@ -187,39 +187,12 @@ fn try_to_start(settings: &Settings, folder: &Path) -> io::Result<()> {
         std::fs::create_dir_all(above)?;
     }
     let mut command = std::process::Command::new(program);
-    command.arg("--resident").arg(folder);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut child = command.spawn()?;
-    let watched = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-    let mut fds = [PollFd::new(&watched, PollFlags::IN)];
+    command.arg("--resident").arg(folder).stdin(Stdio::null());
     // The process that we started ends when the one that stays listens.
-    let ready = poll(&mut fds, Some(&STARTING));
-    if !matches!(ready, Ok(1..)) {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Err(io::Error::other("include-server did not get ready in time"));
-    }
-    match child.wait()? {
-        status if status.success() => Ok(()),
-        status => Err(io::Error::other(format!("include-server: {status}"))),
-    }
+    detached::start(&mut command, &STARTING)
 }
 
 /// The program, beside ours or in PATH.
 pub(crate) fn program(path: &OsStr) -> Option<PathBuf> {
-    let runs = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
-    let beside = std::fs::read_link("/proc/self/exe")
-        .ok()
-        .and_then(|ours| Some(ours.parent()?.join(PROGRAM)))
-        .filter(|path| runs(path));
-    beside.or_else(|| {
-        let mut folders = path.as_bytes().split(|byte| *byte == b':');
-        folders.find_map(|folder| {
-            let path = Path::new(OsStr::from_bytes(folder)).join(PROGRAM);
-            (path.is_absolute() && runs(&path)).then_some(path)
-        })
-    })
+    detached::program(PROGRAM, path)
 }

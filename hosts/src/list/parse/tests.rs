@@ -189,8 +189,7 @@ fn each_mistake_has_its_sentence() {
     let name = "the host has no name; write one, as in \"farm1\", \"farm1:3632\" or \"user@farm1\"";
     let auth = "authentication with GSSAPI (\",auth\") is not supported and will not be; use ssh, as in \"user@farm1\"";
     let key = "\",key\" is for TCP hosts; ssh has keys of its own, and this machine needs none";
-    let zeroconf =
-        "looking for hosts (\"+zeroconf\") comes with a later version; until then name the hosts";
+    let zeroconf = "only options may follow, as in \"+zeroconf,lzo\"";
     let setting = "this is no setting of a list; there are --randomize, --localslots=N and --localslots_cpp=N";
     let address = |word: &str| {
         format!("\"{word}\" is no IPv6 address; write one as in \"[::1]\" or \"[::1]:3632\"")
@@ -249,7 +248,12 @@ fn each_mistake_has_its_sentence() {
         ("localhost/4,lzo,key=/etc/key", key.to_owned()),
         ("farm,key=", "\",key=\" has no file; write \",key\" for DISTCC_DIR/key, or \",key=FILE\"".to_owned()),
         ("farm,keys", option("keys")),
-        ("+zeroconf", zeroconf.to_owned()),
+        ("+zeroconf/4", zeroconf.to_owned()),
+        ("+zeroconf:3632", zeroconf.to_owned()),
+        ("+zeroconfs,lzo", zeroconf.to_owned()),
+        ("+zeroconf,", option("")),
+        ("+zeroconf,cpp", "cpp needs lzo; write \",lzo,cpp\"".to_owned()),
+        ("+zeroconf,key=", "\",key=\" has no file; write \",key\" for DISTCC_DIR/key, or \",key=FILE\"".to_owned()),
         ("--randomise", setting.to_owned()),
         ("--randomize=1", setting.to_owned()),
         ("--localslotsx=1", setting.to_owned()),
@@ -267,6 +271,25 @@ fn each_mistake_has_its_sentence() {
     assert_eq!(
         parse(b"f\xffrm").unwrap_err().to_string(),
         "host \"f\u{fffd}rm\": this is not UTF-8 text"
+    );
+}
+
+#[test]
+fn hosts_may_be_looked_for() {
+    let list = parse("farm1 +zeroconf,lzo,key=work.key farm2").unwrap();
+    let zeroconf = list.zeroconf.clone().unwrap();
+    assert_eq!((zeroconf.at, list.hosts.len()), (1, 2));
+    assert!(zeroconf.lzo && !zeroconf.cpp && !zeroconf.down);
+    assert_eq!(zeroconf.key, Some(KeyFile::Named("work.key".into())));
+
+    let alone = parse("+zeroconf # whoever is there\n --localslots=2").unwrap();
+    assert!(alone.hosts.is_empty() && alone.zeroconf.is_some_and(|it| it.key.is_none()));
+    assert_eq!(parse("farm1").unwrap().zeroconf, None);
+
+    let twice = parse("+zeroconf farm1 +zeroconf,key").unwrap_err();
+    assert_eq!(
+        twice.to_string(),
+        "host \"+zeroconf,key\": the list has \"+zeroconf\" already; write it once"
     );
 }
 
@@ -303,7 +326,7 @@ proptest! {
 
     #[test]
     fn anything_like_a_list_gives_a_list_or_an_error(
-        text in "((localhost|farm|10.0.0.1|\\[::1\\]|bob@|@|--localslots|--randomize|/|=|:|,|lzo|cpp|down|key|key=|[0-9]{1,5}|#|\n| |é)){0,12}"
+        text in "((localhost|farm|\\+zeroconf|10.0.0.1|\\[::1\\]|bob@|@|--localslots|--randomize|/|=|:|,|lzo|cpp|down|key|key=|[0-9]{1,5}|#|\n| |é)){0,12}"
     ) {
         match parse(&text) {
             Ok(list) => check(&list),

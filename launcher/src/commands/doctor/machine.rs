@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 use hosts::{Capacity, Host, HostList, Origin, Transport};
 use rustix::fs::{Access, FlockOperation, access, fcntl_lock};
 
+use super::discovery;
 use super::finding::{Finding, Layer};
-use crate::driver::host_list;
+use crate::driver::{host_list, written_list};
 use crate::here::processors;
 use crate::say::chain;
 use crate::settings::{BuildEnvironment, Settings};
@@ -100,13 +101,19 @@ pub(super) fn list(settings: &Settings) -> (HostList, Vec<Finding>) {
                 hosts::NoHosts::Bad { .. } => "bad-host-list",
                 _ => "no-hosts",
             };
-            let failed = Finding::failed(Layer::HostList, fault, chain(&error), fix);
-            return (HostList::default(), vec![failed]);
+            let found = match error {
+                hosts::NoHosts::NoneAllowed(_) | hosts::NoHosts::NoneFound(_) => {
+                    discovery::look(settings)
+                }
+                _ => vec![Finding::failed(Layer::HostList, fault, chain(&error), fix)],
+            };
+            return (HostList::default(), found);
         }
     };
-    let mut found = Vec::new();
-    if let Some(shadowed) = shadowed(settings, &list, &origin) {
-        found.push(shadowed);
+    let mut found = discovery::look(settings);
+    // Compared as they are written, not in the order or with the hosts of this moment.
+    if let Ok((written, _)) = written_list(settings) {
+        found.extend(shadowed(settings, &written, &origin));
     }
     let remote = |host: &&Host| host.transport != Transport::Local && !host.down;
     let usable = list.hosts.iter().filter(remote).count();

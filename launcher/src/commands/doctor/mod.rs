@@ -7,6 +7,7 @@ mod builds;
 mod cargo;
 mod compiler;
 mod connect;
+mod discovery;
 mod finding;
 mod journal;
 mod machine;

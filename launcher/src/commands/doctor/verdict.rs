@@ -98,7 +98,7 @@ pub(super) fn explained(
             },
         },
         "protocol" | "truncated" => network::foreign(b""),
-        "receive-timeout" | "send-timeout" => failed(
+        "receive-timeout" | "receive-stalled" | "hello-timeout" | "send-timeout" => failed(
             "stalls",
             "it takes the job and does not answer: it hangs, has too much to do, or large packets do not get through".to_owned(),
             format!("{}\nping -c1 -M do -s 1472 {}      # no answer to this one alone: ip link set dev DEVICE mtu 1400", looks_there(host), host.short_name()),

@@ -1,6 +1,6 @@
 //! `distcc-launch status`: hosts and their slots, who is avoided, what runs now, and what the last build came to.
 //!
-//! Only looks: takes no lock, opens no connection.  What runs is read from state files, ours and stock's alike, and from the
+//! Only looks: takes no lock, opens no connection (for a list with `+zeroconf` the browser is started, as by every launcher).  What runs is read from state files, ours and stock's alike, and from the
 //! locks of this machine's slots.
 
 mod build;
@@ -22,6 +22,7 @@ use self::build::Build;
 use super::farm::{Farm, HostNow, Pace, Relative};
 use super::records::Journal;
 use crate::settings::Settings;
+use crate::zeroconf::Search;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -81,6 +82,8 @@ pub(super) fn run(settings: &Settings, status: &Status) -> i32 {
 /// What is so at one moment.
 struct Now {
     farm: Farm,
+    /// What `+zeroconf` found.
+    zeroconf: Option<Search>,
     jobs: Vec<JobNow>,
 }
 
@@ -100,7 +103,11 @@ impl Now {
             Some((folder, _)) => jobs(folder, farm.time, &farm.local.held),
             None => Vec::new(),
         };
-        Now { farm, jobs }
+        Now {
+            farm,
+            zeroconf: Search::of(settings),
+            jobs,
+        }
     }
 
     /// The hosts that are other machines, with what is known of their paces.

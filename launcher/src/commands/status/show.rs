@@ -12,11 +12,13 @@ use crate::commands::farm::{HostNow, Pace, in_use};
 use crate::commands::json::Object;
 use crate::commands::reasons;
 use crate::commands::words::{ago, span};
+use crate::zeroconf::Search;
 
 pub(super) fn as_text(now: &Now, build: &Build) -> String {
     let mut out = String::new();
     // Writing to a string does not fail.
     let _ = hosts(&mut out, now);
+    let _ = zeroconf(&mut out, now.zeroconf.as_ref());
     let _ = jobs(&mut out, &now.jobs);
     let _ = last_build(&mut out, build);
     out
@@ -69,6 +71,30 @@ fn hosts(out: &mut String, now: &Now) -> std::fmt::Result {
         }
         None => Ok(()),
     }
+}
+
+/// The hosts that are used stand above.
+fn zeroconf(out: &mut String, search: Option<&Search>) -> std::fmt::Result {
+    let Some(search) = search else { return Ok(()) };
+    let used = search.found.iter().filter(|(_, judged)| judged.is_ok());
+    write!(out, "{}: ", search.word)?;
+    match (&search.failed, search.may_use_any) {
+        (Some(why), _) => writeln!(out, "nobody looks: {why}")?,
+        (None, false) => writeln!(
+            out,
+            "nobody looks: DISTCC_LAUNCH_ZEROCONF_NETS names no network, and there is no ,key"
+        )?,
+        (None, true) => writeln!(
+            out,
+            "{} found, {} of them used",
+            search.found.len(),
+            used.count()
+        )?,
+    }
+    for (found, why) in search.ignored() {
+        writeln!(out, "  {} is not used: {}", found.name, why.sentence())?;
+    }
+    Ok(())
 }
 
 fn jobs(out: &mut String, jobs: &[JobNow]) -> std::fmt::Result {
@@ -153,6 +179,7 @@ pub(super) fn as_json(now: &Now, build: &Build) -> String {
         .maybe("from", now.farm.origin.as_ref().ok())
         .maybe("error", now.farm.origin.as_ref().err())
         .list("hosts", hosts)
+        .number("zeroconf", now.zeroconf.as_ref().map(searched))
         .plain("local", local)
         .list("jobs", jobs)
         .number("last_build", (build.commands > 0).then(|| totals(build)))
@@ -191,6 +218,23 @@ fn with_pace(object: Object, pace: Option<Pace>) -> Object {
     object
         .number("pace", pace.map(|pace| format!("{:.2}", pace.times)))
         .plain("jobs", pace.map_or(0, |pace| pace.jobs))
+}
+
+fn searched(search: &Search) -> String {
+    let found = search.found.iter().map(|(found, judged)| {
+        let judged = judged.as_ref();
+        Object::new()
+            .text("name", &found.name)
+            .plain("slots", found.slots)
+            .maybe("host", judged.ok().map(|host| host.name()))
+            .maybe("ignored", judged.err().map(|why| why.sentence()))
+            .end()
+    });
+    Object::new()
+        .plain("may_use_any", search.may_use_any)
+        .maybe("error", search.failed.as_ref())
+        .list("found", found)
+        .end()
 }
 
 fn held(held: &[Held]) -> impl Iterator<Item = String> {

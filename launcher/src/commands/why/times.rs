@@ -29,7 +29,8 @@ pub(super) fn tell(found: &[Record], judge: &mut Judge<'_>, out: &mut dyn Write)
             let (host, error) = (attempt.host.shown(), reasons::spelled(error.code()));
             writeln!(
                 out,
-                "      tried {host} for {}: {error}",
+                "      tried {host}{} for {}: {error}",
+                if attempt.hedge { " beside it" } else { "" },
                 seconds(attempt.ms)
             )?;
         }
@@ -54,7 +55,11 @@ fn outcome(record: &Record) -> String {
         Place::Remote => {
             let host = record.host.as_ref().map(Text::shown).unwrap_or_default();
             let mode = record.mode.as_ref().map(Text::shown).unwrap_or_default();
-            format!("compiled on {host} ({mode})")
+            let second = match record.attempts.last() {
+                Some(last) if last.hedge && last.error.is_none() => ", as a second copy",
+                _ => "",
+            };
+            format!("compiled on {host} ({mode}){second}")
         }
         Place::Local => {
             let reason = record.reason.as_ref().map_or("unknown", Text::code);
@@ -91,6 +96,7 @@ pub(super) fn as_json(record: &Record, judge: &mut Judge<'_>) -> String {
         Object::new()
             .text("host", &attempt.host)
             .plain("ms", attempt.ms)
+            .plain("hedge", attempt.hedge)
             .maybe("error", code(&attempt.error))
             .maybe("sentence", explained(&attempt.error))
             .end()
