@@ -1,61 +1,90 @@
-//! Two machines, as far as the network can tell: network namespaces with a cable between them, that can be cut.
+//! A network of its own: the launchers' machine, and some hosts, each at the end of a cable that can be cut.
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr},
-    process::Command,
+use std::{ffi::OsString, fs, process::Command};
+
+use crate::{
+    daemon::Make,
+    mill::until,
+    puppet::Puppet,
+    run::{Running, run, start},
 };
 
-use crate::{Running, run, start, until};
-
-/// Address of the far machine, as the near one sees it.
-pub const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
-
-/// Two machines; both are gone with the value.
+/// Network namespaces, joined by pairs of interfaces.  Gone on drop.
+#[derive(Debug)]
 pub struct Network {
-    near: Running,
-    far: Running,
+    here: Running,
+    there: Vec<Running>,
 }
 
-/// Which of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    Near,
-    Far,
+/// A namespace lives as long as a process in it.
+fn namespace() -> Running {
+    let holder = start(Command::new("unshare").args(["--net", "sleep", "infinity"]));
+    let mine = fs::read_link("/proc/self/ns/net").expect("namespaces are there");
+    until("a network of its own is made", || {
+        fs::read_link(format!("/proc/{}/ns/net", holder.pid())).is_ok_and(|its| its != mine)
+    });
+    holder
+}
+
+/// The words that lead into the namespace of `holder`.
+fn prefix(holder: &Running) -> Vec<OsString> {
+    let words = [
+        "nsenter",
+        "--net",
+        "--target",
+        &holder.pid().to_string(),
+        "--",
+    ];
+    words.map(OsString::from).to_vec()
+}
+
+#[track_caller]
+fn ip(holder: &Running, words: &str) {
+    let prefix = prefix(holder);
+    let mut command = Command::new(&prefix[0]);
+    command.args(&prefix[1..]).arg("ip").args(words.split(' '));
+    let ran = run(&mut command);
+    assert_eq!(ran.code(), 0, "ip {words}: {}", ran.err());
 }
 
 impl Network {
-    pub fn new() -> Network {
-        let machine = || start(Command::new("unshare").args(["-n", "sleep", "10000"]));
+    pub fn new(hosts: usize) -> Network {
         let network = Network {
-            near: machine(),
-            far: machine(),
+            here: namespace(),
+            there: (0..hosts).map(|_| namespace()).collect(),
         };
-        let own = fs::read_link("/proc/self/ns/net").expect("a process has a network");
-        until("both machines are there", || {
-            [Side::Near, Side::Far].iter().all(|machine| {
-                fs::read_link(network.path(*machine)).is_ok_and(|network| network != own)
-            })
-        });
-        let far = network.far.pid();
-        network.ip(Side::Near, "link set lo up");
-        network.ip(Side::Near, "link add near type veth peer name far");
-        network.ip(Side::Near, &format!("link set far netns {far}"));
-        network.ip(Side::Near, "addr add 10.77.0.1/24 dev near");
-        network.ip(Side::Near, "link set near up");
-        network.ip(Side::Far, "link set lo up");
-        network.ip(Side::Far, &format!("addr add {FAR}/24 dev far"));
-        network.ip(Side::Far, "link set far up");
+        ip(&network.here, "link set lo up");
+        for (number, holder) in network.there.iter().enumerate() {
+            let pid = holder.pid();
+            ip(
+                &network.here,
+                &format!("link add h{number} type veth peer name up netns {pid}"),
+            );
+            ip(
+                &network.here,
+                &format!("addr add 10.77.{number}.1/24 dev h{number}"),
+            );
+            ip(&network.here, &format!("link set h{number} up"));
+            ip(holder, "link set lo up");
+            ip(holder, &format!("addr add {}/24 dev up", address(number)));
+            ip(holder, "link set dev up up");
+        }
         network
     }
 
-    /// `command` as it runs on `machine`.
-    pub fn on(&self, machine: Side, command: &Command) -> Command {
-        let mut inside = Command::new("nsenter");
-        let mut network = std::ffi::OsString::from("--net=");
-        network.push(self.path(machine));
+    /// A daemon on the machine of this number.
+    pub fn puppet(&self, number: usize, make: Make) -> Puppet {
+        let prefix = prefix(&self.there[number]);
+        let allow = ["--allow", "10.77.0.0/16"];
+        Puppet::start_at(&address(number), prefix, make, &allow, "")
+    }
+
+    /// `command`, in this network.
+    pub fn here(&self, command: &Command) -> Command {
+        let prefix = prefix(&self.here);
+        let mut inside = Command::new(&prefix[0]);
         inside
-            .arg(network)
+            .args(&prefix[1..])
             .arg(command.get_program())
             .args(command.get_args())
             .env_clear();
@@ -68,35 +97,36 @@ impl Network {
         inside
     }
 
-    /// From now on no packet comes through, and nobody is told.
-    pub fn cut(&self) {
-        self.ip(Side::Far, "link set far down");
+    /// The launchers' own interface to that host goes down, and comes back.
+    pub fn interface(&self, number: usize, up: bool) {
+        let state = if up { "up" } else { "down" };
+        ip(&self.here, &format!("link set h{number} {state}"));
     }
 
-    /// From now on the near machine has no such network.
-    pub fn pull(&self) {
-        self.ip(Side::Near, "link set near down");
+    /// The host's interface goes down: for the launchers a cable is out.
+    pub fn cable(&self, number: usize, plugged: bool) {
+        let state = if plugged { "up" } else { "down" };
+        ip(&self.there[number], &format!("link set dev up {state}"));
     }
 
-    fn ip(&self, machine: Side, words: &str) {
-        let mut command = Command::new("ip");
-        command.args(words.split(' '));
-        command.env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
-        let ran = run(&mut self.on(machine, &command));
-        assert_eq!(ran.code(), 0, "ip {words}: {}", ran.err());
+    /// What goes to that host is dropped without a word, as by a firewall.
+    pub fn swallow(&self, number: usize) {
+        let address = address(number);
+        ip(
+            &self.here,
+            &format!(
+                "neigh replace {address} lladdr 02:00:00:00:be:ef dev h{number} nud permanent"
+            ),
+        );
     }
 
-    fn path(&self, machine: Side) -> String {
-        let machine = match machine {
-            Side::Near => &self.near,
-            Side::Far => &self.far,
-        };
-        format!("/proc/{}/ns/net", machine.pid())
+    /// It gets there again.
+    pub fn let_through(&self, number: usize) {
+        let address = address(number);
+        ip(&self.here, &format!("neigh del {address} dev h{number}"));
     }
 }
 
-impl Default for Network {
-    fn default() -> Network {
-        Network::new()
-    }
+fn address(number: usize) -> String {
+    format!("10.77.{number}.2")
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tests::{
-    Attempt, FAR, Farm, LyingServer, Make, Network, Reply, Running, Side, Space, run, start, until,
+    Attempt, Cable, FAR, Farm, LyingServer, Make, Reply, Running, Side, Space, run, start, until,
 };
 
 const SOURCE: [(&str, &str); 1] = [("a.c", "int answer(void) { return 42; }\n")];
@@ -173,7 +173,7 @@ fn one_dead_address_of_a_name_does_not_matter() {
 }
 
 /// A daemon on one of two machines.
-fn daemon(network: &Network, machine: Side, make: Make, folder: &Path) -> Running {
+fn daemon(network: &Cable, machine: Side, make: Make, folder: &Path) -> Running {
     let (program, more) = match make {
         Make::Ours => (tests::launcher_daemon(), &["--sandbox=off"][..]),
         Make::Stock => (tests::distccd(), &["--enable-tcp-insecure"][..]),
@@ -216,9 +216,9 @@ fn in_the_middle(
     make: Make,
     source: &str,
     phase_then: u32,
-    happens: impl Fn(&Network, &mut Running),
+    happens: impl Fn(&Cable, &mut Running),
 ) -> Vec<Attempt> {
-    let network = Network::new();
+    let network = Cable::new();
     let folder = tempfile::tempdir().unwrap();
     // Daemons are no longer root once they listen.
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
@@ -259,9 +259,9 @@ fn large() -> String {
 #[test]
 fn a_network_that_is_cut_in_the_middle_of_a_job() {
     for (make, how) in [
-        (Make::Ours, Network::cut as fn(&Network)),
-        (Make::Ours, Network::pull),
-        (Make::Stock, Network::cut),
+        (Make::Ours, Cable::cut as fn(&Cable)),
+        (Make::Ours, Cable::pull),
+        (Make::Stock, Cable::cut),
     ] {
         let attempts_made = in_the_middle(make, SOURCE[0].1, COMPILE, |network, _| how(network));
         assert_eq!(

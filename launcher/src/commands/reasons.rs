@@ -55,7 +55,6 @@ fn of_attempt(code: &str) -> Option<&'static str> {
         "key-failed" => "it was not reached to show the key",
         "key-forged" => "somebody on the line changed what was said",
         "object-differs" => "its object was not the one that is compiled here",
-        "outrun" => "another host was done with the job first",
         "no-sign-of-life" => "it showed no sign of life",
         "unsendable" => "a word or a length is more than the protocol can carry",
         _ => return None,

@@ -13,7 +13,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use tests::{Cables, Puppet, Ran, Row, Running, Space, start, until};
+use tests::{Network, Puppet, Ran, Row, Running, Space, start, until};
 
 const SOURCE: [(&str, &str); 1] = [("a.c", "int answer(void) { return 42; }\n")];
 const COMMAND: &str = "gcc -O1 -c a.c";
@@ -32,7 +32,7 @@ const LOST: [&str; 7] = [
 /// A project, launchers that know some hosts, and what a local compile makes.
 struct Scene<'n> {
     space: Space,
-    network: Option<&'n Cables>,
+    network: Option<&'n Network>,
     expected: Vec<u8>,
     /// How many were started.
     jobs: AtomicUsize,
@@ -63,7 +63,7 @@ impl<'n> Scene<'n> {
         }
     }
 
-    fn within(self, network: &'n Cables) -> Scene<'n> {
+    fn within(self, network: &'n Network) -> Scene<'n> {
         Scene {
             network: Some(network),
             ..self

@@ -1,6 +1,6 @@
 //! The network to a host goes while the host has a job, and comes back.
 
-use tests::{Cables, Make};
+use tests::{Network, Make};
 
 use super::{Scene, assert_moved, names};
 
@@ -8,8 +8,8 @@ use super::{Scene, assert_moved, names};
 const UNHEARD: [&str; 3] = ["network-lost", "no-sign-of-life", "outrun"];
 
 /// `lose` is done to the network while the first of two hosts has a job; `find` undoes it.
-fn goes(make: Make, lose: impl Fn(&Cables, usize), find: impl Fn(&Cables, usize)) {
-    let network = Cables::new(2);
+fn goes(make: Make, lose: impl Fn(&Network, usize), find: impl Fn(&Network, usize)) {
+    let network = Network::new(2);
     let hosts = [0, 1].map(|number| network.puppet(number, make));
     let first = hosts[0].host();
     let scene = Scene::new(&names(&hosts, "/1")).within(&network);
