@@ -1,6 +1,6 @@
 //! The network to a host goes while the host has a job, and comes back.
 
-use tests::{Network, Make};
+use tests::{Make, Network};
 
 use super::{Scene, assert_moved, names};
 
