@@ -13,9 +13,12 @@ use crate::pace::{Expected, HostRow, Moment, Paces, Store, Work};
 const EQUAL: f32 = 0.25;
 /// Waiting for a faster slot has to save so much of the time.
 const WORTH_WAITING: f32 = 0.8;
-/// A free slot is taken at once if the job ends there in this share of the time that the build has taken so far: while there are
+/// A free slot is taken at once if the job ends there in less than the build has taken so far: while there are
 /// more jobs, waiting for a faster one leaves it unused. Who knows how long the build takes? About as long again.
-const SHORT: f32 = 0.25;
+const SHORT: f32 = 1.0;
+
+/// So much of a build's time is little.
+const LITTLE: f32 = 0.05;
 
 /// What is expected of the hosts that a job may go to.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +77,15 @@ impl Outlook {
         }
     }
 
+    /// Of another job of the same kind, of which this is expected on a host of pace 1.
+    #[must_use]
+    pub fn of(&self, work: Option<Expected>) -> Outlook {
+        Outlook {
+            work,
+            ..self.clone()
+        }
+    }
+
     /// Where nothing is known and all hosts are equal.
     pub fn blank() -> Outlook {
         Outlook::default()
@@ -103,10 +115,12 @@ impl Outlook {
             .is_some_and(|ms| ms < SHORT * self.running)
     }
 
-    /// What the job is expected to take on the best of the hosts, in ms, were its first slot free.
+    /// What the job is expected to take on the best of the hosts, in ms, were its first slot free; and at least a small part of
+    /// the build so far, since there may be only few second copies, and jobs that hold up a build need them most.
     pub fn best(&self) -> Option<f32> {
         let all = (0..self.hosts.len()).filter_map(|host| self.ms(host, 0));
-        all.min_by(f32::total_cmp)
+        let best = all.min_by(f32::total_cmp)?;
+        Some(best.max(LITTLE * self.running))
     }
 
     /// All slots, the best first, where `ranges` says which numbers each host has.
@@ -268,6 +282,23 @@ mod tests {
     fn a_faster_host_is_filled_first() {
         let outlook = outlook(&[1000.0, 250.0, 4000.0]);
         assert_eq!(order(&outlook, &[2, 2, 2]), "b0 b1 a0 a1 c0 c1");
+    }
+
+    #[test]
+    fn in_a_long_build_a_slow_slot_is_short() {
+        let paces = Paces::new(InMemory::default());
+        let outlook = |now| Outlook::new(&paces, [1, 2], &work(b"new"), now);
+        assert!(!outlook(1_000_000).is_short(0, 0));
+        for second in 1..=100u8 {
+            let now = 1_000_000 + u64::from(second) * 1000;
+            paces.finished(1, &work(&[second]), 1000.0, 1, false, now);
+            paces.finished(2, &work(&[second]), 10_000.0, 1, false, now);
+        }
+        let late = outlook(1_100_000);
+        assert!(late.is_short(1, 0));
+        let best = late.best().expect("known");
+        assert!(best > 4000.0, "a copy would save too little: {best}");
+        assert!(!outlook(2_000_000).is_short(0, 0), "that build is over");
     }
 
     #[test]

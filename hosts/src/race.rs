@@ -8,12 +8,17 @@
 
 use crate::pace::{Expected, Moment};
 
-/// A host has to show that it lives when it has had a job for so long, in ms, and again each time so much has passed.
+/// A host that has a job has to show that it lives each time so much has passed, in ms.
 pub const SIGN_EVERY: Moment = 1000;
+/// The first time is sooner: all who wait for a host that had failed learn from it.
+pub const SIGN_FIRST: Moment = 500;
 /// How long it has to show it.
 pub const SIGN_WITHIN: Moment = 1000;
 /// A host that is not connected to after so long is not waited for alone.
 pub const CONNECT_ALONE: Moment = 250;
+/// How long one who tries a host that had failed waits for the connection: until then, and for the pause after it, nobody else
+/// tries the host.
+pub const CONNECT_PROBE: Moment = 1000;
 /// How often somebody who may start a second copy looks for an idle slot, and how often he has to see the same one:
 /// between two jobs of a busy build a slot is free for a moment too.
 const LOOK_EVERY: Moment = 60;
@@ -213,7 +218,7 @@ impl Race {
     pub fn connected(&mut self, id: LegId, answers: bool, now: Moment) {
         if let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) {
             leg.connected = true;
-            leg.sign = answers.then_some(now + SIGN_EVERY);
+            leg.sign = answers.then_some(now + SIGN_FIRST);
         }
     }
 
@@ -223,7 +228,7 @@ impl Race {
             return;
         };
         leg.sent = Some(now);
-        leg.sign = answers.then_some(now + SIGN_EVERY);
+        leg.sign = answers.then_some(leg.sign.unwrap_or(now + SIGN_FIRST));
         (leg.late, leg.lost) = (LATE_UNKNOWN as f32, LATE_UNKNOWN as f32 * LOST);
         leg.ask = EXPECT_AFTER;
         leg.expect(expected);

@@ -2,6 +2,8 @@
 //!
 //! Pace 1 is what jobs are measured against: a host of pace 2 takes twice as long. All averages are of logarithms.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::kind::Kind;
 use super::record::{Codec, Record, Section};
 use crate::race::{SIGN_EVERY, SIGN_WITHIN};
@@ -171,6 +173,13 @@ impl HostRow {
             (Some(said), Some(seen)) => Some(said.min(seen)),
             (said, seen) => said.or(seen),
         }
+    }
+
+    /// Has it shown a sign of life after that time?  Then who finds another one trying a host that had failed need not wait for
+    /// that one's job.
+    pub fn lives_since(&self, time: SystemTime) -> bool {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u128::from(self.alive) > since.as_millis()
     }
 
     /// Jobs of others that wait there for each of its slots, as far as that is known at `now`.
@@ -417,6 +426,16 @@ mod tests {
             Sign::Alive { again: 14_200 },
             "another heard it"
         );
+    }
+
+    #[test]
+    fn a_host_that_answers_after_it_failed_lives() {
+        let failed = UNIX_EPOCH + std::time::Duration::from_millis(5_000);
+        let mut row = HostRow::default();
+        row.answered(None, None, 4_900);
+        assert!(!row.lives_since(failed));
+        row.answered(None, None, 5_600);
+        assert!(row.lives_since(failed));
     }
 
     #[test]

@@ -148,10 +148,10 @@ fn signs_of_life_are_asked_for_each_second() {
         true,
     );
     let (step, now) = next(&mut race, 0);
-    assert_eq!((step, now), (Step::Sign(leg), SIGN_EVERY));
+    assert_eq!((step, now), (Step::Sign(leg), SIGN_FIRST));
     race.sign(leg, now + SIGN_EVERY);
     let (step, now) = next(&mut race, now);
-    assert_eq!((step, now), (Step::Sign(leg), 2 * SIGN_EVERY));
+    assert_eq!((step, now), (Step::Sign(leg), SIGN_FIRST + SIGN_EVERY));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn who_is_still_preprocessing_for_a_host_that_took_the_connection_does_not_leave
     let leg = race.started(0);
     race.connected(leg, true, 3);
     let (step, now) = next(&mut race, 4);
-    assert_eq!((step, now), (Step::Sign(leg), 3 + SIGN_EVERY));
+    assert_eq!((step, now), (Step::Sign(leg), 3 + SIGN_FIRST));
     race.sign(leg, Moment::MAX);
     assert!(matches!(race.step(60_000), Step::Watch(_)));
 }

@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 
+use hosts::race::{SIGN_EVERY, SIGN_WITHIN};
+
 use crate::Micros;
 use crate::client::{Held, May};
-use crate::launcher::{Launcher, Leg};
+use crate::launcher::Launcher;
+use crate::leg::{CONNECT_TIMEOUT, IO_TIMEOUT, Leg};
 use crate::machine::Machine;
 
 /// Counts, and the promises that are kept by panicking where they are broken.
@@ -83,8 +86,25 @@ impl Checks {
     }
 
     pub(crate) fn closes(&mut self, leg: &Leg, machine: &Machine, now: Micros) {
-        if let Some(since) = machine.silent_since.filter(|_| machine.nature.ours) {
-            self.silent = self.silent.max(now - since.max(leg.begun));
+        let asked = machine.nature.ours && leg.connected;
+        if let Some(since) = machine.silent_since.filter(|_| asked) {
+            let silent = now - since.max(leg.begun);
+            self.silent = self.silent.max(silent);
+            let most = SIGN_EVERY + SIGN_WITHIN + 300;
+            assert!(
+                silent <= most * 1000,
+                "{silent} us with a host that gave no sign of life"
+            );
         }
+        let since = leg.sent.unwrap_or(leg.begun);
+        let most = if leg.connected {
+            IO_TIMEOUT
+        } else {
+            CONNECT_TIMEOUT
+        };
+        assert!(
+            leg.connected && leg.sent.is_none() || now - since <= most,
+            "past its deadline"
+        );
     }
 }

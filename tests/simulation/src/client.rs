@@ -1,5 +1,6 @@
 //! One user's build: the jobs, the list of hosts, and what the launchers share in the folder for locks.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,6 +9,7 @@ use hosts::choice::{Busy, Hold};
 use hosts::pace::{InMemory, Kind, Moment, Paces, Unit, Work};
 use hosts::{Backoff, Outlook, Period};
 
+use crate::launcher::Launcher;
 use crate::random::Random;
 use crate::{LauncherNumber, LegNumber, Micros, moment};
 
@@ -107,7 +109,13 @@ pub struct Client {
     pub running: usize,
     pub ended: usize,
     pub last_end: Micros,
+    known: RefCell<Vec<Option<(Outlook, Micros)>>>,
 }
+
+/// On a farm of so many hosts what was read of them is good for a moment: a simulation of thousands of launchers would do nothing
+/// but read.
+const MANY: usize = 50;
+const REMEMBERED: Micros = 200_000;
 
 /// May a host be tried by a job?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +138,7 @@ impl Client {
             .map(|(_, n)| vec![None; *n as usize])
             .collect();
         let free = slots.iter().map(Vec::len).sum();
-        let key = |machine: usize| Random::new(machine as u64 + 77).next().max(1);
+        let key = |machine: usize| Random::new(machine as u64 + 77).number().max(1);
         Client {
             keys: build
                 .hosts
@@ -150,6 +158,7 @@ impl Client {
             running: 0,
             ended: 0,
             last_end: 0,
+            known: RefCell::new(vec![None; Kind::COUNT]),
             build,
         }
     }
@@ -165,27 +174,56 @@ impl Client {
             return May::Yes;
         };
         let time = system_time(now);
-        if backoff.until(Period::Growing, time) > time || self.probing[host].is_some() {
+        if backoff.until(Period::Growing, time) > time {
             return May::No;
         }
-        May::Probe
+        match self.probing[host] {
+            None => May::Probe,
+            // Its job is not done yet, but the host lives.
+            Some(_) if self.paces.host(self.keys[host]).lives_since(backoff.noted) => May::Yes,
+            Some(_) => May::No,
+        }
     }
 
-    /// Hosts that may be tried, by their place in the list.
-    pub fn candidates(&self, tried: &[usize], now: Micros) -> Vec<usize> {
-        let all = 0..self.slots.len();
-        all.filter(|host| !tried.contains(host) && self.may_try(*host, now) != May::No)
-            .collect()
+    /// Is there a host that may be tried?
+    pub fn has_candidate(&self, tried: &[usize], now: Micros) -> bool {
+        let mut all = 0..self.slots.len();
+        all.any(|host| !tried.contains(&host) && self.may_try(host, now) != May::No)
     }
 
-    pub fn outlook(&self, hosts: &[usize], work: &Work, now: Micros) -> Outlook {
-        let keys = hosts.iter().map(|host| self.keys[*host]);
-        Outlook::new(&self.paces, keys, work, moment(now))
+    /// Of a job on all hosts of the list.
+    pub fn outlook(&self, work: &Work, now: Micros) -> Outlook {
+        let read = || {
+            let keys = self.keys.iter().copied();
+            Outlook::new(&self.paces, keys, work, moment(now))
+        };
+        if self.keys.len() < MANY {
+            return read();
+        }
+        let mut known = self.known.borrow_mut();
+        let known = &mut known[work.kind.number()];
+        match known {
+            Some((outlook, until)) if now < *until => outlook.of(self.paces.expect(work)),
+            _ => {
+                let outlook = read();
+                *known = Some((outlook.clone(), now + REMEMBERED));
+                outlook
+            }
+        }
     }
 
-    pub fn ranges(&self, hosts: &[usize]) -> Vec<Range<u32>> {
-        let slots = hosts.iter().map(|host| self.slots[*host].len() as u32);
+    /// The slots of each host, none of those that may not be tried.
+    pub fn ranges(&self, tried: &[usize], now: Micros) -> Vec<Range<u32>> {
+        let slots = self.slots.iter().enumerate().map(|(host, slots)| {
+            let may = !tried.contains(&host) && self.may_try(host, now) != May::No;
+            if may { slots.len() as u32 } else { 0 }
+        });
         slots.map(|slots| 0..slots).collect()
+    }
+
+    /// The launcher's job, as far as the launcher knows it.
+    pub fn work(&self, launcher: &Launcher) -> Work {
+        self.build.jobs[launcher.job].work(launcher.prepared.is_some())
     }
 
     pub fn in_use(&self, host: usize) -> u32 {
@@ -204,7 +242,6 @@ impl Client {
 /// The slots of some hosts as one who looks for one sees them.
 pub struct View<'c, I> {
     pub client: &'c Client,
-    pub hosts: &'c [usize],
     pub outlook: &'c Outlook,
     pub rest: I,
     /// Those that were looked at.
@@ -214,8 +251,8 @@ pub struct View<'c, I> {
 
 impl<I: Iterator<Item = (usize, u32)>> View<'_, I> {
     fn held(&self, index: usize) -> Option<Held> {
-        let (row, number) = self.seen[index];
-        self.client.slots[self.hosts[row]][number as usize]
+        let (host, number) = self.seen[index];
+        self.client.slots[host][number as usize]
     }
 }
 

@@ -1,15 +1,14 @@
 //! A launcher with its job: what it does at each step of the race.  This is what `launcher/src/trip.rs` does with sockets and
 //! lock files.
 
-use hosts::Backoff;
-use hosts::Period;
-use hosts::choice::{Pick, pick};
-use hosts::pace::{Sign, here_key};
-use hosts::race::{Copies, Idle, LegId, Race, SIGN_WITHIN, Step};
+use hosts::choice::{Hold as _, Pick, pick};
+use hosts::pace::here_key;
+use hosts::race::{Copies, LegId, Race, Step};
 
-use crate::client::{Held, May, View, system_time};
+use crate::client::View;
+use crate::leg::Leg;
 use crate::world::{Event, World};
-use crate::{LauncherNumber, LegNumber, Micros, moment};
+use crate::{LauncherNumber, LegNumber, Micros, SECOND, moment};
 
 /// Where a launcher is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,45 +40,11 @@ pub struct Launcher {
     pub waits: Option<(Micros, f32)>,
 }
 
-/// A job on its way to one host.
-pub struct Leg {
-    pub launcher: LauncherNumber,
-    pub id: LegId,
-    /// The host's place in the client's list, its machine, the slot.
-    pub host: usize,
-    pub machine: usize,
-    pub number: u32,
-    pub begun: Micros,
-    pub connected: bool,
-    pub sent: Option<Micros>,
-    pub open: bool,
-    pub in_use: u32,
-}
-
-/// What the first in a queue read of the hosts.
-pub struct Looking {
-    number: LauncherNumber,
-    hosts: Vec<usize>,
-    outlook: hosts::Outlook,
-    until: Micros,
-}
-
-impl Looking {
-    fn is_of(&self, number: LauncherNumber, hosts: &[usize], now: Micros) -> bool {
-        self.number == number && self.hosts == hosts && now < self.until
-    }
-}
-
-/// Why a leg is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    Done,
-    Lost,
-    Failed,
-}
-
-const CONNECT_TIMEOUT: Micros = 3_000_000;
-const IO_TIMEOUT: Micros = 300_000_000;
+/// How often the first in the queue looks while a slot is free, and how often he sees after everything else.
+const POLL: Micros = 6_000;
+const BEAT: Micros = 100_000;
+/// From one first in the queue to the next.
+const WAKE: Micros = 150;
 
 impl World {
     /// A job begins: its launcher is started.
@@ -95,11 +60,8 @@ impl World {
             true => Copies::Yes,
             false => Copies::No,
         };
-        let ready = self.now
-            + self
-                .random
-                .between(0.8, 1.2)
-                .mul_add(build.build.before as f64, 0.0) as Micros;
+        let ready =
+            self.now + (self.random.between(0.8, 1.2) * build.build.before as f64) as Micros;
         let number = self.launchers.len();
         self.launchers.push(Launcher {
             client,
@@ -151,7 +113,7 @@ impl World {
         }
     }
 
-    fn leg(&self, launcher: LauncherNumber, id: LegId) -> Option<LegNumber> {
+    pub(crate) fn leg(&self, launcher: LauncherNumber, id: LegId) -> Option<LegNumber> {
         let legs = self.launchers[launcher].legs.iter().copied();
         legs.into_iter().find(|leg| self.legs[*leg].id == id)
     }
@@ -165,15 +127,13 @@ impl World {
         } = self.legs[leg];
         let launcher = &mut self.launchers[number];
         let client = &self.clients[launcher.client];
-        let work = client.build.jobs[launcher.job].work(true);
-        let hosts: Vec<usize> = (0..client.slots.len()).collect();
-        let outlook = client.outlook(&hosts, &work, self.now);
+        let outlook = client.outlook(&client.work(launcher), self.now);
         let expected = outlook.expected(host, slot);
         launcher.race.expect(id, expected, outlook.best());
     }
 
     /// The host takes longer than `ms` for the job.
-    fn note(&mut self, leg: LegNumber, ms: f32) {
+    pub(crate) fn note(&mut self, leg: LegNumber, ms: f32) {
         let Leg { launcher, host, .. } = self.legs[leg];
         let (client, job) = (
             self.launchers[launcher].client,
@@ -194,10 +154,20 @@ impl World {
         launcher.waits = None;
         let index = launcher.client;
         let client = &mut self.clients[index];
-        if client.candidates(&launcher.tried, now).is_empty() {
+        let waits_here = launcher.place == Place::LocalQueued;
+        if !client.has_candidate(&launcher.tried, now) {
+            // Hosts may return before it is its turn.
+            let version = launcher.version;
             launcher.place = Place::LocalQueued;
-            client.local_queue.push_back(number);
+            if !waits_here {
+                client.local_queue.push_back(number);
+            }
+            let again = now + self.random.below(3 * SECOND) + BEAT;
+            self.at(again, Event::Step(number, version));
             return self.fill_local(index);
+        }
+        if waits_here {
+            client.local_queue.retain(|other| *other != number);
         }
         launcher.place = Place::Queued;
         client.queue.push_back(number);
@@ -211,67 +181,40 @@ impl World {
         let Some(&number) = self.clients[index].queue.front() else {
             return;
         };
-        let launcher = &self.launchers[number];
-        let client = &self.clients[index];
-        let hosts = client.candidates(&launcher.tried, self.now);
-        if hosts.is_empty() {
+        let (launcher, client, now) = (&self.launchers[number], &self.clients[index], self.now);
+        if !client.has_candidate(&launcher.tried, now) {
             self.leave_queue(index);
             return self.queue(number);
         }
-        let work = client.build.jobs[launcher.job].work(launcher.prepared.is_some());
-        let outlook = match self.looking.take() {
-            // What was read is good for a moment.
-            Some(looking) if looking.is_of(number, &hosts, self.now) => looking.outlook,
-            _ => client.outlook(&hosts, &work, self.now),
-        };
+        if client.free == 0 && !client.build.use_local {
+            return self.look_at(index, now + BEAT);
+        }
+        let outlook = client.outlook(&client.work(launcher), now);
         let mut view = View {
             client,
-            hosts: &hosts,
             outlook: &outlook,
-            rest: outlook.order(client.ranges(&hosts)),
+            rest: outlook.order(client.ranges(&launcher.tried, now)),
             seen: Vec::new(),
-            now: self.now,
+            now,
         };
         let Ok(picked) = pick(&mut view);
-        let seen = view.seen;
-        let now = self.now;
-        match picked {
-            Pick::Take(slot) => {
-                let (row, slot) = seen[slot];
-                let expected = outlook.ms(row, slot);
-                self.leave_queue(index);
-                self.begin(number, hosts[row], slot, expected);
-                // Its own step goes on from here.
-                self.step(number);
-            }
-            Pick::Wait | Pick::None => {
-                let waits = picked == Pick::Wait;
-                let ms = seen.last().and_then(|(row, slot)| outlook.ms(*row, *slot));
-                let busy = (0..seen.len()).filter_map(|slot| {
-                    let (row, slot) = seen[slot];
-                    let held = client.slots[hosts[row]][slot as usize]?;
-                    Some(hosts::choice::Busy {
-                        elapsed: (self.now - held.since) as f32 / 1e3,
-                        expected: held.expected?,
-                        ms: outlook.ms(row, slot)?,
-                    })
-                });
-                let soonest = hosts::choice::soonest(busy);
-                if self.here_instead(number, soonest) {
-                    return;
-                }
-                self.checks
-                    .waits(&mut self.launchers[number], ms.filter(|_| waits), self.now);
-                let pause = if waits { 6_000 } else { 100_000 };
-                self.look_at(index, now + pause);
-                self.looking = Some(Looking {
-                    number,
-                    outlook: outlook.clone(),
-                    hosts: hosts.clone(),
-                    until: now + 100_000,
-                });
-            }
+        if let Pick::Take(slot) = picked {
+            let (host, slot) = view.seen[slot];
+            let expected = outlook.ms(host, slot);
+            self.leave_queue(index);
+            self.begin(number, host, slot, expected);
+            return self.step(number);
         }
+        let busy = (0..view.seen.len()).filter_map(|slot| view.busy(slot));
+        let soonest = hosts::choice::soonest(busy);
+        let waits = picked == Pick::Wait;
+        let free = view.seen.last().filter(|_| waits);
+        let free = free.and_then(|(host, slot)| outlook.ms(*host, *slot));
+        if self.here_instead(number, soonest) {
+            return;
+        }
+        self.checks.waits(&mut self.launchers[number], free, now);
+        self.look_at(index, now + if waits { POLL } else { BEAT });
     }
 
     /// The first leaves the queue, the next one looks.
@@ -280,8 +223,7 @@ impl World {
         client.queue.pop_front();
         if !client.queue.is_empty() {
             // Waking and looking takes a moment.
-            let cost = 200 + client.slots.len() as Micros;
-            self.look_at(index, self.now + cost);
+            self.look_at(index, self.now + WAKE);
         }
     }
 
@@ -292,7 +234,7 @@ impl World {
         if !client.build.use_local || client.free_local().is_none() {
             return false;
         }
-        let work = client.build.jobs[launcher.job].work(launcher.prepared.is_some());
+        let work = client.work(launcher);
         let outlook = hosts::Outlook::new(&client.paces, [here_key()], &work, moment(self.now));
         let sooner = match (outlook.ms(0, 0), soonest) {
             (Some(here), Some(there)) => here < there,
@@ -309,298 +251,6 @@ impl World {
         true
     }
 
-    /// A leg begins in a slot that is free.
-    fn begin(&mut self, number: LauncherNumber, host: usize, slot: u32, expected: Option<f32>) {
-        let now = self.now;
-        let launcher = &mut self.launchers[number];
-        let index = launcher.client;
-        let client = &mut self.clients[index];
-        let leg = self.legs.len();
-        let may = client.may_try(host, now);
-        self.checks.asks(may, &launcher.tried, host);
-        if may == May::Probe {
-            client.probing[host] = Some(leg);
-        }
-        let place = &mut client.slots[host][slot as usize];
-        self.checks.takes(place);
-        *place = Some(Held {
-            leg,
-            since: now,
-            expected,
-        });
-        client.free -= 1;
-        launcher.tried.push(host);
-        launcher.legs.push(leg);
-        launcher.waits = None;
-        let id = launcher.race.started(moment(now));
-        let prepare = self.random.between(0.7, 1.3) * client.build.prepare as f64;
-        launcher.prepared.get_or_insert(now + prepare as Micros);
-        let machine = client.build.hosts[host].0;
-        self.legs.push(Leg {
-            launcher: number,
-            id,
-            host,
-            machine,
-            number: slot,
-            begun: now,
-            connected: false,
-            sent: None,
-            open: true,
-            in_use: client.in_use(host),
-        });
-        self.connect(leg);
-    }
-
-    fn connect(&mut self, leg: LegNumber) {
-        let machine = &self.machines[self.legs[leg].machine];
-        let soon = self.now + machine.nature.round_trip;
-        match machine.life {
-            _ if machine.refuses => self.at(soon, Event::Refused(leg)),
-            crate::machine::Life::Down => self.at(soon, Event::Refused(leg)),
-            crate::machine::Life::Cut => {}
-            _ => self.at(soon, Event::Connected(leg)),
-        }
-        self.at(self.now + CONNECT_TIMEOUT, Event::ConnectTimeout(leg));
-    }
-
-    pub(crate) fn connected(&mut self, leg: LegNumber) {
-        let Leg {
-            launcher,
-            machine,
-            id,
-            ..
-        } = self.legs[leg];
-        self.legs[leg].connected = true;
-        let ours = self.machines[machine].nature.ours;
-        let runner = &mut self.launchers[launcher];
-        runner.race.connected(id, ours, moment(self.now));
-        let bytes = self.clients[runner.client].build.jobs[runner.job].bytes;
-        let takes = self.machines[machine].nature.per_kib * bytes as f64 / 1024.0;
-        let ready = runner.prepared.unwrap_or(self.now).max(self.now);
-        self.at(ready + takes as Micros, Event::Sent(leg));
-        self.step(launcher);
-    }
-
-    /// All was sent; the daemon gets it, if it gets anything.
-    pub(crate) fn sent(&mut self, leg: LegNumber) {
-        let Leg {
-            launcher,
-            host,
-            number,
-            id,
-            machine,
-            ..
-        } = self.legs[leg];
-        let runner = &mut self.launchers[launcher];
-        let client = &self.clients[runner.client];
-        let work = client.build.jobs[runner.job].work(true);
-        let expected = client.outlook(&[host], &work, self.now).expected(0, number);
-        self.legs[leg].sent = Some(self.now);
-        let ours = self.machines[machine].nature.ours;
-        runner.race.sent(id, expected, ours, moment(self.now));
-        let arrives = self.now + self.machines[machine].nature.round_trip / 2;
-        self.at(arrives, Event::Arrives(leg));
-        self.at(self.now + IO_TIMEOUT, Event::IoTimeout(leg));
-        self.step(launcher);
-    }
-
-    fn idle(&self, number: LauncherNumber) -> Option<Idle> {
-        let launcher = &self.launchers[number];
-        let client = &self.clients[launcher.client];
-        if !client.queue.is_empty() || client.free == 0 {
-            return None;
-        }
-        let (host, number, ms) = self.free_slot(number, None)?;
-        Some(Idle { host, number, ms })
-    }
-
-    /// The best free slot, of `host` if one is named.
-    fn free_slot(
-        &self,
-        number: LauncherNumber,
-        host: Option<usize>,
-    ) -> Option<(usize, u32, Option<f32>)> {
-        let launcher = &self.launchers[number];
-        let client = &self.clients[launcher.client];
-        let mut hosts = client.candidates(&launcher.tried, self.now);
-        hosts.retain(|candidate| host.is_none_or(|host| host == *candidate));
-        let work = client.build.jobs[launcher.job].work(launcher.prepared.is_some());
-        let outlook = client.outlook(&hosts, &work, self.now);
-        let mut order = outlook.order(client.ranges(&hosts));
-        let free = |(row, number): &(usize, u32)| {
-            let row: &usize = row;
-            client.slots[hosts[*row]][*number as usize].is_none()
-        };
-        let (row, slot) = order.find(free)?;
-        Some((hosts[row], slot, outlook.ms(row, slot)))
-    }
-
-    fn copy(&mut self, number: LauncherNumber, host: Option<usize>, counts: bool) {
-        let now = moment(self.now);
-        let free = match self.clients[self.launchers[number].client].free {
-            0 => None,
-            _ => self.free_slot(number, host),
-        };
-        let Some((host, slot, expected)) = free else {
-            return self.launchers[number].race.refused(false, now);
-        };
-        let launcher = &mut self.launchers[number];
-        let client = &self.clients[launcher.client];
-        if counts {
-            let allowance = client.allowance();
-            if !client.paces.begin_copy(allowance) {
-                return launcher.race.refused(true, now);
-            }
-            launcher.copied = true;
-            self.checks.copy(launcher.client, allowance);
-        }
-        self.begin(number, host, slot, expected);
-    }
-
-    fn sign(&mut self, number: LauncherNumber, id: LegId) {
-        let now = moment(self.now);
-        let Some(leg) = self.leg(number, id) else {
-            return;
-        };
-        let Leg {
-            host,
-            machine,
-            sent,
-            begun,
-            ..
-        } = self.legs[leg];
-        let client = &self.clients[self.launchers[number].client];
-        let since = moment(sent.unwrap_or(begun));
-        let race = &mut self.launchers[number].race;
-        match client.paces.sign(client.keys[host], since, now) {
-            Sign::Alive { again } | Sign::Asked { again } => race.sign(id, again),
-            Sign::Silent => self.fail(leg),
-            Sign::Ask => {
-                race.sign(id, now + SIGN_WITHIN + 1);
-                let machine = &self.machines[machine];
-                if machine.answers() && !machine.mute && !machine.refuses {
-                    let answer = self.now + machine.nature.round_trip * 2;
-                    self.at(answer, Event::Answers(leg));
-                }
-                self.at(self.now + SIGN_WITHIN * 1000, Event::Unanswered(leg, now));
-            }
-        }
-    }
-
-    pub(crate) fn answers(&mut self, leg: LegNumber) {
-        let Leg {
-            launcher,
-            host,
-            machine,
-            id,
-            ..
-        } = self.legs[leg];
-        let client = &self.clients[self.launchers[launcher].client];
-        let machine = &self.machines[machine];
-        let jobs = Some(machine.nature.jobs as u32);
-        let now = moment(self.now);
-        client
-            .paces
-            .answered(client.keys[host], jobs, Some(machine.load()), now);
-        let race = &mut self.launchers[launcher].race;
-        race.sign(id, now + hosts::race::SIGN_EVERY);
-        self.step(launcher);
-    }
-
-    pub(crate) fn unanswered(&mut self, leg: LegNumber, asked: u64) {
-        let Leg { launcher, host, .. } = self.legs[leg];
-        let client = &self.clients[self.launchers[launcher].client];
-        let now = moment(self.now);
-        client.paces.was_silent(client.keys[host], asked, now);
-        self.step(launcher);
-    }
-
-    /// The host did not do its part: it is avoided for a while, the job goes on.
-    pub(crate) fn fail(&mut self, leg: LegNumber) {
-        let Leg { launcher, host, .. } = self.legs[leg];
-        let time = system_time(self.now);
-        let client = &mut self.clients[self.launchers[launcher].client];
-        if let Some(after) = Backoff::after(client.backoff[host], Period::Growing, time) {
-            client.backoff[host] = Some(after);
-        }
-        self.close(leg, End::Failed);
-        self.step(launcher);
-    }
-
-    /// A reply that fits: the job is done.
-    pub(crate) fn done(&mut self, leg: LegNumber) {
-        let Leg {
-            launcher: number,
-            host,
-            sent,
-            in_use,
-            ..
-        } = self.legs[leg];
-        let launcher = &self.launchers[number];
-        let index = launcher.client;
-        let ms = sent.map_or(0.0, |sent| (self.now - sent) as f32 / 1e3);
-        let client = &mut self.clients[index];
-        let work = client.build.jobs[launcher.job].work(true);
-        client.paces.finished(
-            client.keys[host],
-            &work,
-            ms,
-            in_use,
-            launcher.copied,
-            moment(self.now),
-        );
-        client.backoff[host] = None;
-        self.checks.ends(index, launcher.copied);
-        for leg in self.launchers[number].legs.clone() {
-            self.close(
-                leg,
-                if self.legs[leg].host == host {
-                    End::Done
-                } else {
-                    End::Lost
-                },
-            );
-        }
-        self.end(number);
-    }
-
-    /// A leg is over: its slot is free, its compile ends.
-    fn close(&mut self, leg: LegNumber, end: End) {
-        let Leg {
-            launcher: number,
-            host,
-            machine,
-            number: slot,
-            id,
-            sent,
-            ..
-        } = self.legs[leg];
-        self.checks
-            .closes(&self.legs[leg], &self.machines[machine], self.now);
-        self.legs[leg].open = false;
-        let launcher = &mut self.launchers[number];
-        launcher.legs.retain(|other| *other != leg);
-        launcher.race.ended(id);
-        let index = launcher.client;
-        let client = &mut self.clients[index];
-        client.slots[host][slot as usize] = None;
-        client.free += 1;
-        if client.probing[host] == Some(leg) {
-            client.probing[host] = None;
-        }
-        if !client.queue.is_empty() {
-            let poll = self.random.below(3_000);
-            self.look_at(index, self.now + poll);
-        }
-        if end != End::Done {
-            if let (End::Lost, Some(sent)) = (end, sent) {
-                self.note(leg, (self.now - sent) as f32 / 1e3);
-            }
-            let arrives = self.now + self.machines[machine].nature.round_trip / 2;
-            self.at(arrives, Event::Closed(leg));
-        }
-    }
-
     /// Compiles here start, as far as there are slots.
     fn fill_local(&mut self, index: usize) {
         while let Some(slot) = self.clients[index].free_local() {
@@ -611,6 +261,7 @@ impl World {
             client.local[slot] = Some(number);
             let launcher = &mut self.launchers[number];
             launcher.place = Place::Local;
+            launcher.version += 1;
             launcher.since = self.now;
             let work = client.build.jobs[launcher.job].work * client.build.local_pace;
             self.at(self.now + work as Micros, Event::LocalDone(number, slot));
@@ -633,7 +284,7 @@ impl World {
         self.fill_local(index);
     }
 
-    fn end(&mut self, number: LauncherNumber) {
+    pub(crate) fn end(&mut self, number: LauncherNumber) {
         let launcher = &mut self.launchers[number];
         launcher.place = Place::Ending;
         launcher.version += 1;

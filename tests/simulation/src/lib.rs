@@ -7,6 +7,7 @@ pub mod bound;
 pub mod check;
 pub mod client;
 pub mod launcher;
+pub mod leg;
 pub mod machine;
 pub mod random;
 pub mod seeds;

@@ -188,6 +188,10 @@ impl Machine {
         };
     }
 
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
     /// Slots free and requests that wait, as the daemon tells.
     pub fn load(&self) -> (u32, u32) {
         let free = self.nature.jobs.saturating_sub(self.running.len());

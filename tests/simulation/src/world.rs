@@ -7,7 +7,8 @@ use hosts::pace::{InMemory, Paces};
 
 use crate::check::Checks;
 use crate::client::{Build, Client};
-use crate::launcher::{Launcher, Leg, Looking, Place};
+use crate::launcher::{Launcher, Place};
+use crate::leg::Leg;
 use crate::machine::{Fault, Life, Machine, Nature};
 use crate::random::Random;
 use crate::{LauncherNumber, LegNumber, Micros, SECOND};
@@ -59,11 +60,15 @@ pub struct World {
     pub checks: Checks,
     /// How often each machine did a job, and when last.
     pub did: Vec<(usize, Micros)>,
+    /// When so many compiles ran on a machine for the first time from a moment on.
+    pub full: Option<Micros>,
+    watched: Option<(usize, usize, Micros)>,
+    /// When jobs ended.
+    pub ends: Vec<Micros>,
     events: BinaryHeap<Reverse<(Micros, u64, Numbered)>>,
     count: u64,
     /// What the network holds back.
     held: Vec<(usize, Event)>,
-    pub(crate) looking: Option<Looking>,
     trace: bool,
 }
 
@@ -97,6 +102,9 @@ impl World {
             random: Random::new(seed),
             did: vec![(0, 0); machines.len()],
             machines,
+            full: None,
+            watched: None,
+            ends: Vec::new(),
             clients: Vec::new(),
             launchers: Vec::new(),
             legs: Vec::new(),
@@ -104,7 +112,6 @@ impl World {
             events: BinaryHeap::new(),
             count: 0,
             held: Vec::new(),
-            looking: None,
             trace: std::env::var_os("SIM_TRACE").is_some(),
         }
     }
@@ -124,6 +131,11 @@ impl World {
 
     pub fn fault(&mut self, time: Micros, machine: usize, fault: Fault) {
         self.at(time, Event::Fault(machine, fault));
+    }
+
+    /// Notes when `compiles` run on the machine from `time` on.
+    pub fn watch(&mut self, machine: usize, compiles: usize, time: Micros) {
+        self.watched = Some((machine, compiles, time));
     }
 
     pub(crate) fn at(&mut self, time: Micros, event: Event) {
@@ -169,6 +181,24 @@ impl World {
     fn tell(&self, event: Event) {
         match event {
             Event::Look(_) | Event::Launch(_) | Event::ConnectTimeout(_) | Event::IoTimeout(_) => {}
+            Event::Connected(leg)
+            | Event::Refused(leg)
+            | Event::Sent(leg)
+            | Event::Arrives(leg)
+            | Event::Closed(leg)
+            | Event::Answers(leg)
+            | Event::Reply(leg, _) => {
+                let Leg {
+                    machine,
+                    number,
+                    launcher,
+                    ..
+                } = self.legs[leg];
+                let now = self.now as f64 / 1e3;
+                eprintln!(
+                    "{now:10.3} {event:?} launcher {launcher} machine {machine} slot {number}"
+                );
+            }
             _ => eprintln!("{:10.3} {event:?}", self.now as f64 / 1e3),
         }
     }
@@ -268,6 +298,12 @@ impl World {
             Life::Frozen => self.held.push((machine, Event::Arrives(leg))),
             Life::Up | Life::Cut => {
                 there.arrive(leg, work, self.now);
+                let full = |(watched, compiles, time)| {
+                    watched == machine && self.now >= time && there.running() >= compiles
+                };
+                if self.full.is_none() && self.watched.is_some_and(full) {
+                    self.full = Some(self.now);
+                }
                 self.foresee(machine);
             }
         }
@@ -355,6 +391,7 @@ impl World {
         let client = &mut self.clients[index];
         client.running -= 1;
         client.ended += 1;
+        self.ends.push(self.now);
         client.last_end = self.now;
         self.at(self.now, Event::Launch(index));
     }

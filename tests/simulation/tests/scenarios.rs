@@ -1,7 +1,6 @@
 //! The rows of the scheduling benchmark: three hosts of four slots, jobs of one second, against a schedule that knows all.
 
 use hosts::pace::Kind;
-use simulation::SECOND;
 use simulation::bound::list_schedule;
 use simulation::client::{Build, Job};
 use simulation::machine::{Fault, Nature};
@@ -178,5 +177,4 @@ fn rows() {
         }
     }
     assert!(bad.is_empty(), "{bad:?}");
-    let _ = SECOND;
 }
