@@ -1,5 +1,5 @@
-//! What the compilers here say of themselves, for the hello: asked when a client first wants to know, and again when a
-//! program has changed.
+//! What the compilers here say of themselves, for the hello: asked when the daemon starts, and again when a client wants
+//! to know and a program has changed.
 //!
 //! A compiler that cannot be asked is not named.
 
@@ -62,6 +62,12 @@ impl Identity {
 impl Idents {
     fn known(&self) -> MutexGuard<'_, HashMap<Identity, Option<Facts>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks every compiler, however long it takes.
+    pub(crate) async fn learn(&self, server: &Server) {
+        let names = server.compilers.get().all();
+        self.ask_missing(server, &names).await;
     }
 
     /// Every compiler that could be asked, by each of its names, and whether these are all that are run here.

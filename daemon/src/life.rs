@@ -326,6 +326,9 @@ impl Started {
         notify.ready();
         let announced = listener.local_addr().ok().filter(|_| zeroconf);
         runtime.block_on(async {
+            let asking = Arc::clone(&server);
+            // Launchers do not wait long for a hello: they would take a daemon that asks them all only then for a frozen one.
+            tokio::spawn(async move { asking.idents.learn(&asking).await });
             let mut serving = tokio::spawn(server::run(Arc::clone(&server), listener, stats));
             let announcing =
                 announced.map(|at| tokio::spawn(zeroconf::announce(Arc::clone(&server), at)));

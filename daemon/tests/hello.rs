@@ -80,8 +80,6 @@ fn compilers_are_asked_once_and_again_when_they_change() {
     let path = format!("{}:/no/bin", bin.path().display());
     let daemon = Daemon::with(&[NO_BOX], &[("DISTCCD_PATH", OsStr::new(&path))]);
     let asked = || fs::read_to_string(&log).unwrap().lines().count();
-    assert_eq!(asked(), 0, "nobody wanted to know");
-
     let hello = ask(&daemon);
     assert_eq!(named(&hello, "gcc").unwrap().ident, b"GCC: (Mine) 1.0");
     assert_eq!(named(&hello, "cc").unwrap().triple, b"some-target");

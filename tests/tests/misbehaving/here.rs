@@ -61,8 +61,7 @@ fn all_hosts_die() {
         .lines()
         .map(|line| line.trim().parse().unwrap())
         .collect();
-    assert!(noted.len() >= 100, "{} ran here", noted.len());
-    assert!(noted.iter().all(|count| *count <= 3), "{noted:?}");
+    assert_eq!(noted.iter().max(), Some(&3), "{noted:?}");
 }
 
 /// `command`, where so many threads of this machine want a processor.
