@@ -64,7 +64,8 @@ pub(crate) fn for_stock(closure: &Closure, force_folders: bool) -> Vec<Item> {
     let mut seen = HashSet::new();
     for member in closure.files.iter().filter(|member| !member.system) {
         let named = member.name.is_absolute();
-        if seen.insert((member.real.as_path(), named)) {
+        // As bytes: a path is hashed by its components.
+        if seen.insert((member.real.as_os_str(), named)) {
             items.push(Item::File(FileItem {
                 member: Arc::clone(member),
                 named,
@@ -106,7 +107,7 @@ pub(crate) fn for_tree(closure: &Closure, directory: &Path, whole: bool) -> Vec<
         .iter()
         .filter(|member| whole || !member.system)
     {
-        if seen.insert(member.real.as_path()) {
+        if seen.insert(member.real.as_os_str()) {
             items.push(Item::File(FileItem {
                 member: Arc::clone(member),
                 named: false,
@@ -135,6 +136,24 @@ pub(crate) fn for_tree(closure: &Closure, directory: &Path, whole: bool) -> Vec<
     folders.sort();
     items.extend(folders.into_iter().map(Item::Folder));
     items
+}
+
+/// The name by which a compiler opens a header of its own, where a link leads from there to the real one: on another machine it may lead
+/// elsewhere.
+pub(crate) fn other_name(member: &Member, closure: &Closure) -> Option<Vec<u8>> {
+    if !member.name.is_absolute() || member.name == member.real {
+        return None;
+    }
+    let mut name = PathBuf::from("/");
+    for part in parts(&member.name) {
+        if part == ".." {
+            name.pop();
+        } else {
+            name.push(part);
+        }
+    }
+    let other = name != member.real && is_system(&name, &closure.system_directories);
+    other.then(|| name.into_os_string().into_vec())
 }
 
 fn is_system(path: &Path, system: &[PathBuf]) -> bool {

@@ -60,8 +60,13 @@ impl Dispatch<'_> {
                 folder.iter().for_each(|folder| Peer::forget(host, folder));
             }
             let outcome = result?;
-            if form != Form::Tree || !other_headers(&outcome) {
+            if form == Form::Stock || !other_headers(&outcome) {
                 return Ok(Some(outcome));
+            }
+            if form == Form::WholeTree {
+                // It has one that hides what was sent, or that a source asks for in vain here.
+                self.not_pumped = Some("other-headers");
+                return Ok(None);
             }
             headers.iter().for_each(OtherHeaders::note);
             form = Form::WholeTree;
