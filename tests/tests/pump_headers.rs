@@ -63,7 +63,10 @@ fn a_header_of_the_daemon_hides_none_that_was_sent() {
     let farm = Farm::ours(1);
     let files = [
         ("late/scsi/sg.h", "#define OURS 1\n"),
-        ("a.c", "#include <stdio.h>\n#include <scsi/sg.h>\nint a = OURS;\n"),
+        (
+            "a.c",
+            "#include <stdio.h>\n#include <scsi/sg.h>\nint a = OURS;\n",
+        ),
     ];
     let compared = compile(
         &farm,
