@@ -132,6 +132,10 @@ pub(crate) fn for_tree(closure: &Closure, directory: &Path, whole: bool) -> Vec<
     let own = folders.filter(|folder| whole || !is_system(folder, system));
     let mut folders: HashSet<PathBuf> = own.map(|folder| folder.to_path_buf()).collect();
     folders.insert(real);
+    if whole {
+        // Even those that no file is sent of: the daemon's own files there are to be hidden.
+        folders.extend(system.iter().cloned());
+    }
     let mut folders: Vec<_> = folders.into_iter().collect();
     folders.sort();
     items.extend(folders.into_iter().map(Item::Folder));
@@ -304,7 +308,7 @@ mod tests {
             shown.contains(&"/w/empty/".into()) && shown.len() == 6,
             "{shown:?}"
         );
-        assert_eq!(for_tree(&closure(), &real, true).len(), 3 + 1 + 3);
+        assert_eq!(for_tree(&closure(), &real, true).len(), 3 + 1 + 3 + 3);
     }
 
     #[test]
