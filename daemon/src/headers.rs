@@ -85,8 +85,7 @@ impl Headers {
     fn lacks(&self, said: &[u8]) -> bool {
         let (folder, names) = SystemFiles::absent(said);
         let folder = Path::new(OsStr::from_bytes(folder));
-        let shown = |shown: &PathBuf| folder.starts_with(shown) || shown.starts_with(folder);
-        if !self.folders.iter().any(shown) {
+        if !self.folders.iter().any(|shown| folder.starts_with(shown)) {
             return true;
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
