@@ -11,7 +11,9 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use compiler::{Surroundings, Verdict, classify};
-use protocol::{Body, Content, Entry, Limits, ProtocolError, Source, SystemFiles, Version, digest};
+use protocol::{
+    ABSENT, Body, Content, Entry, Limits, ProtocolError, Source, SystemFiles, Version, digest,
+};
 use sandbox::{Bytes, Closure, Misfit, Packed, Tree, Trees};
 
 use crate::check::{Named, Refused, name_compiler};
@@ -138,7 +140,7 @@ pub(crate) fn check(
         }
         None => None,
     };
-    let hidden = match system.iter().next() {
+    let hidden = match system.iter().find(|(digest, _)| **digest != ABSENT) {
         // Nothing is said of headers that are here, so they were all sent.
         None if version == Version::Tree => include_folders(&items),
         _ => Vec::new(),
@@ -194,6 +196,9 @@ impl ClosureJob {
     ) -> Result<Tree, LayoutError> {
         for (digest, name) in self.system.iter() {
             let name = Path::new(OsStr::from_bytes(name));
+            if *digest == ABSENT && self.hidden.iter().any(|folder| name.starts_with(folder)) {
+                continue;
+            }
             if !headers.has(name, digest) {
                 return Err(LayoutError::Headers(name.to_owned()));
             }
@@ -373,13 +378,14 @@ fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
 /// Folders of headers that were sent whole: up to the first part named `include…`, as compilers call theirs.
 fn include_folders(items: &[Item]) -> Vec<PathBuf> {
     let mut folders = BTreeSet::new();
-    for item in items
-        .iter()
-        .filter(|item| matches!(item.kind, Kind::File(_)))
-    {
+    for item in items {
+        let above = match item.kind {
+            Kind::File(_) => item.name.parent(),
+            Kind::Folder => Some(item.name.as_path()),
+            Kind::Link(_) | Kind::System => None,
+        };
         let mut folder = PathBuf::new();
-        let above = item.name.parent().into_iter().flat_map(Path::components);
-        for part in above {
+        for part in above.into_iter().flat_map(Path::components) {
             folder.push(part);
             if part.as_os_str().as_bytes().starts_with(b"include") {
                 folders.insert(folder);

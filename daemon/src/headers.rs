@@ -1,7 +1,7 @@
 //! What headers this machine has, by their digests: learned when a client names them, and held for as long as the file is the same.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,10 +9,10 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use protocol::{Digest, digest};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
-/// Stands for a file of which it counts only that it is there.
-const PRESENT: Digest = [0; 16];
+use protocol::{ABSENT, Digest, PRESENT, SystemFiles, digest};
+
 /// A header is never longer; what is, differs.
 const LONGEST: u64 = 16 << 20;
 /// Headers that are remembered; beyond, all are learned anew.
@@ -40,8 +40,11 @@ impl Headers {
         }
     }
 
-    /// Is the file at `name` one of this content?
+    /// Is the file at `name` one of this content, or is none there if none is to be?
     pub(crate) fn has(&self, name: &Path, wanted: &Digest) -> bool {
+        if *wanted == ABSENT {
+            return self.lacks(name.as_os_str().as_bytes());
+        }
         let mut parts = name.as_os_str().as_bytes().split(|byte| *byte == b'/');
         let plain = parts.all(|part| part != b"..");
         if !plain || !self.folders.iter().any(|folder| name.starts_with(folder)) {
@@ -73,6 +76,30 @@ impl Headers {
         }
         known.insert(name.into(), (identity, own));
         own == *wanted
+    }
+}
+
+impl Headers {
+    /// Is nothing of what `said` names among what the box shows? A folder is no file, and what lies elsewhere no job finds.
+    fn lacks(&self, said: &[u8]) -> bool {
+        let (folder, names) = SystemFiles::absent(said);
+        let folder = Path::new(OsStr::from_bytes(folder));
+        if !self.folders.iter().any(|shown| folder.starts_with(shown)) {
+            return true;
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(folder) = rustix::fs::open(folder, flags, Mode::empty()) else {
+            // Something else at its name is no folder to find anything in.
+            return true;
+        };
+        let mut names = names.peekable();
+        // What would lead out of the folder is as good as a file.
+        let leads_out = |name: &[u8]| name.split(|byte| *byte == b'/').any(|part| part == b"..");
+        let is_file = |name: &[u8]| {
+            let about = rustix::fs::statat(&folder, name, AtFlags::empty());
+            about.is_ok_and(|about| !FileType::from_raw_mode(about.st_mode).is_dir())
+        };
+        names.peek().is_some() && !names.any(|name| leads_out(name) || is_file(name))
     }
 }
 
@@ -117,6 +144,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_be_absent_is_not_here() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("inc/sys")).unwrap();
+        std::fs::write(folder.path().join("inc/here.h"), "").unwrap();
+        let headers = Headers::below(vec![folder.path().to_owned()]);
+        let lacks = |said: &str| {
+            let mut name = folder.path().as_os_str().to_owned();
+            name.push(said);
+            headers.has(Path::new(&name), &ABSENT)
+        };
+        assert!(lacks("/inc//gone.h//sys/gone.h//sys//no/gone.h"));
+        assert!(!lacks("/inc//gone.h//here.h"));
+        assert!(lacks("/none//here.h") && lacks("/none") && lacks("/inc/here.h//x"));
+        assert!(!lacks("/inc"));
+    }
+
+    #[test]
     fn nothing_is_told_of_other_files() {
         let folder = tempfile::tempdir().unwrap();
         let secret = folder.path().join("secret");
@@ -126,6 +170,14 @@ mod tests {
         assert!(!headers.has(&secret, &digest(b"x")));
         let round = folder.path().join("include/../secret");
         assert!(!headers.has(&round, &digest(b"x")));
+        let list = |folder: &Path, names: &str| {
+            let mut list = folder.as_os_str().as_bytes().to_vec();
+            list.extend_from_slice(names.as_bytes());
+            PathBuf::from(OsStr::from_bytes(&list))
+        };
+        assert!(headers.has(&list(folder.path(), "//secret"), &ABSENT));
+        let round = list(&folder.path().join("include"), "//../none");
+        assert!(!headers.has(&round, &ABSENT));
         let shown = Headers::below(vec!["/etc".into(), "/dev".into(), "/usr".into()]);
         assert!(shown.has(Path::new("/usr"), &PRESENT));
         assert!(!shown.has(Path::new("/etc/passwd"), &PRESENT));

@@ -1,10 +1,12 @@
 //! Files as they travel: compressed once for each content, with its digest, and kept while the analysis keeps the file.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use includes::Member;
-use protocol::{Digest, lzo};
+use protocol::Digest;
+use protocol::lzo::Compressor;
 
 use crate::plan::FileItem;
 
@@ -15,6 +17,36 @@ const MOST: usize = 10 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
     known: Mutex<Known>,
+    packer: Mutex<Packer>,
+}
+
+/// Used again and again: for a small header a fresh table costs more than the packing.
+#[derive(Default)]
+struct Packer {
+    compressor: Compressor,
+    block: Vec<u8>,
+}
+
+impl fmt::Debug for Packer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packer").finish_non_exhaustive()
+    }
+}
+
+impl Packer {
+    /// One LZO1X block; nothing for nothing.
+    fn pack(&mut self, content: &[u8]) -> Arc<[u8]> {
+        if content.is_empty() {
+            return Arc::default();
+        }
+        self.compressor.compress(content, &mut self.block);
+        let block = self.block.as_slice().into();
+        // Memory for one huge file is not kept for ever.
+        if self.block.capacity() > MOST / 10 {
+            self.block = Vec::new();
+        }
+        block
+    }
 }
 
 /// Something of a member, and which member that was.
@@ -37,12 +69,9 @@ impl Blocks {
         {
             return Arc::clone(block);
         }
-        let content = file.content();
-        let mut block = Vec::new();
-        if !content.is_empty() {
-            lzo::compress(&content, &mut block);
-        }
-        let block: Arc<[u8]> = block.into();
+        let mut packer = self.packer.lock().unwrap_or_else(PoisonError::into_inner);
+        let block = packer.pack(&file.content());
+        drop(packer);
         let mut known = self.lock();
         if known.bytes + block.len() > MOST {
             *known = Known::default();

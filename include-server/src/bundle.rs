@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, IoSlice, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -10,18 +10,16 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use includes::{Closure, Role};
 use protocol::closure_talk::{Flags, Form};
+use protocol::include_talk::FORCING;
 use protocol::token::{self, tag};
-use protocol::{Body, Coding, Content, Digest, Entry, ProtocolError, SystemFiles, Version};
+use protocol::{Body, Coding, Content, Entry, PRESENT, ProtocolError, SystemFiles, Version};
 use rustix::fs::{MemfdFlags, SealFlags};
 
 use crate::blocks::Blocks;
-use crate::plan::{self, FileItem, Item};
+use crate::plan::{self, Item};
 
 /// Bytes of memory files that are kept for questions that come again.
 const MOST: usize = 8 << 20;
-
-/// Stands for a file of which it counts only that it is there.
-const PRESENT: Digest = [0; 16];
 
 /// What answers a question.
 #[derive(Debug, Clone)]
@@ -70,30 +68,35 @@ impl Bundles {
         {
             return Ok(bundle.clone());
         }
-        let bytes = match form {
-            Form::Stock => entries(blocks, &plan::for_stock(closure, true), Version::Pump)?,
+        let mut rest = Rest::default();
+        match form {
+            Form::Stock => {
+                let items = plan::for_stock(closure, true);
+                rest.entries(blocks, &items, Version::Pump)?;
+            }
             Form::Tree | Form::WholeTree => {
                 let whole = form == Form::WholeTree;
-                let mut bytes = system_files(blocks, closure, whole)?;
+                rest.heads = system_files(blocks, closure, whole)?;
                 let items = plan::for_tree(closure, directory, whole);
-                bytes.extend(entries(blocks, &items, Version::Tree)?);
-                bytes
+                rest.entries(blocks, &items, Version::Tree)?;
             }
-        };
-        let size = u32::try_from(bytes.len()).map_err(|_| ProtocolError::TooLong {
+        }
+        let len = rest.len();
+        let too_long = |_| ProtocolError::TooLong {
             tag: tag::NFIL,
-            len: bytes.len(),
-        })?;
+            len,
+        };
+        let size = u32::try_from(len).map_err(too_long)?;
         let bundle = Bundle {
-            file: Arc::new(memory_file(&bytes)?),
+            file: Arc::new(rest.memory_file()?),
             size,
             flags: flags(closure, form),
         };
         let mut kept = self.lock();
-        if kept.bytes + bytes.len() > MOST {
+        if kept.bytes + len > MOST {
             *kept = Kept::default();
         }
-        kept.bytes += bytes.len();
+        kept.bytes += len;
         kept.bundles
             .insert(key, (Arc::downgrade(closure), bundle.clone()));
         Ok(bundle)
@@ -104,7 +107,7 @@ impl Bundles {
     }
 }
 
-/// `SYSD`: what the daemon has to have itself.
+/// `SYSD`: what the daemon has to have itself, and what it must not have.
 fn system_files(blocks: &Blocks, closure: &Closure, whole: bool) -> Result<Vec<u8>, ProtocolError> {
     let mut list = SystemFiles::default();
     if !whole {
@@ -114,7 +117,13 @@ fn system_files(blocks: &Blocks, closure: &Closure, whole: bool) -> Result<Vec<u
                 _ => blocks.digest(member),
             };
             list.push(member.real.as_os_str().as_bytes(), &digest);
+            if let Some(name) = plan::other_name(member, closure) {
+                list.push(&name, &digest);
+            }
         }
+    }
+    for missed in &closure.missed {
+        list.push_absent(missed.folder.as_os_str().as_bytes(), &missed.names);
     }
     let body = Body::pack_slice(Version::Tree, list.as_bytes());
     Ok([
@@ -124,46 +133,91 @@ fn system_files(blocks: &Blocks, closure: &Closure, whole: bool) -> Result<Vec<u
     .concat())
 }
 
-/// `NFIL` and the entries.
-fn entries(blocks: &Blocks, items: &[Item], version: Version) -> Result<Vec<u8>, ProtocolError> {
-    let mut bytes = token::head(&tag::NFIL, items.len())?.to_vec();
-    let bytes_of = |path: &Path| path.as_os_str().as_bytes().to_vec();
-    for item in items {
-        let entry = match item {
-            Item::File(file) => {
-                append_file(&mut bytes, blocks, file)?;
-                continue;
-            }
-            Item::Link { name, target } | Item::SystemFolder { name, target } => Entry {
-                name: bytes_of(name),
-                content: Content::Link(bytes_of(target)),
-            },
-            Item::Folder(name) if version == Version::Tree => Entry {
-                name: bytes_of(name),
-                content: Content::Folder,
-            },
-            // A file in it makes a folder exist.
-            Item::Folder(name) => Entry {
-                name: bytes_of(&name.join(FORCING)),
-                content: Content::File(Body::received(Coding::Lzo, Vec::new())),
-            },
-        };
-        entry.append_to(&mut bytes, version)?;
-    }
-    Ok(bytes)
+/// The rest of a request as it is put together: blocks are not copied before they are written.
+#[derive(Default)]
+struct Rest {
+    /// Everything but the blocks.
+    heads: Vec<u8>,
+    /// Each block, and where in `heads` it belongs.
+    blocks: Vec<(usize, Arc<[u8]>)>,
 }
 
-/// The file that stands for its folder, as stock's clients and servers call it.
-pub(crate) const FORCING: &str = "forcing_technique_271828";
+/// Slices that are written at a time, as many as the kernel takes.
+const AT_A_TIME: usize = 1024;
 
-fn append_file(bytes: &mut Vec<u8>, blocks: &Blocks, file: &FileItem) -> Result<(), ProtocolError> {
-    let block = blocks.block(file);
-    let name = file.member.real.as_os_str().as_bytes();
-    bytes.extend_from_slice(&token::head(&tag::NAME, name.len())?);
-    bytes.extend_from_slice(name);
-    bytes.extend_from_slice(&token::head(&tag::FILE, block.len())?);
-    bytes.extend_from_slice(&block);
-    Ok(())
+impl Rest {
+    fn len(&self) -> usize {
+        let blocks = self.blocks.iter().map(|(_, block)| block.len());
+        self.heads.len() + blocks.sum::<usize>()
+    }
+
+    /// Adds `NFIL` and the entries.
+    fn entries(
+        &mut self,
+        blocks: &Blocks,
+        items: &[Item],
+        version: Version,
+    ) -> Result<(), ProtocolError> {
+        let heads = &mut self.heads;
+        heads.extend_from_slice(&token::head(&tag::NFIL, items.len())?);
+        let bytes_of = |path: &Path| path.as_os_str().as_bytes().to_vec();
+        for item in items {
+            let entry = match item {
+                Item::File(file) => {
+                    let block = blocks.block(file);
+                    let name = file.member.real.as_os_str().as_bytes();
+                    heads.extend_from_slice(&token::head(&tag::NAME, name.len())?);
+                    heads.extend_from_slice(name);
+                    heads.extend_from_slice(&token::head(&tag::FILE, block.len())?);
+                    self.blocks.push((heads.len(), block));
+                    continue;
+                }
+                Item::Link { name, target } | Item::SystemFolder { name, target } => Entry {
+                    name: bytes_of(name),
+                    content: Content::Link(bytes_of(target)),
+                },
+                Item::Folder(name) if version == Version::Tree => Entry {
+                    name: bytes_of(name),
+                    content: Content::Folder,
+                },
+                // A file in it makes a folder exist.
+                Item::Folder(name) => Entry {
+                    name: bytes_of(&name.join(FORCING)),
+                    content: Content::File(Body::received(Coding::Lzo, Vec::new())),
+                },
+            };
+            entry.append_to(heads, version)?;
+        }
+        Ok(())
+    }
+
+    /// A file of it that nobody can change any more.
+    fn memory_file(&self) -> io::Result<OwnedFd> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = File::from(rustix::fs::memfd_create("closure", flags)?);
+        let mut slices = Vec::with_capacity(self.blocks.len() * 2 + 1);
+        let mut from = 0;
+        for (at, block) in &self.blocks {
+            slices.push(IoSlice::new(&self.heads[from..*at]));
+            slices.push(IoSlice::new(block));
+            from = *at;
+        }
+        slices.push(IoSlice::new(&self.heads[from..]));
+        slices.retain(|slice| !slice.is_empty());
+        let mut left = &mut slices[..];
+        while !left.is_empty() {
+            let most = left.len().min(AT_A_TIME);
+            match (&file).write_vectored(&left[..most]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => IoSlice::advance_slices(&mut left, count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+        rustix::fs::fcntl_add_seals(&file, seals)?;
+        Ok(file.into())
+    }
 }
 
 fn flags(closure: &Closure, form: Form) -> Flags {
@@ -188,14 +242,4 @@ fn flags(closure: &Closure, form: Form) -> Flags {
         set(named && closure.files.iter().any(asks), Flags::FILE_NAMES);
     }
     Flags(flags)
-}
-
-/// A file that nobody can change any more.
-fn memory_file(bytes: &[u8]) -> io::Result<OwnedFd> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let mut file = File::from(rustix::fs::memfd_create("closure", flags)?);
-    file.write_all(bytes)?;
-    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    rustix::fs::fcntl_add_seals(&file, seals)?;
-    Ok(file.into())
 }

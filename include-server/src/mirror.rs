@@ -18,8 +18,8 @@ use includes::Closure;
 use protocol::{Digest, digest};
 
 use crate::blocks::Blocks;
-use crate::bundle::FORCING;
 use crate::plan::{self, FileItem, Item};
+use protocol::include_talk::FORCING;
 
 /// Folders that the versions of a file go round.
 const FOLDERS: usize = 4;

@@ -64,7 +64,8 @@ pub(crate) fn for_stock(closure: &Closure, force_folders: bool) -> Vec<Item> {
     let mut seen = HashSet::new();
     for member in closure.files.iter().filter(|member| !member.system) {
         let named = member.name.is_absolute();
-        if seen.insert((member.real.as_path(), named)) {
+        // As bytes: a path is hashed by its components.
+        if seen.insert((member.real.as_os_str(), named)) {
             items.push(Item::File(FileItem {
                 member: Arc::clone(member),
                 named,
@@ -106,7 +107,7 @@ pub(crate) fn for_tree(closure: &Closure, directory: &Path, whole: bool) -> Vec<
         .iter()
         .filter(|member| whole || !member.system)
     {
-        if seen.insert(member.real.as_path()) {
+        if seen.insert(member.real.as_os_str()) {
             items.push(Item::File(FileItem {
                 member: Arc::clone(member),
                 named: false,
@@ -131,10 +132,32 @@ pub(crate) fn for_tree(closure: &Closure, directory: &Path, whole: bool) -> Vec<
     let own = folders.filter(|folder| whole || !is_system(folder, system));
     let mut folders: HashSet<PathBuf> = own.map(|folder| folder.to_path_buf()).collect();
     folders.insert(real);
+    if whole {
+        // Even those that no file is sent of: the daemon's own files there are to be hidden.
+        folders.extend(system.iter().cloned());
+    }
     let mut folders: Vec<_> = folders.into_iter().collect();
     folders.sort();
     items.extend(folders.into_iter().map(Item::Folder));
     items
+}
+
+/// The name by which a compiler opens a header of its own, where a link leads from there to the real one: on another machine it may lead
+/// elsewhere.
+pub(crate) fn other_name(member: &Member, closure: &Closure) -> Option<Vec<u8>> {
+    if !member.name.is_absolute() || member.name == member.real {
+        return None;
+    }
+    let mut name = PathBuf::from("/");
+    for part in parts(&member.name) {
+        if part == ".." {
+            name.pop();
+        } else {
+            name.push(part);
+        }
+    }
+    let other = name != member.real && is_system(&name, &closure.system_directories);
+    other.then(|| name.into_os_string().into_vec())
 }
 
 fn is_system(path: &Path, system: &[PathBuf]) -> bool {
@@ -285,7 +308,7 @@ mod tests {
             shown.contains(&"/w/empty/".into()) && shown.len() == 6,
             "{shown:?}"
         );
-        assert_eq!(for_tree(&closure(), &real, true).len(), 3 + 1 + 3);
+        assert_eq!(for_tree(&closure(), &real, true).len(), 3 + 1 + 3 + 3);
     }
 
     #[test]

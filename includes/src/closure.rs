@@ -17,6 +17,8 @@ pub struct Closure {
     pub directories: Vec<Arc<Path>>,
     /// The compiler's own folders for headers, by their real names. Files below these are `system`.
     pub system_directories: Arc<[PathBuf]>,
+    /// What was looked for and is not there, where a machine that is not this one may have it.
+    pub missed: Vec<Missed>,
     /// Which of the macros for date and time live text may use.
     pub dates: Dates,
     /// How often a condition could not be decided, so that both branches were taken. 0: the closure is exact.
@@ -53,6 +55,16 @@ pub enum Role {
     Data,
     /// Read by the driver: a response file, specs.
     Option,
+}
+
+/// Names that are not there, in the folders of the system or below the compiler's own: a compile that found them would be another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    /// The folder, without links.
+    pub folder: Arc<Path>,
+    /// No files of these names, which may have folders in them, are in it; each has `//` before it. None: the folder itself is
+    /// not there.
+    pub names: Vec<u8>,
 }
 
 /// A link that a name goes through.

@@ -20,7 +20,7 @@ mod unit;
 
 pub(crate) use compiler::Family;
 
-pub use closure::{Closure, Dates, Link, Member, Refusal, Role};
+pub use closure::{Closure, Dates, Link, Member, Missed, Refusal, Role};
 
 use state::{Attempt, State};
 use std::borrow::Cow;

@@ -28,9 +28,21 @@ pub(crate) enum Habit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// A new file of this mode, or of the mode that new files have, appears under the name.
-    New { mode: Option<u32>, replaces: bool },
+    New { mode: Option<u32>, old: Old },
     /// The bytes go into what is there, by opening it as any program would.
     Into,
+}
+
+/// What becomes of what has the name of a new file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Old {
+    /// Nothing has it.
+    Missing,
+    /// Goes before the new file comes, as with the compiler itself: some file systems (ext4) write a file to the disk at once
+    /// when it is renamed over another, which takes longer than all else here.
+    Unlinked,
+    /// There until the new file is.
+    Replaced,
 }
 
 /// Writes `bytes` to `path` as a compiler with this habit would leave them.
@@ -38,7 +50,7 @@ enum Way {
 /// Errors are the file system's; whoever meets one lets the compiler itself try, which then says it in its own words.
 pub(crate) fn place(path: &OsStr, bytes: &[u8], habit: Habit) -> io::Result<()> {
     match way(Path::new(path), habit)? {
-        Way::New { mode, replaces } => appear(Path::new(path), bytes, mode, replaces),
+        Way::New { mode, old } => appear(Path::new(path), bytes, mode, old),
         Way::Into => OpenOptions::new()
             .write(true)
             .create(true)
@@ -58,18 +70,10 @@ pub(crate) fn append(path: &OsStr, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn way(path: &Path, habit: Habit) -> io::Result<Way> {
-    let fresh = Way::New {
-        mode: None,
-        replaces: true,
-    };
+    let fresh = |old| Way::New { mode: None, old };
     let there = match fs::lstat(path) {
         Ok(there) => there,
-        Err(rustix::io::Errno::NOENT) => {
-            return Ok(Way::New {
-                mode: None,
-                replaces: false,
-            });
-        }
+        Err(rustix::io::Errno::NOENT) => return Ok(fresh(Old::Missing)),
         Err(error) => return Err(error.into()),
     };
     let linked = FileType::from_raw_mode(there.st_mode).is_symlink();
@@ -81,7 +85,7 @@ fn way(path: &Path, habit: Habit) -> io::Result<Way> {
     let Some(target) = target else {
         // A link to nothing: clang puts its file in the link's place, the others make the file that it names.
         return Ok(if habit == Habit::Rename {
-            fresh
+            fresh(Old::Replaced)
         } else {
             Way::Into
         });
@@ -97,13 +101,13 @@ fn way(path: &Path, habit: Habit) -> io::Result<Way> {
     let alone = !linked && target.st_nlink == 1;
     let keeping = Way::New {
         mode: Some(target.st_mode & 0o7777),
-        replaces: true,
+        old: Old::Replaced,
     };
     Ok(match habit {
-        Habit::Unlink if target.st_size > 0 => fresh,
+        Habit::Unlink if target.st_size > 0 => fresh(Old::Unlinked),
         Habit::Rename => {
             fs::access(path, fs::Access::WRITE_OK)?;
-            fresh
+            fresh(Old::Replaced)
         }
         // In place, so mode, owner and other names stay; a file with one name may as well be a new one of its mode.
         Habit::Unlink | Habit::Truncate => {
@@ -116,7 +120,7 @@ fn way(path: &Path, habit: Habit) -> io::Result<Way> {
 }
 
 /// Makes the file whole before it has a name.
-fn appear(path: &Path, bytes: &[u8], mode: Option<u32>, replaces: bool) -> io::Result<()> {
+fn appear(path: &Path, bytes: &[u8], mode: Option<u32>, old: Old) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -135,10 +139,11 @@ fn appear(path: &Path, bytes: &[u8], mode: Option<u32>, replaces: bool) -> io::R
     fill(&nameless, bytes, mode)?;
     let source = format!("/proc/self/fd/{}", nameless.as_raw_fd());
     let name = |to: &Path| fs::linkat(CWD, &source, CWD, to, AtFlags::SYMLINK_FOLLOW);
-    if !replaces {
+    // What cannot be taken away is left to a rename, whose error counts.
+    if old == Old::Missing || old == Old::Unlinked && fs::unlink(path).is_ok() {
         match name(path) {
             Ok(()) => return Ok(()),
-            // It has come to be meanwhile.
+            // Another has come to be meanwhile.
             Err(rustix::io::Errno::EXIST) => {}
             // No /proc, or a file system that gives nameless files no names.
             Err(_) => return appear_named(path, folder, bytes, mode),

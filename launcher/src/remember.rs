@@ -25,7 +25,8 @@ pub(crate) fn read(file: &Path) -> Option<(Vec<u8>, Metadata)> {
     if !found.is_file() || !(owner == 0 || owner == rustix::process::geteuid().as_raw()) {
         return None;
     }
-    let mut text = Vec::with_capacity(512);
+    // One read, and one that finds the end.
+    let mut text = Vec::with_capacity(found.len().min(MOST) as usize + 1);
     file.take(MOST).read_to_end(&mut text).ok()?;
     Some((text, found))
 }

@@ -10,12 +10,11 @@
 //! `SYSD NFIL (NAME (FILE | LINK | FOLD))*`.  Knows nothing of sockets and of how a descriptor travels.
 
 use crate::{
-    Limits, Progress, ProtocolError, Token,
-    intake::{Expected, Intake, Next, Script, check, check_no_nul, decoder_methods},
+    Limits, Progress, ProtocolError, Token, include_talk,
+    intake::{Expected, Intake, Next, Script, check, decoder_methods},
     limits::Limit,
     request::{append_word, append_words},
     token::{self, tag},
-    words::Words,
 };
 
 /// The talk's version, in `LNCH` of both sides.
@@ -132,11 +131,9 @@ impl QuestionDecoder {
     pub fn new(limits: Limits) -> QuestionDecoder {
         QuestionDecoder {
             intake: Intake::new(Asking {
-                limits,
                 place: Asked::Lnch,
                 form: Form::Stock,
-                cwd: Vec::new(),
-                words: Words::new(limits),
+                command: include_talk::Asking::new(limits),
             }),
         }
     }
@@ -165,22 +162,18 @@ impl AnswerDecoder {
     decoder_methods!(Answer);
 }
 
+/// What comes before the words and where they run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Lnch,
     Form,
-    Cdir,
-    Argc,
-    Argv,
-    End,
+    Command,
 }
 
 struct Asking {
-    limits: Limits,
     place: Asked,
     form: Form,
-    cwd: Vec<u8>,
-    words: Words,
+    command: include_talk::Asking,
 }
 
 impl Script for Asking {
@@ -188,65 +181,40 @@ impl Script for Asking {
         let (tags, name): (&'static [[u8; 4]], _) = match self.place {
             Asked::Lnch => (&[tag::LNCH], "LNCH"),
             Asked::Form => (&[tag::FORM], "FORM"),
-            Asked::Cdir => (&[tag::CDIR], "CDIR"),
-            Asked::Argc => (&[tag::ARGC], "ARGC"),
-            Asked::Argv => (&[tag::ARGV], "ARGV"),
-            Asked::End => return None,
+            Asked::Command => return self.command.expected(),
         };
         Some(Expected { tags, name })
     }
 
-    fn head(&mut self, Token { value, .. }: Token) -> Result<Next, ProtocolError> {
-        match self.place {
+    fn head(&mut self, token: Token) -> Result<Next, ProtocolError> {
+        let value = token.value;
+        self.place = match self.place {
             Asked::Lnch => {
                 known_version(value)?;
-                self.place = Asked::Form;
+                Asked::Form
             }
             Asked::Form => {
                 let form = Form::ALL.into_iter().find(|form| form.number() == value);
                 self.form = form.ok_or(ProtocolError::UnknownVersion(value))?;
-                self.place = Asked::Cdir;
+                Asked::Command
             }
-            Asked::Argc => {
-                self.words.count(value)?;
-                if value == 0 {
-                    return Err(ProtocolError::NoCommand);
-                }
-                self.place = Asked::Argv;
-            }
-            Asked::Cdir => {
-                check(Limit::Name, self.limits.max_name, value)?;
-                return Ok(Next::Body(value));
-            }
-            Asked::Argv | Asked::End => {
-                self.words.announced(value)?;
-                return Ok(Next::Body(value));
-            }
-        }
+            Asked::Command => return self.command.head(token),
+        };
         Ok(Next::Head)
     }
 
     fn body(&mut self, tag: [u8; 4], bytes: Vec<u8>) -> Result<(), ProtocolError> {
-        if self.place == Asked::Cdir {
-            check_no_nul(tag, &bytes)?;
-            self.cwd = bytes;
-            self.place = Asked::Argc;
-            return Ok(());
-        }
-        self.words.push(bytes)?;
-        if self.words.complete() {
-            self.place = Asked::End;
-        }
-        Ok(())
+        self.command.body(tag, bytes)
     }
 }
 
 impl Asking {
-    fn into_value(mut self) -> Question {
+    fn into_value(self) -> Question {
+        let include_talk::Question { cwd, argv } = self.command.into_value();
         Question {
             form: self.form,
-            cwd: self.cwd,
-            argv: self.words.take(),
+            cwd,
+            argv,
         }
     }
 }

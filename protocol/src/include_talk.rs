@@ -14,6 +14,9 @@ use crate::{
     words::Words,
 };
 
+/// The name of the file that only stands for its folder, in a mirror and in requests of version 3.
+pub const FORCING: &str = "forcing_technique_271828";
+
 /// A command whose files are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -54,17 +57,8 @@ pub struct QuestionDecoder {
 impl QuestionDecoder {
     /// Applies `max_name` to the directory, `max_args`, `max_arg_bytes` and `max_total_arg_bytes` to the words.
     pub fn new(limits: Limits) -> QuestionDecoder {
-        let talk = Talk {
-            place: Place::Cdir,
-            words: Words::new(limits),
-            least: 1,
-        };
         QuestionDecoder {
-            intake: Intake::new(Asking {
-                limits,
-                cwd: Vec::new(),
-                talk,
-            }),
+            intake: Intake::new(Asking::new(limits)),
         }
     }
 
@@ -153,7 +147,8 @@ impl Talk {
     }
 }
 
-struct Asking {
+/// `CDIR ARGC ARGV*`, with at least one word.
+pub(crate) struct Asking {
     limits: Limits,
     cwd: Vec<u8>,
     talk: Talk,
@@ -184,7 +179,19 @@ impl Script for Asking {
 }
 
 impl Asking {
-    fn into_value(mut self) -> Question {
+    pub(crate) fn new(limits: Limits) -> Asking {
+        Asking {
+            limits,
+            cwd: Vec::new(),
+            talk: Talk {
+                place: Place::Cdir,
+                words: Words::new(limits),
+                least: 1,
+            },
+        }
+    }
+
+    pub(crate) fn into_value(mut self) -> Question {
         Question {
             cwd: self.cwd,
             argv: self.talk.words.take(),

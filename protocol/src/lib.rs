@@ -53,6 +53,6 @@ pub use limits::{Limit, Limits};
 pub use outcome::{Outcome, OutcomeDecoder};
 pub use request::{Content, Entry, Request, RequestDecoder, RequestHead, Source};
 pub use status::WaitStatus;
-pub use system_files::{Digest, SystemFiles, digest};
+pub use system_files::{ABSENT, Digest, PRESENT, SystemFiles, digest};
 pub use token::{Decoded, Token};
 pub use version::Version;

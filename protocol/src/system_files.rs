@@ -1,11 +1,15 @@
 //! What a client saw of system headers that it does not send: their names and digests.
 //!
 //! A header of the compiler's own folders is there on every machine with that compiler, most often with the same content.
-//! The list says which content, so that a daemon where it is another cannot use it in silence.
+//! The list says which content, so that a daemon where it is another cannot use it in silence; and which names were looked for
+//! and are not there, so that a daemon that has one cannot either.
 //!
 //! ```text
 //! (digest: 16 bytes, name: bytes without NUL, NUL)*
 //! ```
+//!
+//! Two digests are none: [`PRESENT`] and [`ABSENT`]. The name behind `ABSENT` is that of a folder, followed by the names that are
+//! not in it, each behind two slashes; or that of something that is not there at all.
 
 use crate::ProtocolError;
 
@@ -18,6 +22,11 @@ pub fn digest(content: &[u8]) -> Digest {
     digest.copy_from_slice(&blake3::hash(content).as_bytes()[..LEN]);
     digest
 }
+
+/// Stands for a file of which it counts only that it is there.
+pub const PRESENT: Digest = [0; 16];
+/// Stands before what is not there.
+pub const ABSENT: Digest = [0xff; 16];
 
 const LEN: usize = std::mem::size_of::<Digest>();
 
@@ -33,6 +42,16 @@ impl SystemFiles {
         if !name.contains(&0) {
             self.bytes.extend_from_slice(digest);
             self.bytes.extend_from_slice(name);
+            self.bytes.push(0);
+        }
+    }
+
+    /// Adds that none of `names`, each behind two slashes, is a file in `folder`; without any, that nothing is at `folder`.
+    pub fn push_absent(&mut self, folder: &[u8], names: &[u8]) {
+        if !folder.contains(&0) && !names.contains(&0) {
+            self.bytes.extend_from_slice(&ABSENT);
+            self.bytes.extend_from_slice(folder);
+            self.bytes.extend_from_slice(names);
             self.bytes.push(0);
         }
     }
@@ -53,6 +72,20 @@ impl SystemFiles {
             return Err(ProtocolError::SystemFiles);
         }
         Ok(list)
+    }
+
+    /// What the name behind [`ABSENT`] says: a folder, and the names that are not in it.
+    pub fn absent(name: &[u8]) -> (&[u8], impl Iterator<Item = &[u8]>) {
+        let split = |text: &[u8]| text.windows(2).position(|pair| pair == b"//");
+        let (folder, names) = name.split_at(split(name).unwrap_or(name.len()));
+        let mut rest = names.get(2..);
+        let next = std::iter::from_fn(move || {
+            let names = rest?;
+            let end = split(names);
+            rest = end.map(|end| &names[end + 2..]);
+            Some(&names[..end.unwrap_or(names.len())])
+        });
+        (folder, next)
     }
 
     /// Digest and name of each file.
@@ -107,6 +140,29 @@ mod tests {
         let empty = [0xaf, 0x13, 0x49, 0xb9, 0xf5, 0xf9, 0xa1, 0xa6];
         assert_eq!(digest(b"")[..8], empty);
         assert_ne!(digest(b"a"), digest(b"b"));
+    }
+
+    #[test]
+    fn what_is_absent_is_read() {
+        let mut list = SystemFiles::default();
+        list.push_absent(b"/usr/include", b"//x.h//sys/y.h");
+        list.push_absent(b"/usr/local/none", b"");
+        let read = SystemFiles::read(list.as_bytes().to_vec()).expect("whole");
+        let said: Vec<_> = read
+            .iter()
+            .map(|(digest, name)| {
+                assert_eq!(*digest, ABSENT);
+                let (folder, names) = SystemFiles::absent(name);
+                (folder, names.collect::<Vec<_>>())
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                (&b"/usr/include"[..], vec![&b"x.h"[..], b"sys/y.h"]),
+                (b"/usr/local/none", Vec::new()),
+            ]
+        );
     }
 
     #[test]

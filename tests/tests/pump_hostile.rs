@@ -395,27 +395,3 @@ fn lists_of_system_headers_tell_nothing_of_other_files() {
     }
     good(&daemon);
 }
-
-/// Headers that differ are sent: here a mount makes this machine's another than the daemon's.
-#[test]
-fn other_system_headers_here_make_no_other_object() {
-    let mounts = std::process::Command::new("unshare")
-        .args(["-rm", "true"])
-        .status();
-    if !mounts.is_ok_and(|status| status.success()) {
-        println!("no mounts of one's own on this machine");
-        return;
-    }
-    let farm = Farm::ours(1);
-    let space = Space::new([(
-        "a.c",
-        "#include <stdio.h>\n#include <assert.h>\nint a = EXTRA;\n",
-    )])
-    .hosts(&farm.hosts("/4,lzo,cpp"))
-    .setup("cp /usr/include/assert.h mine.h; echo '#define EXTRA 5' >> mine.h");
-    let script = "unshare -rm sh -ec 'mount --bind mine.h /usr/include/assert.h; \
-                  $L gcc -g -MD -c a.c; $L gcc -g -c a.c -o again.o'";
-    let compared = space.shell(script);
-    compared.assert_same_as_local().assert_pumped();
-    assert_eq!(compared.rows.len(), 2);
-}

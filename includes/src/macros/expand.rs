@@ -147,9 +147,8 @@ impl<'s> Expansion<'s> {
     }
 
     /// For the name of a file.
-    pub(crate) fn padded(mut self) -> Self {
+    pub(crate) fn pad(&mut self) {
         self.pads = self.family == Family::Gcc;
-        self
     }
 
     pub(crate) fn mode(&self) -> Mode {

@@ -16,8 +16,10 @@ pub(crate) struct Folders {
     pub(crate) angle: usize,
     /// `-I-`: the folder of the including file is not searched.
     pub(crate) only_named: bool,
-    /// Folders that were named and are not there, or are something else.
+    /// Was a folder looked for where nobody watches?
     pub(crate) unwatched: bool,
+    /// Absolute names of folders that were named and are not there, or are something else.
+    pub(crate) absent: Vec<Vec<u8>>,
 }
 
 /// What the folders are made from.
@@ -54,7 +56,7 @@ pub(crate) fn folders(
     names: &mut Names,
 ) -> Folders {
     let wishes = wishes(plan);
-    let mut unwatched = false;
+    let (mut unwatched, mut absent) = (false, Vec::new());
     let mut look = |list: Vec<Wanted>| -> Vec<SearchFolder> {
         list.into_iter()
             .filter_map(|wanted| {
@@ -62,6 +64,10 @@ pub(crate) fn folders(
                 let found = tree.resolve(cwd, &wanted.name, names, &mut trail);
                 unwatched |= trail.unwatched;
                 let Some(Found::Folder(id)) = found else {
+                    absent.push(match wanted.name.first() {
+                        Some(b'/') => wanted.name,
+                        _ => [&tree.path(cwd)[..], b"/", &wanted.name].concat(),
+                    });
                     return None;
                 };
                 Some(SearchFolder {
@@ -90,6 +96,7 @@ pub(crate) fn folders(
         angle: at,
         only_named: wishes.only_named,
         unwatched,
+        absent,
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod chain;
 mod member;
+mod missed;
 
 pub(crate) use chain::{Folders, Plan, folders};
 pub(crate) use member::{is_below, member};
+pub(crate) use missed::{Miss, Missed};
 
 use crate::Family;
 use crate::closure::Member;
@@ -59,6 +61,8 @@ pub(crate) struct Opened {
     /// Below one of the compiler's own folders?
     pub(crate) system: bool,
     pub(crate) member: Option<Arc<Member>>,
+    /// What was looked for before it and is not there.
+    pub(crate) missed: Vec<Miss>,
 }
 
 /// What is asked of a file each time that it is included.
@@ -92,6 +96,7 @@ pub(crate) struct Place {
     /// Real names of the compiler's own folders.
     pub(crate) system: Arc<[std::path::PathBuf]>,
     lookups: Map<(u32, u32), Lookup>,
+    pub(crate) missed: Missed,
     pub(crate) opened: Vec<Opened>,
     pub(crate) hot: Vec<Hot>,
     /// Tells this place from any other, and from itself before something changed.
@@ -116,7 +121,7 @@ impl Place {
         family: Family,
         cwd: FolderId,
         folders: Folders,
-        system: Arc<[std::path::PathBuf]>,
+        missed: Missed,
         generation: u64,
         serial: u32,
     ) -> Place {
@@ -124,7 +129,8 @@ impl Place {
             family,
             cwd,
             folders,
-            system,
+            system: missed.system(),
+            missed,
             lookups: Map::default(),
             opened: Vec::new(),
             hot: Vec::new(),
@@ -175,10 +181,27 @@ impl Place {
             return (found, only.is_none());
         }
         let mut unwatched = false;
+        self.missed.begin();
         let found = self.search(wish, tree, names, &mut unwatched);
+        self.note_missed(key, found);
         let only = unwatched.then_some(tree.question);
         self.lookups.insert(key, (found, only));
         (found, only.is_none())
+    }
+
+    /// What was looked for in vain since [`Missed::begin`] belongs to what was found in the end, or else to the wish.
+    fn note_missed(&mut self, key: (u32, u32), found: Option<OpenedId>) {
+        match found {
+            Some(found) => self
+                .missed
+                .give_to(&mut self.opened[found.0 as usize].missed),
+            None => self.missed.keep(key),
+        }
+    }
+
+    /// What was looked for in vain by a wish that nothing was found for.
+    pub(crate) fn missed_by(&self, wish: Wish) -> &[Miss] {
+        self.missed.by(self.key(wish))
     }
 
     /// What a search depends on: where it begins, and the name.
@@ -204,7 +227,11 @@ impl Place {
             return None;
         }
         if name.first() == Some(&b'/') {
-            return self.open(&name, Origin::Absolute, tree, names, unwatched);
+            let found = self.open(&name, Origin::Absolute, tree, names, unwatched);
+            if found.is_none() {
+                self.missed.beside(&name, self.cwd, tree, names);
+            }
+            return found;
         }
         let from = self.get(wish.from);
         let beside = self.hot[wish.from.0 as usize].folder;
@@ -220,6 +247,7 @@ impl Place {
             if let Some(found) = self.open(&path, Origin::Beside, tree, names, unwatched) {
                 return Some(found);
             }
+            self.missed.beside(&path, self.cwd, tree, names);
         }
         (first..self.folders.all.len())
             .find_map(|at| self.look_in(at, &name, tree, names, unwatched))
@@ -240,11 +268,12 @@ impl Place {
             Family::Gcc => [b"./", name].concat(),
             Family::Clang => name.to_vec(),
         };
+        self.missed.begin();
         if let Some(found) = self.open(&beside, Origin::Beside, tree, names, &mut unwatched) {
             return Some(found);
         }
-        (0..self.folders.all.len())
-            .find_map(|at| self.look_in(at, name, tree, names, &mut unwatched))
+        self.missed.beside(&beside, self.cwd, tree, names);
+        self.look_in_all(0, name, tree, names)
     }
 
     /// The header that the compiler includes on its own.
@@ -254,9 +283,24 @@ impl Place {
         tree: &mut Tree,
         names: &mut Names,
     ) -> Option<OpenedId> {
+        self.missed.begin();
+        self.look_in_all(self.folders.angle, name, tree, names)
+    }
+
+    /// A name that no directive wishes for, in the folders from `first` on.
+    fn look_in_all(
+        &mut self,
+        first: usize,
+        name: &[u8],
+        tree: &mut Tree,
+        names: &mut Names,
+    ) -> Option<OpenedId> {
         let mut unwatched = false;
-        (self.folders.angle..self.folders.all.len())
-            .find_map(|at| self.look_in(at, name, tree, names, &mut unwatched))
+        let found = (first..self.folders.all.len())
+            .find_map(|at| self.look_in(at, name, tree, names, &mut unwatched))?;
+        self.missed
+            .give_to(&mut self.opened[found.0 as usize].missed);
+        Some(found)
     }
 
     fn look_in(
@@ -274,7 +318,10 @@ impl Place {
         let mut trail = Trail::default();
         let found = tree.resolve(folder.id, name, names, &mut trail);
         *unwatched |= trail.unwatched;
-        let found = found?;
+        let Some(found) = found else {
+            self.missed.within(folder.id, name, tree, names);
+            return None;
+        };
         let mut path = folder.name.clone();
         if path.last() != Some(&b'/') {
             path.push(b'/');
@@ -374,6 +421,7 @@ impl Place {
             trail,
             system,
             member: None,
+            missed: Vec::new(),
         });
         self.hot.push(Hot {
             folder,

@@ -4,9 +4,10 @@ use super::asked::{Asked, question_hash};
 use super::{State, path_of};
 use crate::Question;
 use crate::answers::{Answer, Answers};
-use crate::closure::{Closure, Link, Member, Refusal, Role};
+use crate::closure::{Closure, Link, Member, Missed, Refusal, Role};
 use crate::disk::{FileId, FolderId, Found, LinkId, ROOT, Trail};
-use crate::search::{self, Place};
+use crate::names;
+use crate::search::{self, Miss, Place};
 use crate::unit::Outcome;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -28,8 +29,11 @@ impl State {
             left.extend_from_slice(&folder.trail.left);
             links.extend_from_slice(&folder.trail.links);
         }
+        let mut missed = outcome.missed;
+        missed.extend_from_slice(&place.missed.no_folders);
         for (opened, role) in outcome.files {
             let entry = place.get_mut(opened);
+            missed.extend_from_slice(&entry.missed);
             links.extend_from_slice(&entry.trail.links);
             left.extend_from_slice(&entry.trail.left);
             let Some(file) = entry.file else { continue };
@@ -77,10 +81,32 @@ impl State {
             links,
             directories,
             system_directories: place.system.clone(),
+            missed: self.missed(missed),
             dates: outcome.dates,
             unsure: outcome.unsure,
             missing: outcome.missing.map(OsString::from_vec),
         }))
+    }
+
+    /// The misses by their folders.
+    fn missed(&self, mut missed: Vec<Miss>) -> Vec<Missed> {
+        let names = &self.library.names;
+        missed.sort_unstable();
+        missed.dedup();
+        let folders = missed.chunk_by(|(folder, _), (next, _)| folder == next);
+        let by_folder = folders.map(|misses| {
+            let mut list = Vec::with_capacity(misses.len() * 24);
+            for &(_, name) in misses.iter().filter(|(_, name)| *name != names::EMPTY) {
+                list.extend_from_slice(b"//");
+                list.extend_from_slice(names.get(name));
+            }
+            let folder = misses.first().map_or(names::EMPTY, |&(folder, _)| folder);
+            Missed {
+                folder: path_of(names.get(folder)).into(),
+                names: list,
+            }
+        });
+        by_folder.collect()
     }
 
     /// Files that the command names for the driver.

@@ -7,7 +7,7 @@ use crate::disk::{FileId, Found, ROOT, Trail, Tree};
 use crate::lex::{Op, scan, scan_with_text};
 use crate::macros::SourceId;
 use crate::probe::Said;
-use crate::search::{self, Place, Plan};
+use crate::search::{self, Missed, Place, Plan};
 use crate::unit::{MAX_DEPTH, Machine, Outcome, Start};
 use compiler::inclusion::{Forced, MacroWord};
 use std::ffi::{OsStr, OsString};
@@ -42,12 +42,17 @@ impl State {
                 }
             }
         }
+        let mut missed = Missed::new(system.into());
+        let own = self.compilers[compiler].said.absent.iter();
+        for path in own.chain(&folders.absent) {
+            missed.no_folder(path, &mut self.library.names);
+        }
         self.serial += 1;
         Place::new(
             asked.family,
             asked.cwd,
             folders,
-            system.into(),
+            missed,
             generation,
             self.serial,
         )

@@ -375,3 +375,56 @@ fn events_of_strangers_leave_no_trace() {
     assert!(Arc::ptr_eq(&first, &second));
     assert_eq!(disk.counts().0, before.0);
 }
+
+/// What is missed, a folder in a line.
+fn missed(closure: &Closure) -> Vec<String> {
+    let line = |missed: &crate::Missed| {
+        let names = String::from_utf8_lossy(&missed.names);
+        format!("{}{names}", missed.folder.display())
+    };
+    let mut lines: Vec<String> = closure.missed.iter().map(line).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn what_is_missed_where_others_have_files_is_told() {
+    let disk = disk(
+        true,
+        &[
+            (
+                "/w/t.c",
+                "#include <late.h>\n#if __has_include(<none.h>)\n#endif\n#include \"near.h\"\n",
+            ),
+            ("/w/near.h", ""),
+            ("/w/i/late.h", ""),
+            ("/w/u.c", "#include <sys.h>\n"),
+            ("/usr/share/x/y", ""),
+        ],
+    );
+    let mut state = state(&disk);
+    disk.wait(10);
+    // Of the project nothing: elsewhere there is only what is sent.
+    let closure = ask(&mut state, "gcc -Ii -c t.c").unwrap();
+    assert_eq!(missed(&closure), ["/usr/include//none.h"]);
+    let closure = ask(&mut state, "gcc -I/usr/share/x -idirafter i -c t.c").unwrap();
+    assert_eq!(
+        missed(&closure),
+        [
+            "/usr/include//late.h//none.h",
+            "/usr/share/x//late.h//none.h"
+        ]
+    );
+    // Asked again; and a unit whose first header gcc would rather read precompiled.
+    let again = ask(&mut state, "gcc -I/usr/share/x -idirafter i -c t.c").unwrap();
+    assert_eq!(missed(&again), missed(&closure));
+    let other = ask(&mut state, "gcc -I/usr/share/x -I/usr/none -c u.c").unwrap();
+    assert_eq!(
+        missed(&other),
+        [
+            "/usr/include//sys.h.gch",
+            "/usr/none",
+            "/usr/share/x//sys.h"
+        ]
+    );
+}

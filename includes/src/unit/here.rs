@@ -1,10 +1,10 @@
 //! What an expansion asks of the run that it is part of.
 
-use super::machine::{Frame, Outcome, Start};
+use super::machine::{Frame, Machine, Outcome, Start};
 use crate::closure::Role;
 use crate::disk::Tree;
-use crate::lex::Inclusion;
-use crate::macros::Facts;
+use crate::lex::{Inclusion, Mode, Token};
+use crate::macros::{Expansion, Facts, Library, Parts};
 use crate::names::Names;
 use crate::search::{OpenedId, Place, Skip, Wish};
 use std::collections::HashMap;
@@ -30,35 +30,42 @@ pub(super) struct Here<'h> {
     counting: &'h mut Counting,
 }
 
-impl<'h> Here<'h> {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of a machine, borrowed one by one"
-    )]
-    pub(super) fn of(
-        frame: Option<&'h Frame>,
-        depth: usize,
+impl Machine<'_> {
+    /// Has `work` expand the tokens that `fill` puts in, which stand at `offset` of the file that is being run.
+    pub(super) fn expand<T>(
+        &mut self,
         offset: u32,
-        start: &'h Start<'h>,
-        tree: &'h mut Tree,
-        place: &'h mut Place,
-        answers: &'h HashMap<Vec<u8>, i64>,
-        outcome: &'h mut Outcome,
-        counting: &'h mut Counting,
-    ) -> Here<'h> {
-        Here {
-            frame,
-            depth,
+        mode: Mode,
+        fill: impl FnOnce(&mut Library, &mut Vec<Token>),
+        work: impl FnOnce(&mut Expansion<'_>) -> T,
+    ) -> T {
+        let mut here = Here {
+            frame: self.frames.last(),
+            depth: self.frames.len(),
             offset,
-            start,
-            tree,
-            place,
-            answers,
-            outcome,
-            counting,
-        }
+            start: self.start,
+            tree: self.tree,
+            place: self.place,
+            answers: self.answers,
+            outcome: &mut self.outcome,
+            counting: &mut self.counting,
+        };
+        let parts = Parts {
+            library: self.library,
+            table: self.table,
+            scratch: self.scratch,
+            facts: &mut here,
+        };
+        let mut expansion = Expansion::new(parts, mode, self.start.family, self.steps, fill);
+        let result = work(&mut expansion);
+        let budget = expansion.budget;
+        drop(expansion);
+        self.steps = budget.max(1);
+        result
     }
+}
 
+impl Here<'_> {
     fn from(&self) -> OpenedId {
         self.frame.map_or(self.start.unit, |frame| frame.opened)
     }
@@ -80,6 +87,8 @@ impl<'h> Here<'h> {
             name: names.add(name),
         };
         let Some(opened) = self.place.find(wish, self.tree, names) else {
+            let missed = self.place.missed_by(wish);
+            self.outcome.missed.extend_from_slice(missed);
             return false;
         };
         let number = self.outcome.files.len() as u32;

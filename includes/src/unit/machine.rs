@@ -1,14 +1,14 @@
 //! The loop over directives.
 
 use super::MAX_STEPS;
-use super::here::{Counting, Here};
+use super::here::Counting;
 use crate::closure::{Dates, Refusal, Role};
 use crate::condition::{self, Decision};
 use crate::disk::{FileId, Map, Tree};
 use crate::lex::{Mode, Named, Op, Remarks, Site, Source};
-use crate::macros::{ConditionId, Expansion, Library, MacroId, Parts, Scratch, SourceId, Table};
+use crate::macros::{ConditionId, Library, MacroId, Scratch, SourceId, Table};
 use crate::names::Name;
-use crate::search::{OpenedId, Place};
+use crate::search::{Miss, OpenedId, Place};
 use crate::{Family, lex};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -68,6 +68,8 @@ pub(crate) struct Outcome {
     /// What `#assert` and `#unassert` said.
     pub(crate) asserted: Vec<(Vec<u8>, bool)>,
     pub(crate) missing: Option<Vec<u8>>,
+    /// What was looked for by those that found nothing.
+    pub(crate) missed: Vec<Miss>,
     /// What the compiler has to be asked before the run means anything.
     pub(crate) pending: Vec<Vec<u8>>,
 }
@@ -228,7 +230,7 @@ impl<'m> Machine<'m> {
                     Op::If {
                         condition,
                         otherwise,
-                    } => match self.decide(conditions.offset(condition), at as u32) {
+                    } => match self.decide(conditions.offset(condition)) {
                         Decision::Holds(true) => at += 1,
                         Decision::Holds(false) => at = otherwise as usize,
                         Decision::Unknown => {
@@ -296,40 +298,18 @@ impl<'m> Machine<'m> {
         Ok(())
     }
 
-    fn decide(&mut self, id: ConditionId, at: u32) -> Decision {
+    fn decide(&mut self, id: ConditionId) -> Decision {
         let condition = self.library.condition(id);
         if let Some(holds) = self.library.recall(condition, self.table) {
             return Decision::Holds(holds);
         }
         let offset = condition.at;
-        let _ = at;
-        let mut here = Here::of(
-            self.frames.last(),
-            self.frames.len(),
+        let (decision, repeatable) = self.expand(
             offset,
-            self.start,
-            self.tree,
-            self.place,
-            self.answers,
-            &mut self.outcome,
-            &mut self.counting,
-        );
-        let mut expansion = Expansion::new(
-            Parts {
-                library: self.library,
-                table: self.table,
-                scratch: self.scratch,
-                facts: &mut here,
-            },
             self.start.mode,
-            self.start.family,
-            self.steps,
             |library, out| library.condition_tokens(id, out),
+            |expansion| (condition::decide(expansion), expansion.repeatable),
         );
-        let decision = condition::decide(&mut expansion);
-        let (repeatable, budget) = (expansion.repeatable, expansion.budget);
-        drop(expansion);
-        self.steps = budget.max(1);
         if let Decision::Holds(holds) = decision
             && repeatable
         {
@@ -341,35 +321,16 @@ impl<'m> Machine<'m> {
     /// The file that a computed name gives.
     pub(super) fn computed(&mut self, site: &Site, span: lex::Span) -> Option<(bool, Name)> {
         let id = self.frames.last()?.id;
-        let mut here = Here::of(
-            self.frames.last(),
-            self.frames.len(),
+        let (header, unknown) = self.expand(
             site.at,
-            self.start,
-            self.tree,
-            self.place,
-            self.answers,
-            &mut self.outcome,
-            &mut self.counting,
-        );
-        let mut expansion = Expansion::new(
-            Parts {
-                library: self.library,
-                table: self.table,
-                scratch: self.scratch,
-                facts: &mut here,
-            },
             self.start.mode,
-            self.start.family,
-            self.steps,
             |library, out| library.span_tokens(id, span, out),
-        )
-        .padded();
-        let first = expansion.next();
-        let header = expansion.header(first);
-        let (unknown, budget) = (expansion.unknown, expansion.budget);
-        drop(expansion);
-        self.steps = budget.max(1);
+            |expansion| {
+                expansion.pad();
+                let first = expansion.next();
+                (expansion.header(first), expansion.unknown)
+            },
+        );
         self.outcome.unsure += u32::from(unknown);
         let (quote, name) = header?;
         Some((quote, self.library.names.add(&name)))

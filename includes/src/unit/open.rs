@@ -53,7 +53,11 @@ impl Machine<'_> {
                 }
                 self.enter(opened, kind)
             }
-            (None, _) if matches!(kind, Inclusion::Dependency) => Ok(()),
+            (None, _) if matches!(kind, Inclusion::Dependency) => {
+                let missed = self.place.missed_by(wish);
+                self.outcome.missed.extend_from_slice(missed);
+                Ok(())
+            }
             (None, _) => {
                 self.outcome.missing = Some(self.library.names.get(name).to_vec());
                 self.stopped = true;
@@ -231,6 +235,10 @@ impl Machine<'_> {
                     path: std::ffi::OsStr::from_bytes(&path).into(),
                 });
             }
+            let names = &mut self.library.names;
+            self.place.missed.begin();
+            self.place.missed.beside(&compiled, cwd, self.tree, names);
+            self.place.missed.give_to(&mut self.outcome.missed);
         }
         Ok(())
     }

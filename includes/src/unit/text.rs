@@ -1,10 +1,9 @@
 //! Text, expanded: only where something hangs on it (`__COUNTER__` in a condition, the name of a file for the assembler, pragmas out of macros).
 
-use super::here::Here;
 use super::machine::Machine;
 use crate::closure::Refusal;
 use crate::lex::{self, Kind, Named, Punct, Source, Token, clean_text, tokens};
-use crate::macros::{Expansion, Parts};
+use crate::macros::Expansion;
 use crate::names;
 use std::sync::Arc;
 
@@ -23,34 +22,13 @@ impl Machine<'_> {
         span: (u32, u32),
     ) -> Result<(), Refusal> {
         let cleaned = clean_text(&source.text, span.0 as usize, span.1 as usize, source.mode);
-        let mut here = Here::of(
-            self.frames.last(),
-            self.frames.len(),
-            span.0,
-            self.start,
-            self.tree,
-            self.place,
-            self.answers,
-            &mut self.outcome,
-            &mut self.counting,
-        );
         let mode = source.mode;
-        let mut expansion = Expansion::new(
-            Parts {
-                library: self.library,
-                table: self.table,
-                scratch: self.scratch,
-                facts: &mut here,
-            },
+        let (effects, failed) = self.expand(
+            span.0,
             mode,
-            self.start.family,
-            self.steps,
             |library, out| tokens(&cleaned, mode, &mut library.names, out),
+            |expansion| (effects(expansion, mode.assembler), expansion.failed),
         );
-        let effects = effects(&mut expansion, mode.assembler);
-        let (failed, budget) = (expansion.failed, expansion.budget);
-        drop(expansion);
-        self.steps = budget.max(1);
         // Arguments that go on behind a directive, perhaps: their numbers are not known.
         self.counting.uncertain |= failed;
         for effect in effects {

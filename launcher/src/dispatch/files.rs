@@ -88,8 +88,15 @@ impl Dispatch<'_> {
         leg: &mut Leg,
         outcome: &Outcome,
     ) -> Result<bool, Stop> {
-        if leg.pumped() != Some(Form::Tree) || !other_headers(outcome) {
-            return Ok(false);
+        let form = match leg.pumped() {
+            Some(form @ (Form::Tree | Form::WholeTree)) if other_headers(outcome) => form,
+            _ => return Ok(false),
+        };
+        if form == Form::WholeTree {
+            // It has one that hides what was sent, or that a source asks for in vain here.
+            self.not_pumped = Some("other-headers");
+            self.choose_text(leg)?;
+            return Ok(true);
         }
         self.headers_of(leg).iter().for_each(OtherHeaders::note);
         leg.whole_tree = true;

@@ -11,9 +11,7 @@ use protocol::Progress;
 use protocol::closure_talk::{Answer, AnswerDecoder, Flags, Form, Question};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-use super::NotPumped;
-
-const BROKEN: NotPumped = NotPumped("include-server-failed");
+use super::{BROKEN, NotPumped};
 
 /// What a failed read or write means.
 pub(super) fn failed(error: &io::Error) -> NotPumped {

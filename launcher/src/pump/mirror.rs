@@ -11,15 +11,12 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use protocol::closure_talk::Flags;
-use protocol::include_talk::{AnswerDecoder, Question};
+use protocol::include_talk::{AnswerDecoder, FORCING, Question};
 use protocol::{Body, Coding, Content, Entry, Limits, Progress, Token, Version, token::tag};
 use rustix::fs::MemfdFlags;
 
-use super::NotPumped;
 use super::ask::failed;
-
-const BROKEN: NotPumped = NotPumped("include-server-failed");
-const FORCING: &[u8] = b"/forcing_technique_271828";
+use super::{BROKEN, NotPumped};
 
 /// Puts the question over `stream`; gives a memory file with what is to be sent, and its size.
 ///
@@ -45,7 +42,7 @@ pub(super) fn ask(
 /// What an entry is, in the words of stock's `--scan-includes`, and its name at the client.
 pub(super) fn described(path: &[u8]) -> Option<(&'static str, &[u8])> {
     let name = name_of(path)?;
-    if let Some(folder) = name.strip_suffix(FORCING) {
+    if let Some(folder) = forced(name) {
         return Some(("DIRECTORY", folder));
     }
     match std::fs::read_link(OsStr::from_bytes(path)) {
@@ -146,7 +143,7 @@ fn flags(entries: &[Entry], paths: &[Vec<u8>]) -> Flags {
 }
 
 fn content(path: &[u8]) -> Option<Content> {
-    if path.ends_with(FORCING) {
+    if forced(path).is_some() {
         return Some(Content::File(Body::empty(Version::Pump)));
     }
     let path = Path::new(OsStr::from_bytes(path));
@@ -157,6 +154,11 @@ fn content(path: &[u8]) -> Option<Content> {
             Some(Content::File(Body::received(Coding::Lzo, block)))
         }
     }
+}
+
+/// The folder that an entry stands for.
+fn forced(name: &[u8]) -> Option<&[u8]> {
+    name.strip_suffix(FORCING.as_bytes())?.strip_suffix(b"/")
 }
 
 /// The name at the client.
@@ -198,11 +200,7 @@ mod tests {
         std::fs::write(base.join("w/a.c.lzo"), b"\x15int;\x11\0\0").expect("file");
         std::os::unix::fs::symlink("/x", base.join("l")).expect("link");
         let path = |name: &str| base.join(name).as_os_str().as_bytes().to_vec();
-        let paths = [
-            path("w/a.c.lzo"),
-            path("l"),
-            path("d/forcing_technique_271828"),
-        ];
+        let paths = [path("w/a.c.lzo"), path("l"), path(&format!("d/{FORCING}"))];
         let all = entries(&paths).expect("entries");
         let bytes = encoded(&all).expect("they fit");
         let text = String::from_utf8_lossy(&bytes).into_owned();

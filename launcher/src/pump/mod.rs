@@ -33,6 +33,7 @@ pub(crate) struct NotPumped(pub &'static str);
 const DATE: &str = "SOURCE_DATE_EPOCH";
 
 const SLOW: NotPumped = NotPumped("include-server-slow");
+const BROKEN: NotPumped = NotPumped("include-server-failed");
 
 /// The sentence of a code of [`NotPumped`].
 pub(crate) fn sentence(code: &str) -> Option<&'static str> {
@@ -50,6 +51,7 @@ pub(crate) fn sentence(code: &str) -> Option<&'static str> {
         "stock-include-server" => {
             "the include server is stock's, whose answers are not for this daemon"
         }
+        "other-headers" => "that machine has headers that this one has not",
         "demoted" => "compiles failed on hosts that succeeded here a moment ago",
         "names-folders" => "its object names folders, which a stock daemon has others of",
         "dependency-file" => {
