@@ -15,7 +15,7 @@ const EQUAL: f32 = 0.25;
 const WORTH_WAITING: f32 = 0.8;
 /// A free slot is taken at once if the job ends there in less than the build has taken so far: while there are
 /// more jobs, waiting for a faster one leaves it unused. Who knows how long the build takes? About as long again.
-const SHORT: f32 = 1.0;
+const SHORT: f32 = 0.8;
 
 /// So much of a build's time is little.
 const LITTLE: f32 = 0.05;
@@ -32,8 +32,9 @@ pub struct Outlook {
 /// What is expected of one host.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Prospect {
-    /// ln of its pace for the job.
+    /// ln of its pace for the job, and what its jobs so far say of that alone, however few they were.
     pace: f32,
+    seen: f32,
     /// Jobs that it does at once without each taking longer.
     capacity: Option<f32>,
     /// Jobs of others that wait there for each of its slots.
@@ -44,6 +45,7 @@ impl Prospect {
     fn of(row: &HostRow, work: &Work, spread: f32, now: Moment) -> Prospect {
         Prospect {
             pace: row.pace(work.kind, spread, now),
+            seen: row.pace(work.kind, 0.0, now),
             capacity: row.capacity(now),
             waiting: row.waiting(now),
         }
@@ -111,8 +113,13 @@ impl Outlook {
 
     /// Does the job end in that slot in a small part of the time that the build has taken so far?
     pub fn is_short(&self, host: usize, number: u32) -> bool {
+        // A host that was slow a few times is believed: what is taken in vain holds up the build's end.
+        let slower = self
+            .hosts
+            .get(host)
+            .map_or(0.0, |host| (host.seen - host.pace).max(0.0));
         self.ms(host, number)
-            .is_some_and(|ms| ms < SHORT * self.running)
+            .is_some_and(|ms| ms * slower.exp() < SHORT * self.running)
     }
 
     /// What the job is expected to take on the best of the hosts, in ms, were its first slot free; and at least a small part of

@@ -211,7 +211,10 @@ impl HostRow {
     /// [`Seen::ratio`].
     pub fn took_longer_than(&mut self, kind: Kind, ratio: f32, now: Moment) {
         if ratio > self.pace(kind, 0.0, now) {
+            let jobs = self.count.max(1);
             self.average(kind, ratio, now);
+            // What it took at last will count: it is more.
+            self.count = jobs;
         }
     }
 
