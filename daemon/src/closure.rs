@@ -21,8 +21,6 @@ use crate::compilers::{Compiler, Compilers};
 use crate::headers::Headers;
 use crate::moved::Thing;
 
-/// The file that stands for its folder with stock clients.
-const FORCING: &str = "forcing_technique_271828";
 /// Where a dependency file goes that the words do not ask for, but the client.
 const DEPFILE: &str = ".distccd.d";
 /// What a client's link may go through.

@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use tests::{Daemon, Farm, Make, Space, literal_lzo, token};
+use tests::{Daemon, Make, literal_lzo, token};
 
 const VERSION: usize = 0x6463_6c02;
 const SECRET: &str = "the-secret-nobody-sent";
