@@ -11,6 +11,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use compiler::{Surroundings, Verdict, classify};
+use protocol::include_talk::FORCING;
 use protocol::{
     ABSENT, Body, Content, Entry, Limits, ProtocolError, Source, SystemFiles, Version, digest,
 };
