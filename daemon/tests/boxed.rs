@@ -9,7 +9,7 @@ use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Daemon, PROGRAM, bytes, folder, request, script, text, wait_for};
+use common::{Daemon, PROGRAM, bytes, folder, request, script, stand_in, text, wait_for};
 use protocol::{Outcome, Version};
 use rustix::process::Signal;
 
@@ -18,7 +18,7 @@ const OBJECT: [&str; 5] = ["gcc", "-c", "a.c", "-o", "a.o"];
 /// A daemon whose gcc is this script.
 fn with_gcc(words: &[&str], text: &str) -> (Daemon, tempfile::TempDir) {
     let bin = folder();
-    script(&bin.path().join("gcc"), text);
+    stand_in(&bin.path().join("gcc"), text);
     let mut path = bin.path().as_os_str().to_owned();
     path.push(":/usr/bin:/bin");
     (Daemon::with(words, &[("DISTCCD_PATH", &path)]), bin)

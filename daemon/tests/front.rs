@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::process::Command;
 
 use common::{
-    Daemon, NO_BOX, PROGRAM, decode, folder, free_port, get, read_to_end, request, script, slots,
+    Daemon, NO_BOX, PROGRAM, decode, folder, free_port, get, read_to_end, request, slots, stand_in,
     wait_for,
 };
 use protocol::Version;
@@ -29,7 +29,7 @@ impl Gate {
              while ! [ -e {0}/open ]; do sleep 0.01; done\necho object > \"$out\"\n",
             folder.path().display()
         );
-        script(&folder.path().join("gcc"), &gcc);
+        stand_in(&folder.path().join("gcc"), &gcc);
         Self { folder }
     }
 

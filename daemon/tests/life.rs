@@ -13,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{
-    Daemon, NO_BOX, PROGRAM, decode, folder, is_running, read_to_end, request, script, text,
+    Daemon, NO_BOX, PROGRAM, decode, folder, is_running, read_to_end, request, stand_in, text,
     wait_for,
 };
 use protocol::Version;
@@ -32,7 +32,7 @@ impl Hanging {
             "sleep 1000 &\necho $$ $! > {0}.new\nmv {0}.new {0}\nsleep 1000\n",
             pids.display()
         );
-        script(&folder.path().join("gcc"), &text);
+        stand_in(&folder.path().join("gcc"), &text);
         Self { folder }
     }
 
@@ -170,7 +170,7 @@ fn a_drain_lets_jobs_finish() {
         "for word; do out=$word; done\necho > {0}/begun\nuntil [ -e {0}/open ]; do sleep 0.01; done\necho object > \"$out\"\n",
         folder.path().display()
     );
-    script(&folder.path().join("gcc"), &gcc);
+    stand_in(&folder.path().join("gcc"), &gcc);
     let mut path = folder.path().as_os_str().to_owned();
     path.push(":/usr/bin:/bin");
     let stats = common::free_port();

@@ -71,9 +71,24 @@ impl Outlook {
     ) -> Outlook {
         let expected = paces.expect(work);
         let spread = expected.map_or(1.0, |expected| expected.spread);
-        let prospect = |key| Prospect::of(&paces.host(key), work, spread, now);
+        let mut new = Vec::new();
+        let prospect = |(place, key)| {
+            let row = paces.host(key);
+            if row.count == 0 {
+                new.push(place);
+            }
+            Prospect::of(&row, work, spread, now)
+        };
+        let mut hosts: Vec<Prospect> = hosts.into_iter().enumerate().map(prospect).collect();
+        // A new host is taken for one as good as the best, so that it gets tried.
+        let known = hosts.iter().enumerate();
+        let known = known.filter(|(place, _)| new.binary_search(place).is_err());
+        let best = known.map(|(_, host)| host.pace).min_by(f32::total_cmp);
+        for place in new {
+            hosts[place].pace = best.unwrap_or(0.0);
+        }
         Outlook {
-            hosts: hosts.into_iter().map(prospect).collect(),
+            hosts,
             work: expected,
             running: paces.running(now) as f32,
         }
@@ -283,6 +298,11 @@ mod tests {
         );
         let list = order(&outlook(&[1000.0, 0.0, 1000.0]), &[1, 2, 1]);
         assert_eq!(list, "a0 b0 c0 b1", "a new host gets tried");
+        let list = order(&outlook(&[0.0, 400.0, 1000.0]), &[1, 2, 1]);
+        assert_eq!(
+            list, "a0 b0 b1 c0",
+            "and before those that are slower than the best"
+        );
     }
 
     #[test]

@@ -8,7 +8,6 @@
 //! purpose.
 
 pub mod builds;
-mod cable;
 mod daemon;
 mod effects;
 mod elf;
@@ -31,7 +30,6 @@ mod space;
 mod stand_ins;
 mod wire;
 
-pub use cable::{Cable, FAR, Side};
 pub use daemon::{Daemon, Make};
 pub use effects::{Effects, Entry, snapshot};
 pub use elf::{for_another_compiler, for_machine, for_other_class};
@@ -43,7 +41,7 @@ pub use journal::{Attempt, Row, Text, read_journal};
 pub use lan::{Lan, Machine};
 pub use liar::{Conversation, Greeting, LyingServer};
 pub use mill::{long, many_side_by_side, side_by_side, until};
-pub use network::Network;
+pub use network::{Network, address};
 pub use noise::{Damage, NoisyLine};
 pub use programs::{
     cargo, distcc, distccd, include_server, launcher, launcher_daemon, newest, zeroconf_browser,

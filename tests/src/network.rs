@@ -79,22 +79,14 @@ impl Network {
         Puppet::start_at(&address(number), prefix, make, &allow, "")
     }
 
-    /// `command`, in this network.
+    /// `command`, on the launchers' machine.
     pub fn here(&self, command: &Command) -> Command {
-        let prefix = prefix(&self.here);
-        let mut inside = Command::new(&prefix[0]);
-        inside
-            .args(&prefix[1..])
-            .arg(command.get_program())
-            .args(command.get_args())
-            .env_clear();
-        for (name, value) in command.get_envs() {
-            inside.env(name, value.unwrap_or_default());
-        }
-        if let Some(folder) = command.get_current_dir() {
-            inside.current_dir(folder);
-        }
-        inside
+        inside(&self.here, command)
+    }
+
+    /// `command`, on the host of this number.
+    pub fn there(&self, number: usize, command: &Command) -> Command {
+        inside(&self.there[number], command)
     }
 
     /// The launchers' own interface to that host goes down, and comes back.
@@ -127,6 +119,25 @@ impl Network {
     }
 }
 
-fn address(number: usize) -> String {
+/// `command`, in the namespace of `holder`.
+fn inside(holder: &Running, command: &Command) -> Command {
+    let prefix = prefix(holder);
+    let mut inside = Command::new(&prefix[0]);
+    inside
+        .args(&prefix[1..])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear();
+    for (name, value) in command.get_envs() {
+        inside.env(name, value.unwrap_or_default());
+    }
+    if let Some(folder) = command.get_current_dir() {
+        inside.current_dir(folder);
+    }
+    inside
+}
+
+/// Of the host of this number.
+pub fn address(number: usize) -> String {
     format!("10.77.{number}.2")
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tests::{
-    Attempt, Cable, FAR, Farm, LyingServer, Make, Reply, Running, Side, Space, run, start, until,
+    Attempt, Farm, LyingServer, Make, Network, Reply, Running, Space, address, run, start, until,
 };
 
 const SOURCE: [(&str, &str); 1] = [("a.c", "int answer(void) { return 42; }\n")];
@@ -172,15 +172,32 @@ fn one_dead_address_of_a_name_does_not_matter() {
     }
 }
 
-/// A daemon on one of two machines.
-fn daemon(network: &Cable, machine: Side, make: Make, folder: &Path) -> Running {
+/// From now on no packet comes through, and nobody is told.
+fn cut(network: &Network) {
+    network.cable(0, false);
+}
+
+/// From now on the launchers' machine has no such network.
+fn pull(network: &Network) {
+    network.interface(0, false);
+}
+
+/// One of two machines.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Near,
+    Far,
+}
+
+/// A daemon on one of them.
+fn daemon(network: &Network, machine: Side, make: Make, folder: &Path) -> Running {
     let (program, more) = match make {
         Make::Ours => (tests::launcher_daemon(), &["--sandbox=off"][..]),
         Make::Stock => (tests::distccd(), &["--enable-tcp-insecure"][..]),
     };
     let address = match machine {
         Side::Near => "127.0.0.1".to_owned(),
-        Side::Far => FAR.to_string(),
+        Side::Far => address(0),
     };
     let mut command = Command::new(program);
     command
@@ -191,12 +208,15 @@ fn daemon(network: &Cable, machine: Side, make: Make, folder: &Path) -> Running 
         .args(more)
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .env("TMPDIR", folder);
-    let mut running = start(&mut network.on(machine, &command));
+    let mut running = start(&mut match machine {
+        Side::Near => network.here(&command),
+        Side::Far => network.there(0, &command),
+    });
     let mut look = Command::new("bash");
     look.args(["-c", &format!("exec 3<>/dev/tcp/{address}/3632")]);
     until("the daemon listens", || {
         assert!(!running.has_ended(), "the daemon ended");
-        run(&mut network.on(Side::Near, &look)).code() == 0
+        run(&mut network.here(&look)).code() == 0
     });
     running
 }
@@ -216,25 +236,25 @@ fn in_the_middle(
     make: Make,
     source: &str,
     phase_then: u32,
-    happens: impl Fn(&Cable, &mut Running),
+    happens: impl Fn(&Network, &mut Running),
 ) -> Vec<Attempt> {
-    let network = Cable::new();
+    let network = Network::new(1);
     let folder = tempfile::tempdir().unwrap();
     // Daemons are no longer root once they listen.
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let mut far = daemon(&network, Side::Far, make, folder.path());
     let _near = daemon(&network, Side::Near, Make::Ours, folder.path());
-    let space = Space::new([("a.c", source)]).hosts(&format!("{FAR} 127.0.0.1"));
+    let space = Space::new([("a.c", source)]).hosts(&format!("{} 127.0.0.1", address(0)));
     let expected = space.local(COMMAND).bytes("a.o").to_vec();
     space.renew();
-    let ran = run(&mut network.on(Side::Near, &space.command(COMMAND)));
+    let ran = run(&mut network.here(&space.command(COMMAND)));
     assert_eq!((ran.code(), ran.err()), (0, String::new()));
     let rows = space.rows();
     assert_eq!(rows[0].host.as_deref(), Some("10.77.0.2:3632"), "{rows:?}");
 
     far.signal(Signal::STOP);
     space.renew();
-    let running = start(&mut network.on(Side::Near, &space.command(COMMAND)));
+    let running = start(&mut network.here(&space.command(COMMAND)));
     until("the far host has the job", || {
         phase(&space, running.pid()) == Some(phase_then)
     });
@@ -259,9 +279,9 @@ fn large() -> String {
 #[test]
 fn a_network_that_is_cut_in_the_middle_of_a_job() {
     for (make, how) in [
-        (Make::Ours, Cable::cut as fn(&Cable)),
-        (Make::Ours, Cable::pull),
-        (Make::Stock, Cable::cut),
+        (Make::Ours, cut as fn(&Network)),
+        (Make::Ours, pull),
+        (Make::Stock, cut),
     ] {
         let attempts_made = in_the_middle(make, SOURCE[0].1, COMPILE, |network, _| how(network));
         assert_eq!(
@@ -276,7 +296,7 @@ fn a_network_that_is_cut_in_the_middle_of_a_job() {
 
 #[test]
 fn a_network_that_is_cut_while_the_job_goes_out() {
-    let attempts_made = in_the_middle(Make::Stock, &large(), SEND, |network, _| network.cut());
+    let attempts_made = in_the_middle(Make::Stock, &large(), SEND, |network, _| cut(network));
     assert_eq!(
         attempts(&attempts_made),
         [

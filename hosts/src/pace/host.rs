@@ -2,11 +2,11 @@
 //!
 //! Pace 1 is what jobs are measured against: a host of pace 2 takes twice as long. All averages are of logarithms.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::kind::Kind;
+use super::life::Life;
 use super::record::{Codec, Record, Section};
-use crate::race::{SIGN_EVERY, SIGN_WITHIN};
 
 /// A point in time, in ms since 1970.
 pub type Moment = u64;
@@ -20,8 +20,6 @@ const STALE: f32 = 300_000.0;
 const STALE_HALF: f32 = 600_000.0;
 /// No single job changes an average by a larger factor than this (a logarithm).
 const STEP: f32 = 2.5;
-/// Who finds another one asking looks again after this time.
-const ASKED_AGAIN: Moment = 100;
 /// What a host says of its load holds for so long.
 const LOAD_HOLDS: Moment = 3_000;
 /// After this time a host may be tried with more jobs than it seemed to do at once.
@@ -35,19 +33,6 @@ pub struct Seen {
     pub ratio: f32,
     /// Jobs of this user at the host while it was done, itself included; at least.
     pub in_use: u32,
-}
-
-/// Has a host shown a sign of life?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sign {
-    /// Of late; see again at `again`.
-    Alive { again: Moment },
-    /// Somebody is asking it; see again at `again`.
-    Asked { again: Moment },
-    /// Nobody knows: ask it, and say what came of it.
-    Ask,
-    /// It was asked since, and did not answer.
-    Silent,
 }
 
 /// What is known of a host.
@@ -73,10 +58,7 @@ pub struct HostRow {
     free: u32,
     queue: u32,
     loaded: Moment,
-    /// When somebody asked for a sign of life, when there was one, when there was none.
-    asked: Moment,
-    alive: Moment,
-    silent: Moment,
+    pub(super) life: Life,
 }
 
 /// How far a kind is off, as a logarithm.
@@ -107,9 +89,7 @@ impl Record for HostRow {
         codec.u32(&mut self.free);
         codec.u32(&mut self.queue);
         codec.u64(&mut self.loaded);
-        codec.u64(&mut self.asked);
-        codec.u64(&mut self.alive);
-        codec.u64(&mut self.silent);
+        self.life.fields(codec);
     }
 }
 
@@ -145,7 +125,7 @@ impl HostRow {
 
     /// When it was last heard of in any way.
     pub(super) fn last(&self) -> Moment {
-        self.heard.max(self.loaded).max(self.alive).max(self.asked)
+        self.heard.max(self.loaded).max(self.life.last())
     }
 
     /// ln of the pace for jobs of `kind` at `now`, where jobs vary by `spread`: one of them says little then.
@@ -178,8 +158,7 @@ impl HostRow {
     /// Has it shown a sign of life after that time?  Then who finds another one trying a host that had failed need not wait for
     /// that one's job.
     pub fn lives_since(&self, time: SystemTime) -> bool {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        u128::from(self.alive) > since.as_millis()
+        self.life.shown_since(time)
     }
 
     /// Jobs of others that wait there for each of its slots, as far as that is known at `now`.
@@ -192,7 +171,7 @@ impl HostRow {
 
     /// A job was done there.
     pub fn learn(&mut self, seen: &Seen, now: Moment) {
-        self.alive = now;
+        self.life.shown(now);
         let expected = self.pace(seen.kind, 0.0, now);
         let longer = (seen.ratio - expected).exp();
         if self.count >= 3 && longer > 1.3 && seen.in_use > self.did.max(1) {
@@ -252,37 +231,9 @@ impl HostRow {
         self.heard = now;
     }
 
-    /// What is known of its life at `now` by who sent it a job at `since`; who is to ask is noted.
-    pub(super) fn sign(&mut self, since: Moment, now: Moment) -> Sign {
-        // Times of the future were written under another clock.
-        let ago = |then: Moment| now.checked_sub(then);
-        if self.silent > since.max(self.alive) {
-            return Sign::Silent;
-        }
-        if ago(self.alive).is_some_and(|ago| ago < SIGN_EVERY) {
-            return Sign::Alive {
-                again: self.alive + SIGN_EVERY,
-            };
-        }
-        if ago(self.asked).is_some_and(|ago| ago < SIGN_WITHIN) {
-            return Sign::Asked {
-                again: now + ASKED_AGAIN,
-            };
-        }
-        self.asked = now;
-        Sign::Ask
-    }
-
-    /// It was asked at `asked` and did not answer in time.
-    pub(super) fn was_silent(&mut self, asked: Moment, now: Moment) {
-        if self.alive < asked {
-            self.silent = now;
-        }
-    }
-
     /// Its daemon answered: it lives, runs `jobs` compiles at once, has `free` slots and `queue` requests that wait.
     pub(super) fn answered(&mut self, jobs: Option<u32>, load: Option<(u32, u32)>, now: Moment) {
-        self.alive = now;
+        self.life.shown(now);
         if let (Some(jobs), Some((free, queue))) = (jobs, load) {
             (self.jobs, self.free, self.queue, self.loaded) = (jobs, free, queue, now);
         }
@@ -405,40 +356,6 @@ mod tests {
         );
         let later = row.capacity(now + 120_000).expect("still");
         assert!(later >= 7.5, "it may have become more: {later}");
-    }
-
-    #[test]
-    fn one_asks_for_all_and_all_hear_of_it() {
-        let mut row = HostRow::default();
-        assert_eq!(row.sign(9_000, 10_000), Sign::Ask);
-        assert_eq!(row.sign(9_000, 10_010), Sign::Asked { again: 10_110 });
-        row.answered(None, None, 10_020);
-        assert_eq!(row.sign(9_000, 10_030), Sign::Alive { again: 11_020 });
-        assert_eq!(row.sign(9_000, 11_020), Sign::Ask);
-        row.was_silent(11_020, 12_020);
-        assert_eq!(row.sign(9_000, 12_030), Sign::Silent);
-        assert_eq!(
-            row.sign(12_025, 13_100),
-            Sign::Ask,
-            "who came later sees for himself"
-        );
-        row.answered(None, None, 13_200);
-        row.was_silent(13_100, 14_100);
-        assert_eq!(
-            row.sign(9_000, 14_150),
-            Sign::Alive { again: 14_200 },
-            "another heard it"
-        );
-    }
-
-    #[test]
-    fn a_host_that_answers_after_it_failed_lives() {
-        let failed = UNIX_EPOCH + std::time::Duration::from_millis(5_000);
-        let mut row = HostRow::default();
-        row.answered(None, None, 4_900);
-        assert!(!row.lives_since(failed));
-        row.answered(None, None, 5_600);
-        assert!(row.lives_since(failed));
     }
 
     #[test]

@@ -5,13 +5,15 @@
 
 mod host;
 mod kind;
+mod life;
 mod look;
 mod record;
 mod table;
 mod window;
 
-pub use host::{HostRow, Load, Moment, Sign};
+pub use host::{HostRow, Load, Moment};
 pub use kind::{Expected, Kind};
+pub use life::Sign;
 pub use look::Copies;
 pub use record::{Codec, Record, Section};
 pub use table::{InMemory, Store, Table};
@@ -20,6 +22,7 @@ pub use window::Window;
 use crate::fnv1a;
 use crate::folder::Folder;
 use crate::list::Host;
+use crate::race::SIGN_WITHIN;
 use host::Seen;
 use kind::{KindRow, MIN_MS, UnitRow};
 
@@ -164,8 +167,10 @@ impl<S: Store> Paces<S> {
 
     /// What is known of the host's life by who sent it a job at `since`. At most one is told to ask each second.
     pub fn sign(&self, key: u64, since: Moment, now: Moment) -> Sign {
-        self.change_host(key, |host| host.sign(since, now))
-            .unwrap_or(Sign::Ask)
+        self.change_host(key, |host| host.life.sign(since, now))
+            .unwrap_or(Sign::Ask {
+                within: SIGN_WITHIN,
+            })
     }
 
     /// The host's daemon answered: it runs `jobs` compiles at once; of `load` it has slots free and requests that wait.
@@ -173,9 +178,14 @@ impl<S: Store> Paces<S> {
         self.change_host(key, |host| host.answered(jobs, load, now));
     }
 
+    /// Who asked the host at `asked` ends without an answer, and leaves it to others.
+    pub fn stopped_asking(&self, key: u64, asked: Moment) {
+        self.change_host(key, |host| host.life.stopped_asking(asked));
+    }
+
     /// The host was asked at `asked` and did not answer in time.
     pub fn was_silent(&self, key: u64, asked: Moment, now: Moment) {
-        self.change_host(key, |host| host.was_silent(asked, now));
+        self.change_host(key, |host| host.life.was_silent(asked, now));
     }
 
     /// Changes what is known of a host, unless that cannot be noted.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hosts::Transport;
 use hosts::pace::{self, Moment, Sign};
-use hosts::race::{LegId, SIGN_WITHIN};
+use hosts::race::LegId;
 
 use super::Trip;
 use crate::dispatch::{Event, Leg};
@@ -46,14 +46,14 @@ impl Trip<'_> {
         match self.paces.sign(key, since, now) {
             Sign::Silent => return true,
             Sign::Alive { again } | Sign::Asked { again } => self.race.sign(id, again),
-            Sign::Ask => {
-                let limit = Duration::from_millis(SIGN_WITHIN);
+            Sign::Ask { within } => {
+                let limit = Duration::from_millis(within);
                 let settings = self.dispatch.command.settings;
                 let question = Question::within(host, settings, limit);
                 self.greetings.questions.push(question);
                 self.greetings.asked.push((key, now));
                 // By then it has answered, or is silent.
-                self.race.sign(id, now + SIGN_WITHIN + 1);
+                self.race.sign(id, now + within + 1);
             }
         }
         false
@@ -80,6 +80,14 @@ impl Trip<'_> {
             if pace::host_key(&hosts[leg.index]) == key {
                 self.race.sign(leg.id, now);
             }
+        }
+    }
+
+    /// Leaves the greetings that are under way to others.
+    pub(super) fn stop_asking(&mut self) {
+        self.greetings.questions.clear();
+        for (key, asked) in self.greetings.asked.drain(..) {
+            self.paces.stopped_asking(key, asked);
         }
     }
 

@@ -91,6 +91,7 @@ impl Trip<'_> {
 
     /// Gives up what is under way still, since the job is settled.
     pub(super) fn leave_all(&mut self) {
+        self.stop_asking();
         for leg in std::mem::take(&mut self.legs) {
             let never_reached = leg.is_connecting();
             self.attempted(&leg, Some(if never_reached { UNREACHED } else { OUTRUN }));

@@ -3,7 +3,7 @@
 use hosts::Backoff;
 use hosts::Period;
 use hosts::pace::Sign;
-use hosts::race::{CONNECT_PROBE, Idle, LegId, SIGN_WITHIN};
+use hosts::race::{CONNECT_PROBE, Idle, LegId};
 
 use crate::client::{Held, May, system_time};
 use crate::world::{Event, World};
@@ -20,6 +20,8 @@ pub struct Leg {
     pub begun: Micros,
     pub connected: bool,
     pub sent: Option<Micros>,
+    /// When its launcher asked for a sign of life that has not come yet.
+    pub asked: Option<u64>,
     pub open: bool,
     pub in_use: u32,
 }
@@ -78,6 +80,7 @@ impl World {
             begun: now,
             connected: false,
             sent: None,
+            asked: None,
             open: true,
             in_use: client.in_use(host),
         });
@@ -214,19 +217,21 @@ impl World {
         match client.paces.sign(client.keys[host], since, now) {
             Sign::Alive { again } | Sign::Asked { again } => race.sign(id, again),
             Sign::Silent => self.blame(leg),
-            Sign::Ask => {
-                race.sign(id, now + SIGN_WITHIN + 1);
+            Sign::Ask { within } => {
+                race.sign(id, now + within + 1);
+                self.legs[leg].asked = Some(now);
                 let machine = &self.machines[machine];
                 if machine.answers() && !machine.mute && !machine.refuses {
                     let answer = self.now + machine.nature.round_trip * 2;
                     self.at(answer, Event::Answers(leg));
                 }
-                self.at(self.now + SIGN_WITHIN * 1000, Event::Unanswered(leg, now));
+                self.at(self.now + within * 1000, Event::Unanswered(leg, now));
             }
         }
     }
 
     pub(crate) fn answers(&mut self, leg: LegNumber) {
+        self.legs[leg].asked = None;
         let Leg {
             launcher,
             host,
@@ -251,6 +256,7 @@ impl World {
         let client = &self.clients[self.launchers[launcher].client];
         let now = moment(self.now);
         client.paces.was_silent(client.keys[host], asked, now);
+        self.legs[leg].asked = None;
         self.step(launcher);
     }
 
@@ -322,11 +328,15 @@ impl World {
         self.checks
             .closes(&self.legs[leg], &self.machines[machine], self.now);
         self.legs[leg].open = false;
+        let asked = self.legs[leg].asked;
         let launcher = &mut self.launchers[number];
         launcher.legs.retain(|other| *other != leg);
         launcher.race.ended(id);
         let index = launcher.client;
         let client = &mut self.clients[index];
+        if let Some(asked) = asked {
+            client.paces.stopped_asking(client.keys[host], asked);
+        }
         client.slots[host][slot as usize] = None;
         client.free += 1;
         if client.probing[host] == Some(leg) {

@@ -102,7 +102,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if wants(Part::Daemon) {
         let measure = |side: &Side| daemon(&folder, side);
-        rows.extend(Load::rows(&measure(&sides[0])?, &measure(&sides[1])?));
+        let bare = without_box(&sides[1]);
+        let [stock, ours, bare] = [&sides[0], &sides[1], &bare].map(measure);
+        rows.extend(Load::rows(&stock?, &ours?, &bare?));
     }
     if wants(Part::Lzo) {
         rows.extend(lzo(&target)?.rows());
@@ -167,6 +169,16 @@ fn set_up(folder: &Path) -> Result<()> {
         bail!("benches/setup.sh failed: {status}");
     }
     Ok(())
+}
+
+/// The same daemon, whose compilers run in no box.
+fn without_box(side: &Side) -> Side {
+    Side {
+        name: "distcc-launch without the box",
+        launcher: side.launcher.clone(),
+        daemon: side.daemon.clone(),
+        template: format!("{} --sandbox=off", side.template),
+    }
 }
 
 fn launcher(folder: &Path, side: &Side) -> Result<Launch> {
