@@ -75,6 +75,12 @@ impl Folder {
         self.open_as(path, OFlags::RDWR)
     }
 
+    /// The same, for a file that is written: what another user planted, who may write to the folder too, is not followed to some
+    /// other file of ours.
+    pub(crate) fn open_plain(&self, path: &Path) -> Result<File, FolderError> {
+        self.open_as(path, OFlags::RDWR | OFlags::NOFOLLOW)
+    }
+
     /// The same for reading: when it is closed, nobody is told of a file that was written.
     pub(crate) fn open_read(&self, path: &Path) -> Result<File, FolderError> {
         self.open_as(path, OFlags::RDONLY)
@@ -124,6 +130,17 @@ mod tests {
         assert!(folder.lock().join("x").is_file());
         folder.open(&folder.state().join("y")).unwrap();
         assert!(folder.state().join("y").is_file());
+    }
+
+    #[test]
+    fn what_is_written_is_no_link() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::at(temp.path());
+        let (file, link) = (folder.lock().join("x"), folder.lock().join("y"));
+        folder.open_plain(&file).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        folder.open(&link).unwrap();
+        folder.open_plain(&link).unwrap_err();
     }
 
     #[test]

@@ -63,7 +63,11 @@ impl Table {
     }
 
     fn file(&self) -> Option<&File> {
-        let open = || self.folder.open(&self.folder.lock().join("paces")).ok();
+        let open = || {
+            self.folder
+                .open_plain(&self.folder.lock().join("paces"))
+                .ok()
+        };
         self.file.get_or_init(open).as_ref()
     }
 }

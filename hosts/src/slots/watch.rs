@@ -39,6 +39,8 @@ pub(super) struct Watch<'w> {
 struct Candidate {
     file: File,
     path: PathBuf,
+    /// Not for a link, wherever that leads.
+    may_write: bool,
     /// Its row.
     row: usize,
     number: u32,
@@ -96,12 +98,13 @@ impl<'w> Watch<'w> {
                 let Candidate {
                     file,
                     path,
+                    may_write,
                     row,
                     number,
                 } = self.opened.remove(index);
                 let host = self.rows[row].host;
                 held().push(path.clone());
-                if let Some(ms) = self.outlook.ms(row, number) {
+                if let Some(ms) = self.outlook.ms(row, number).filter(|_| may_write) {
                     note::write(&file, ms);
                 }
                 Ok(Some(Slot {
@@ -167,7 +170,9 @@ impl<'w> Watch<'w> {
             if held().contains(&path) {
                 continue;
             }
-            let file = match self.folder.open(&path) {
+            let plain = self.folder.open_plain(&path);
+            let may_write = plain.is_ok();
+            let file = match plain.or_else(|_| self.folder.open(&path)) {
                 Ok(file) => file,
                 // Most likely too many open files: those that are open will do.
                 Err(_) if !self.opened.is_empty() => {
@@ -179,6 +184,7 @@ impl<'w> Watch<'w> {
             self.opened.push(Candidate {
                 file,
                 path,
+                may_write,
                 row,
                 number,
             });
