@@ -280,8 +280,10 @@ impl<'a> Dispatch<'a> {
         self.shown = Instant::now();
     }
 
-    /// No host has the job just now: monitors see nothing of it.
+    /// No host has the job just now: monitors see nothing of it, and it holds no slot. A preprocessor that is still at work may have had one of
+    /// those that compiles here wait for, this one's among them.
     pub(crate) fn rest(&mut self) {
         self.monitor = None;
+        self.cpp_slot = None;
     }
 }

@@ -97,12 +97,10 @@ fn second_copies_are_few() {
     scene.learn();
     slow.hold();
     let mut jobs: Vec<_> = (0..JOBS).map(|_| scene.start()).collect();
-    until("all have ended but those that are held", || {
-        let ended = jobs
-            .iter_mut()
-            .filter_map(|job| job.running.has_ended().then_some(()));
-        ended.count() + slow.at_work().len() >= JOBS
-    });
+    until(
+        "all have ended, those that are held by their copies",
+        || jobs.iter_mut().all(|job| job.running.has_ended()),
+    );
     slow.release();
     for job in jobs {
         scene.done(job);
