@@ -188,8 +188,11 @@ impl<'a> Trip<'a> {
                 Step::Queue => self.queue(),
                 Step::Watch(until) => self.watch(until),
                 Step::Look => {
-                    let idle = self.idle();
-                    self.race.looked(idle, now);
+                    match self.elsewhere().is_empty() {
+                        // That changes seldom.
+                        true => self.race.refused(true, now),
+                        false => self.race.looked(self.idle(), now),
+                    }
                     None
                 }
                 Step::Copy { host, counts } => {

@@ -157,7 +157,7 @@ impl Trip<'_> {
     }
 
     /// The hosts that are known to be well, without this machine: it is for when no host is left.
-    fn elsewhere(&self) -> Vec<usize> {
+    pub(super) fn elsewhere(&self) -> Vec<usize> {
         let hosts = &self.dispatch.list.hosts;
         let mut untried = self.untried();
         untried.retain(|index| {
