@@ -23,6 +23,9 @@ use crate::folder::{Folder, FolderError};
 const LOOK_SHARE: u32 = 4;
 const LOOK_MIN: Duration = Duration::from_millis(1);
 const LOOK_MAX: Duration = Duration::from_millis(6);
+/// Where nothing came free for so long, jobs are long, and it looks no oftener than this.
+const LONG: Duration = Duration::from_secs(1);
+const LOOK_LONG: Duration = Duration::from_millis(20);
 /// How often those look who are in no queue, of whom there may be many.
 const LOOK_CROWD: Duration = Duration::from_millis(100);
 
@@ -138,7 +141,11 @@ impl<'w> Watch<'w> {
         }
         let start = Instant::now();
         loop {
-            let share = (since.elapsed() / LOOK_SHARE).clamp(LOOK_MIN, LOOK_MAX);
+            let waited = since.elapsed();
+            let share = match waited < LONG {
+                true => (waited / LOOK_SHARE).clamp(LOOK_MIN, LOOK_MAX),
+                false => LOOK_LONG,
+            };
             let pause = if turn.is_some() { share } else { LOOK_CROWD };
             let left = patience.until.map_or(pause, |until| {
                 until.saturating_duration_since(Instant::now())
