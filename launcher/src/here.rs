@@ -297,6 +297,16 @@ impl Here<'_> {
     }
 }
 
+/// One of the slots that compiles have on this machine.
+pub(crate) fn compile_slot(
+    folder: &Folder,
+    list: &HostList,
+    patience: &Patience<'_>,
+) -> Result<Slot, NoSlot> {
+    let size = hosts::Capacity::new(list, processors(), 0).local;
+    Slots::new(folder).take_local(LocalPool::Job, size, patience)
+}
+
 /// A slot of this machine, after waiting for it; `None` where slots cannot be had.
 pub(crate) fn take_local(
     settings: &Settings,

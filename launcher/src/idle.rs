@@ -3,7 +3,7 @@
 //! Knows nothing of hosts; the caller says how long they would take.
 
 use hosts::pace::{self, Expected, Moment, Paces, Table, Work};
-use hosts::{Capacity, Folder, HostList, LocalPool, Patience, Slot, Slots};
+use hosts::{Folder, HostList, Patience, Slot};
 
 use crate::here;
 
@@ -24,13 +24,10 @@ pub(crate) fn slot(
     if ms * pace.exp() > elsewhere? * SOONER {
         return None;
     }
-    let processors = here::processors();
-    if running()? > processors {
+    if running()? > here::processors() {
         return None;
     }
-    let size = Capacity::new(list, processors, 0).local;
-    let slots = Slots::new(folder);
-    slots.take_local(LocalPool::Job, size, &Patience::NONE).ok()
+    here::compile_slot(folder, list, &Patience::NONE).ok()
 }
 
 /// Threads that run or could run now, this one among them (`/proc/loadavg`).

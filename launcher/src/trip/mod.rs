@@ -188,10 +188,10 @@ impl<'a> Trip<'a> {
                 Step::Queue => self.queue(),
                 Step::Watch(until) => self.watch(until),
                 Step::Look => {
-                    match self.elsewhere().is_empty() {
+                    match &self.elsewhere()[..] {
                         // That changes seldom.
-                        true => self.race.refused(true, now),
-                        false => self.race.looked(self.idle(), now),
+                        [] => self.race.refused(true, now),
+                        candidates => self.race.looked(self.idle(candidates), now),
                     }
                     None
                 }

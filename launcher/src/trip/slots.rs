@@ -5,11 +5,11 @@ use std::time::{Instant, SystemTime};
 
 use hosts::pace::{self, Work};
 use hosts::race::Idle;
-use hosts::{Capacity, Host, LocalPool, NoSlot, Outlook, Patience, ProbeGuard};
+use hosts::{Host, NoSlot, Outlook, Patience, ProbeGuard};
 use hosts::{Slot, Slots, Transport, Try, Wish};
 
 use super::Trip;
-use crate::here::{Why, processors};
+use crate::here::{Why, compile_slot};
 use crate::idle;
 use crate::say::chain;
 
@@ -89,9 +89,6 @@ impl Trip<'_> {
     fn slot_until_one_is_back(&self) -> Option<Slot> {
         let untried = self.untried();
         let hosts = self.hosts(&untried);
-        if hosts.is_empty() || self.dispatch.command.settings.has_local_slot {
-            return None;
-        }
         let is_back = || {
             let mut tries = hosts.iter().map(|host| self.may_try(host));
             tries.any(|may| !matches!(may, Try::No { .. }))
@@ -100,11 +97,7 @@ impl Trip<'_> {
             until: None,
             give_up: &is_back,
         };
-        let capacity = Capacity::new(self.dispatch.list, processors(), 0);
-        let slots = Slots::new(self.folder);
-        slots
-            .take_local(LocalPool::Job, capacity.local, &patience)
-            .ok()
+        compile_slot(self.folder, self.dispatch.list, &patience).ok()
     }
 
     /// The best free slot for a second copy, of the host at `only` in the list where it is given; does not wait.
@@ -120,10 +113,9 @@ impl Trip<'_> {
         Some((slot, index, None))
     }
 
-    /// The best slot that stands idle.
-    pub(super) fn idle(&self) -> Option<Idle> {
-        let candidates = self.elsewhere();
-        let hosts = self.hosts(&candidates);
+    /// The best slot of `candidates` that stands idle.
+    pub(super) fn idle(&self, candidates: &[usize]) -> Option<Idle> {
+        let hosts = self.hosts(candidates);
         let outlook = self.outlook(&hosts, &self.work);
         let again = || outlook.clone();
         let (place, number) = Slots::new(self.folder).idle(&Wish::of(&hosts, &again))?;
@@ -178,9 +170,11 @@ impl Trip<'_> {
             .collect()
     }
 
-    /// Is there a host that only has to come back?
+    /// Is there a host that only has to come back, and may this job wait for that?  Who runs in a slot of this machine waits for no
+    /// other.
     fn may_come_back(&self) -> bool {
-        self.dispatch.command.settings.fallback && !self.untried().is_empty()
+        let settings = self.dispatch.command.settings;
+        settings.fallback && !settings.has_local_slot && !self.untried().is_empty()
     }
 
     /// May the host get a job now?  Not for a while after a failure; then one launcher tries it, and the others need not wait for
