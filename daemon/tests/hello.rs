@@ -9,7 +9,9 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 
-use common::{Daemon, NO_BOX, decode, folder, read_to_end, request, script, wait_for};
+use common::{
+    Daemon, NO_BOX, decode, folder, read_to_end, request, script, wait_for, wait_for_no_file,
+};
 use protocol::hello::{Compiler, Hello, HelloDecoder, Load, Question};
 use protocol::{Limits, Version};
 
@@ -221,7 +223,5 @@ fn it_is_answered_on_standard_output_too() {
     assert!(!hello.all_compilers, "it runs any program");
     drop(input);
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    wait_for("an empty folder", || {
-        (fs::read_dir(tmp.path()).unwrap().count() == 0).then_some(())
-    });
+    wait_for_no_file(tmp.path());
 }

@@ -12,7 +12,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{Daemon, decode, folder, free_port, get, read_to_end, request, wait_for};
+use common::{
+    Daemon, decode, folder, free_port, get, read_to_end, request, wait_for, wait_for_no_file,
+};
 use protocol::Version;
 
 const PEERS: usize = 8;
@@ -194,7 +196,7 @@ fn memory_and_descriptors_stay_flat() {
             (!wardens.iter().any(left)).then_some(())
         });
     }
-    assert_eq!(fs::read_dir(daemon.tmp.path()).unwrap().count(), 0);
+    wait_for_no_file(daemon.tmp.path());
     let log = daemon.log();
     assert!(!log.contains("panicked at"), "{log}");
     daemon.end();

@@ -37,6 +37,13 @@ pub(crate) fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// Waits until nothing is left of any job: a job's folder goes after its answer.
+pub(crate) fn wait_for_no_file(folder: &Path) {
+    wait_for("an empty folder", || {
+        (fs::read_dir(folder).unwrap().count() == 0).then_some(())
+    });
+}
+
 /// A folder that the daemon's user can enter and write to, also when the tests run as root.
 pub(crate) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
