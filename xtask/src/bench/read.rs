@@ -84,20 +84,58 @@ impl Real {
 
     /// Client CPU of all units in `mode`, in seconds.
     fn cpu(&self, mode: &str) -> f64 {
-        self.0
-            .iter()
-            .filter_map(|unit| unit.get(mode)?.get("cpu")?.as_f64())
-            .sum()
+        self.sum(mode, "cpu")
+    }
+
+    fn sum(&self, mode: &str, field: &str) -> f64 {
+        let fields = self.0.iter().filter_map(|unit| unit.get(mode)?.get(field));
+        fields.filter_map(serde_json::Value::as_f64).sum()
+    }
+
+    /// Units for which this field is true.
+    fn count(&self, mode: &str, field: &str) -> usize {
+        let fields = self.0.iter().filter_map(|unit| unit.get(mode)?.get(field));
+        fields.filter(|value| value.as_bool() == Some(true)).count()
     }
 
     /// Units whose object equals the local one.
     fn same(&self, mode: &str) -> usize {
-        let same = |unit: &&BTreeMap<String, serde_json::Value>| {
-            unit.get(mode)
-                .and_then(|result| result.get("same")?.as_bool())
-                .unwrap_or(false)
-        };
-        self.0.iter().filter(same).count()
+        self.count(mode, "same")
+    }
+
+    /// Of units that went with their includes, without debug information and with `-g`. `limit`: what client and include server should
+    /// take of the time of `gcc -E`, from its start on.
+    pub(super) fn pump_rows(
+        what: &str,
+        limit: f64,
+        aim: &'static str,
+        runs: &[Real; 2],
+    ) -> Vec<Row> {
+        let [plain, debug] = runs;
+        let spent = plain.cpu("pump") + plain.sum("pump", "incl");
+        let share = spent / plain.cpu("E");
+        let mut rows = vec![Row {
+            what: format!("CPU of client and include server, {what}"),
+            aim,
+            stock: NO_STOCK_PUMP.to_owned(),
+            ours: format!("{share:.3} × ({spent:.2} s)"),
+            met: share <= limit,
+        }];
+        for (units, with) in [(plain, ""), (debug, " with `-g`")] {
+            let (all, went, same) = (
+                units.0.len(),
+                units.count("pump", "went"),
+                units.same("pump"),
+            );
+            rows.push(Row {
+                what: format!("{what}{with}: sent with their includes, objects equal"),
+                aim: "all",
+                stock: NO_STOCK_PUMP.to_owned(),
+                ours: format!("{went}, {same} of {all}"),
+                met: went == all && same == all,
+            });
+        }
+        rows
     }
 
     pub(super) fn rows(stock: &Real, ours: &Real) -> Vec<Row> {
@@ -126,6 +164,9 @@ impl Real {
         rows
     }
 }
+
+/// Debian's include server does not start (docs/pump.md).
+const NO_STOCK_PUMP: &str = "none";
 
 /// Results of `scheduling.py`: makespan over ideal, for each scenario.
 pub(super) struct Schedule(BTreeMap<String, Vec<f64>>);
@@ -259,6 +300,28 @@ fn median(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pump_counts_client_and_server_and_what_did_not_go() {
+        let unit = |cpu: f64, incl: f64, went: bool, same: bool| serde_json::json!({"E": {"cpu": 1.0}, "pump": {"cpu": cpu, "incl": incl, "went": went, "same": same}});
+        let real =
+            |units: &[serde_json::Value]| Real::read(&serde_json::to_vec(units).unwrap()).unwrap();
+        let good = [unit(0.05, 0.03, true, true), unit(0.07, 0.01, true, true)];
+        let bad = [unit(0.05, 0.0, true, true), unit(0.05, 0.0, false, false)];
+        let rows = Real::pump_rows("2 units", 0.1, "≤ 0.1", &[real(&good), real(&bad)]);
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|row| (row.ours.as_str(), row.met))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("0.080 × (0.16 s)", true),
+                ("2, 2 of 2", true),
+                ("1, 1 of 2", false)
+            ]
+        );
+    }
 
     #[test]
     fn launcher_figures_stand_above_their_own_run_s_base() {
