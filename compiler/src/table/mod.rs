@@ -1,9 +1,10 @@
-//! What each option means to us: one row per option and family, sorted, found by binary search.
+//! What each option means to us: one row per option, in a table for each family, sorted, found by binary search.
 //!
 //! Shape (how a value is attached) and effect (which step cares) are separate columns. Knows nothing of commands: [`crate::words`] reads
 //! them with it.
 
 mod clang;
+mod common;
 mod gcc;
 
 use crate::{Family, Reason};
@@ -204,6 +205,64 @@ impl Table {
         }
         end.checked_sub(1)
     }
+}
+
+/// What a table is made of.
+struct Columns<const N: usize> {
+    rows: [Opt; N],
+    keys: [u64; N],
+    parents: [u16; N],
+}
+
+impl<const N: usize> Columns<N> {
+    /// The options that all families read alike, and a family's own ones.
+    const fn new(own: &[Opt]) -> Columns<N> {
+        let rows = merge(own);
+        Columns {
+            keys: keys(&rows),
+            parents: parents(&rows),
+            rows,
+        }
+    }
+
+    const fn table(&'static self) -> Table {
+        Table {
+            rows: &self.rows,
+            keys: &self.keys,
+            parents: &self.parents,
+        }
+    }
+}
+
+/// The common rows and a family's own, each sorted, as one sorted list.
+const fn merge<const N: usize>(own: &[Opt]) -> [Opt; N] {
+    let common = common::ROWS;
+    let mut rows = [common[0]; N];
+    let (mut c, mut o) = (0, 0);
+    while c + o < N {
+        let is_common =
+            o == own.len() || c < common.len() && is_before(common[c].name, own[o].name);
+        if is_common {
+            rows[c + o] = common[c];
+            c += 1;
+        } else {
+            rows[c + o] = own[o];
+            o += 1;
+        }
+    }
+    rows
+}
+
+const fn is_before(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut i = 0;
+    while i < a.len() && i < b.len() {
+        if a[i] != b[i] {
+            return a[i] < b[i];
+        }
+        i += 1;
+    }
+    a.len() < b.len()
 }
 
 const fn key(name: &[u8]) -> u64 {
