@@ -6,12 +6,14 @@
 mod load;
 mod memory;
 mod read;
+mod schedule;
 
 use crate::{clean_up, dist, packages, workspace};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use load::Load;
-use read::{Launch, Real, Schedule, Speed};
+use read::{Launch, Real, Speed};
+use schedule::Schedule;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
