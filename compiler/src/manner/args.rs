@@ -162,11 +162,7 @@ fn goes(family: Family, word: &Word<'_>) -> bool {
     match word.meaning {
         Meaning::Option(opt) if is_map(word) || opt.name == "-nostdinc" => true,
         // Means nothing to who compiles, but debug information records it.
-        Meaning::Option(opt)
-            if family == Family::Gcc && (opt.effect == Effect::Neither || opt.name == "-F") =>
-        {
-            true
-        }
+        Meaning::Option(opt) if opt.effect == Effect::Neither => family == Family::Gcc,
         Meaning::Option(opt) if opt.effect == Effect::Cpp => {
             is_macro(opt.name) || family == Family::Gcc && opt.name == CHARSET
         }

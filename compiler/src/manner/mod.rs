@@ -226,6 +226,8 @@ fn wants_expanded(family: Family, word: &Word<'_>) -> bool {
             opt.name.contains("directives-only") || opt.name.contains("rewrite-includes")
         }
         Effect::Preprocessed => true,
+        // The only folder that debug information records as an option.
+        Effect::Search => family == Family::Gcc && opt.name == "-F",
         Effect::Everywhere if family == Family::Gcc => {
             // Pedantry about line markers is left out of the messages, unless it is an error.
             opt.name.contains("pedantic-errors")

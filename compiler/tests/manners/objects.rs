@@ -91,7 +91,7 @@ fn gcc_s_debug_information_is_the_local_one() {
             "-g -imacros mac.h",
             "-g -O2 -fdebug-prefix-map=$PWD=. -fmacro-prefix-map=$PWD=/M",
             "-g -Wp,-MMD,x.d",
-            "-g -C -P -Finc -fworking-directory",
+            "-g -C -P -fworking-directory",
         ];
         for options in all_options.into_iter().step_by(every) {
             let stage = if options.contains("-S") { "" } else { "-c" };
