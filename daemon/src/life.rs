@@ -161,6 +161,7 @@ fn start(
     // Before there are threads; it gives up root for itself.
     let boxed = settled.start_box(options, environment)?;
     let runtime = Builder::new_multi_thread()
+        .worker_threads(threads())
         .enable_all()
         .build()
         .map_err(cannot("start the threads that serve"))?;
@@ -213,6 +214,13 @@ fn start(
         notify: Notify::new(environment.get("NOTIFY_SOCKET").map(ToOwned::to_owned)),
         announcements,
     })
+}
+
+/// Threads that serve: few, since each job is little work for them, and handing it from one to another is most of it. What takes long
+/// is done beside them (`heavy`).
+fn threads() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 4).clamp(1, 8)
 }
 
 /// Writes the files that were asked for, while this may still be root.
