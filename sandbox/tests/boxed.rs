@@ -796,7 +796,7 @@ fn contents_come_back_and_are_no_two_names_of_a_tree(boxed: &Boxed) {
         drop(tree);
         tree = lay_out(boxed, "alternates", &unit, &[]).unwrap();
         let mut again = lines(ok(in_tree(boxed, &tree, list).wait()));
-        let mut files = |lines: &mut Vec<String>| {
+        let files = |lines: &mut Vec<String>| {
             lines.truncate(2);
             let which = |line: &String| line.split_once(' ').map(|(_, which)| which.to_owned());
             lines
