@@ -13,6 +13,7 @@ pub mod preincluded;
 mod text;
 mod trap;
 
+pub(crate) use args::is_macro;
 pub use blank::blank;
 pub use text::{files, prepare};
 pub use trap::{Trap, trap_in_file};
