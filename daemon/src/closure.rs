@@ -3,12 +3,14 @@
 //! Stock clients (protocol 3) name files by their real paths, links by where they lead to, the compiler's own folders by links that climb
 //! out of a folder, and folders by a file in them that stands for them. Ours (tree jobs) say what is what. Both become one closure.
 
+mod names;
+
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use compiler::{Surroundings, Verdict, classify};
 use protocol::include_talk::FORCING;
@@ -21,11 +23,10 @@ use crate::check::{Named, Refused, name_compiler};
 use crate::compilers::{Compiler, Compilers};
 use crate::headers::Headers;
 use crate::moved::Thing;
+use names::{climbs, is_plain, resolve};
 
 /// Where a dependency file goes that the words do not ask for, but the client.
 const DEPFILE: &str = ".distccd.d";
-/// What a client's link may go through.
-const MOST_LINKS: usize = 40;
 /// Variables that a tree job may set.
 const VARIABLES: [&str; 3] = ["LC_ALL", "TZ", "SOURCE_DATE_EPOCH"];
 
@@ -306,72 +307,12 @@ fn item(entry: Entry) -> Result<Option<Item>, Refused> {
     Ok(Some(Item { name, kind }))
 }
 
-/// Absolute, of plain components, and not the root.
-fn is_plain(name: &Path) -> bool {
-    let bytes = name.as_os_str().as_bytes();
-    let plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && part.len() <= 255;
-    bytes.len() < 4096
-        && bytes
-            .strip_prefix(b"/")
-            .is_some_and(|rest| rest.split(|byte| *byte == b'/').all(plain))
-}
-
-/// Where a relative link leads to that leaves every folder on its way up: such a link is not meant for the client's machine.
-fn climbs(name: &Path, target: &Path) -> Option<PathBuf> {
-    let up = target
-        .components()
-        .take_while(|part| *part == Component::ParentDir)
-        .count();
-    let depth = name.components().count().saturating_sub(2);
-    if up <= depth {
-        return None;
-    }
-    let down = target.components().skip(up);
-    Some(Path::new("/").join(down.collect::<PathBuf>()))
-}
-
 fn links(items: &[Item]) -> HashMap<&Path, &OsStr> {
     let links = items.iter().filter_map(|item| match &item.kind {
         Kind::Link(target) => Some((item.name.as_path(), target.as_os_str())),
         _ => None,
     });
     links.collect()
-}
-
-/// `path` without links and `..`, as it is in the client's tree.
-fn resolve(path: &Path, links: &HashMap<&Path, &OsStr>) -> Result<PathBuf, Refused> {
-    let refused = || Refused::Name { word: path.into() };
-    let mut real = PathBuf::from("/");
-    let mut rest: Vec<OsString> = parts(path).rev().collect();
-    let mut left = MOST_LINKS;
-    while let Some(part) = rest.pop() {
-        if part == ".." {
-            real.pop();
-            continue;
-        }
-        real.push(part);
-        if let Some(target) = links.get(real.as_path()) {
-            left = left.checked_sub(1).ok_or_else(refused)?;
-            let target = Path::new(target);
-            real.pop();
-            if target.is_absolute() {
-                real = PathBuf::from("/");
-            }
-            rest.extend(parts(target).rev());
-        }
-    }
-    match is_plain(&real) || real == Path::new("/") {
-        true => Ok(real),
-        false => Err(refused()),
-    }
-}
-
-fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
-    path.components().filter_map(|part| match part {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        _ => None,
-    })
 }
 
 /// Folders of headers that were sent whole: up to the first part named `include…`, as compilers call theirs.

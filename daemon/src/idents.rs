@@ -13,6 +13,7 @@ use std::time::Duration;
 use compiler::Family;
 use compiler::manner::preincluded;
 use protocol::hello;
+use tokio::sync::{Notify, watch as told};
 
 use crate::job::{self, Conditions, Plan};
 use crate::log;
@@ -21,8 +22,10 @@ use crate::work::Workplace;
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a client waits for all of them. The rest it is not told.
-const ALL_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a client waits for what is being asked; launchers give a hello a second. The rest it is told next time.
+const CLIENTS_PATIENCE: Duration = Duration::from_millis(600);
+/// The same where there is no next time.
+const ONLY_PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of an answer that are taken.
 const MAX_ANSWER: u64 = 64 << 10;
 
@@ -31,8 +34,10 @@ const MAX_ANSWER: u64 = 64 << 10;
 pub(crate) struct Idents {
     /// `None` for those that did not say.
     known: Mutex<HashMap<Identity, Option<Facts>>>,
-    /// One client's question is enough.
-    asking: tokio::sync::Mutex<()>,
+    /// Somebody wants to know more than is known.
+    wanted: Notify,
+    /// How often all were asked; `None`: nobody does that.
+    rounds: told::Sender<Option<u64>>,
 }
 
 /// Device, inode, size and time of change: a program that changed is another one.
@@ -64,22 +69,55 @@ impl Idents {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks every compiler, however long it takes.
+    /// Asks every compiler, however long it takes; and those that changed, each time that somebody wants to know. Ends with the daemon.
     pub(crate) async fn learn(&self, server: &Server) {
-        let names = server.compilers.get().all();
-        self.ask_missing(server, &names).await;
+        self.rounds.send_replace(Some(0));
+        loop {
+            let names = server.compilers.get().all();
+            self.ask_missing(server, &names).await;
+            self.rounds
+                .send_modify(|rounds| *rounds = rounds.map(|rounds| rounds + 1));
+            tokio::select! {
+                () = self.wanted.notified() => {}
+                () = server.ending() => return,
+            }
+        }
+    }
+
+    /// Waits for a moment until all is known, where somebody learns it; else asks.
+    async fn wait_for_all(&self, server: &Server, names: &[(Vec<u8>, PathBuf)]) {
+        let mut rounds = self.rounds.subscribe();
+        let somebody_learns = rounds.borrow_and_update().is_some();
+        let learnt = async {
+            if !somebody_learns {
+                return self.ask_missing(server, names).await;
+            }
+            // The round that ends first may have begun before there was what is missing.
+            for _ in 0..2 {
+                if self.missing(names).is_empty() {
+                    return;
+                }
+                self.wanted.notify_one();
+                if rounds.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let patience = if somebody_learns {
+            CLIENTS_PATIENCE
+        } else {
+            ONLY_PATIENCE
+        };
+        if tokio::time::timeout(patience, learnt).await.is_err() {
+            log::info!("not all compilers said in time what they are");
+        }
     }
 
     /// Every compiler that could be asked, by each of its names, and whether these are all that are run here.
     pub(crate) async fn all(&self, server: &Server) -> (Vec<hello::Compiler>, bool) {
         let compilers = server.compilers.get();
         let (names, runs_anything) = (compilers.all(), compilers.runs_anything());
-        if tokio::time::timeout(ALL_PATIENCE, self.ask_missing(server, &names))
-            .await
-            .is_err()
-        {
-            log::info!("not all compilers said in time what they are");
-        }
+        self.wait_for_all(server, &names).await;
         let known = self.known();
         let facts = |path: &Path| known.get(&Identity::of(path)?)?.as_ref();
         let compilers: Vec<_> = names
@@ -97,8 +135,8 @@ impl Idents {
         (compilers, complete)
     }
 
-    async fn ask_missing(&self, server: &Server, names: &[(Vec<u8>, PathBuf)]) {
-        let _turn = self.asking.lock().await;
+    /// Programs that were not asked yet, each once.
+    fn missing<'n>(&self, names: &'n [(Vec<u8>, PathBuf)]) -> Vec<(&'n Path, Identity)> {
         let mut missing: Vec<(&Path, Identity)> = names
             .iter()
             .filter_map(|(_, path)| Some((path.as_path(), Identity::of(path)?)))
@@ -106,6 +144,11 @@ impl Idents {
             .collect();
         missing.sort_unstable_by_key(|(_, program)| *program);
         missing.dedup_by_key(|(_, program)| *program);
+        missing
+    }
+
+    async fn ask_missing(&self, server: &Server, names: &[(Vec<u8>, PathBuf)]) {
+        let missing = self.missing(names);
         if missing.is_empty() {
             return;
         }

@@ -3,6 +3,8 @@
 //! The order is what matters here: what can fail while somebody watches comes before the background, what needs root
 //! before the ordinary user, signals before anything that would be left behind.
 
+mod once;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,19 +20,18 @@ use crate::access::{self, AccessList};
 use crate::activation::{self, Notify};
 use crate::boxed;
 use crate::compilers::Compilers;
-use crate::connection::Peer;
 use crate::crowd::{self, Crowd};
 use crate::detach::{self, Announcement, Detached, Ready};
 use crate::environment::Environment;
 use crate::exit::Exit;
-use crate::gate::{self, Gate};
+use crate::gate::Gate;
 use crate::headers::Headers;
 use crate::idents::Idents;
 use crate::job::Conditions;
 use crate::log::{self, Chain};
 use crate::metrics::Metrics;
 use crate::options::{LogTo, Options};
-use crate::queue::{Client, Queue};
+use crate::queue::Queue;
 use crate::reload::Reload;
 use crate::scratch::{self, Scratch};
 use crate::server::{self, Exchanged, Phase, Server};
@@ -39,7 +40,9 @@ use crate::sockets::Sockets;
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::watch::Whom;
-use crate::{DaemonError, cannot, inetd, user, zeroconf};
+use crate::{DaemonError, cannot, user, zeroconf};
+
+pub(crate) use once::serve_stdin;
 
 /// What is settled before anything starts.
 struct Settled {
@@ -161,6 +164,7 @@ fn start(
     // Before there are threads; it gives up root for itself.
     let boxed = settled.start_box(options, environment)?;
     let runtime = Builder::new_multi_thread()
+        .worker_threads(threads())
         .enable_all()
         .build()
         .map_err(cannot("start the threads that serve"))?;
@@ -213,6 +217,13 @@ fn start(
         notify: Notify::new(environment.get("NOTIFY_SOCKET").map(ToOwned::to_owned)),
         announcements,
     })
+}
+
+/// Threads that serve: few, since each job is little work for them, and handing it from one to another is most of it. What takes long
+/// is done beside them (`heavy`).
+fn threads() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 4).clamp(1, 8)
 }
 
 /// Writes the files that were asked for, while this may still be root.
@@ -365,62 +376,4 @@ impl Started {
         drop(server);
         drop(announcements);
     }
-}
-
-/// One job on standard input and output.
-pub(crate) fn serve_stdin(
-    options: &Options,
-    environment: &Environment,
-) -> Result<Exit, DaemonError> {
-    let settled = Settled::new(options, environment)?;
-    let (phase, receiver) = told::channel(Phase::Serving);
-    let mut options = options.clone();
-    if options.log_to == LogTo::Stderr && inetd::stderr_is_peer() {
-        options.log_to = LogTo::Syslog;
-    }
-    user::give_up_gaining();
-    let boxed = settled.start_box(&options, environment)?;
-    let (server, _) = prepare(&options, environment, settled, boxed, receiver)?;
-    // Whoever started us chose who may connect; a list is obeyed all the same.
-    let listed = options.allow_private || !options.allow.is_empty() || options.allow_file.is_some();
-    if let Some(ip) = inetd::peer_ip()
-        && listed
-        && !server.access.get().allows(ip)
-    {
-        log::warning!("{ip} is not on the access list: closed");
-        return Ok(Exit::Ok);
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(cannot("prepare to serve"))?;
-    let result = runtime.block_on(async {
-        let inetd::Ends {
-            reader,
-            writer,
-            watched,
-        } = inetd::ends().map_err(cannot("use standard input and output"))?;
-        let mut signals = Signals::new(options.lifetime).map_err(cannot("wait for signals"))?;
-        let client = inetd::peer_ip().map_or_else(Client::nameless, Client::of);
-        let peer = Peer {
-            name: inetd::peer_name(),
-            client,
-            place: server.crowd.enter(client),
-            watched,
-        };
-        let serving = gate::serve(&server, reader, writer, peer, inetd::peer_ip());
-        tokio::pin!(serving);
-        tokio::select! {
-            _ = &mut serving => {}
-            why = signals.end() => {
-                log::notice!("ending: {why}");
-                let _ = phase.send(Phase::Ending);
-                serving.await;
-            }
-        }
-        Ok(Exit::Ok)
-    });
-    // A thread that still waits for standard input must not keep the process.
-    runtime.shutdown_background();
-    result
 }

@@ -146,6 +146,7 @@ fn main() -> ExitCode {
         }
     };
     log::panics();
+    os::return_large_memory();
     os::close_inherited_on_exec();
     os::heed_children();
     let inetd =

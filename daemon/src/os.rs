@@ -65,6 +65,21 @@ pub(crate) fn heed_children() {
     };
 }
 
+/// Lets memory of large bodies go back to the system with them. The C library would keep it for the next one, once for each of
+/// many arenas, and the processes of the box would start with it.
+pub(crate) fn return_large_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        const LARGE: libc::c_int = 128 << 10;
+        #[expect(unsafe_code, reason = "neither std nor rustix sets up the allocator")]
+        // Safety: numbers only, before there is a second thread.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+            libc::mallopt(libc::M_ARENA_MAX, 2);
+        }
+    }
+}
+
 /// Keeps from compilers whatever descriptors this process was started with.
 pub(crate) fn close_inherited_on_exec() {
     let flags = libc::CLOSE_RANGE_CLOEXEC.cast_signed();

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 
-use crate::job::{Location, Order, Parcel};
+use crate::order::{Location, Order, Parcel};
 use crate::paths::{make_folders, make_folders_below};
 
 /// How much of what a failed program printed last is searched for complaints.

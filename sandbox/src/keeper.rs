@@ -15,9 +15,9 @@ use crate::cgroup::{self, Cgroup};
 use crate::channel;
 use crate::codec::Writer;
 use crate::filter::Filter;
-use crate::job::Order;
 use crate::landlock::Landlock;
 use crate::layers::{Layer, Layers};
+use crate::order::Order;
 use crate::os::{self, Forked};
 use crate::pool::{Gone, Pool};
 use crate::template::Template;
@@ -327,7 +327,7 @@ pub(crate) fn empty_order() -> Order {
         words: Vec::new(),
         environment: Vec::new(),
         cwd: "/usr/include".into(),
-        location: crate::job::Location::View,
+        location: crate::order::Location::View,
         files: Vec::new(),
         outputs: Vec::new(),
         limits: crate::limits::Limits {

@@ -29,6 +29,7 @@ mod keeper;
 mod landlock;
 mod layers;
 mod limits;
+mod order;
 mod os;
 mod paths;
 mod pool;

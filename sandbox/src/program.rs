@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use crate::files::Printed;
-use crate::job::{Location, Order};
 use crate::keeper::Keeper;
 use crate::landlock::Access;
 use crate::layers::Layer;
 use crate::limits::Limits;
+use crate::order::{Location, Order};
 use crate::os::{self, Exec, Stack};
 use crate::paths::c_string;
 use crate::report::{NotStarted, Stage, at};

@@ -4,9 +4,10 @@
 //! (`__has_include`), and no folder more, since they warn of missing ones. Jobs see it under a folder of their own and never write
 //! to it. Each owner has trees of its own; who waits for none makes a new one.
 
+mod contents;
 mod wanted;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,19 +20,18 @@ use rustix::io::Errno;
 
 use crate::shown::Shown;
 use crate::template::Template;
+use contents::{Contents, Digest, New, Owner};
 pub use wanted::{Bytes, Closure, Content, Entry, Misfit, Packed};
 use wanted::{Item, Wanted};
 
 #[derive(Debug)]
 struct Slot {
     number: u64,
-    owner: Vec<u8>,
-    /// What stands where, and its bytes.
-    items: BTreeMap<OsString, (Item, u64)>,
-    bytes: u64,
-    /// Seconds that the next file's time of modification stands at: another for each, since gcc takes two files of the same
-    /// content and time for one.
-    clock: i64,
+    owner: Owner,
+    /// What stands where; for a file, which one of the contents it is.
+    items: BTreeMap<OsString, (Item, Option<u64>)>,
+    /// All contents that have a name here, or are about to.
+    has: HashSet<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -39,8 +39,6 @@ struct State {
     next: u64,
     /// Not in use, longest ago first.
     idle: Vec<Slot>,
-    /// Of all slots, idle or not.
-    bytes: u64,
 }
 
 #[derive(Debug)]
@@ -48,9 +46,8 @@ struct Shared {
     store: OwnedFd,
     shown: Shown,
     template: Template,
+    contents: Contents,
     state: Mutex<State>,
-    /// Bytes above which idle trees are thrown away.
-    room: u64,
     /// Idle trees that are kept.
     kept: usize,
 }
@@ -68,8 +65,11 @@ pub struct Tree {
     hidden: Vec<PathBuf>,
 }
 
-/// The first file's time of modification; long ago, so that nothing is younger than its reader.
-const EPOCH: i64 = 1_000_000_000;
+/// Where contents are, below the store, each by its number; trees are beside this folder, and called by numbers too.
+const CONTENTS: &str = "contents";
+/// Bytes of contents that no tree names and that are kept all the same, and how many.
+const SPARE_BYTES: u64 = 256 << 20;
+const SPARE: usize = 20_000;
 
 impl Trees {
     pub(crate) fn new(store: OwnedFd, template: Template, room: u64, kept: usize) -> Self {
@@ -77,8 +77,8 @@ impl Trees {
             store,
             shown: Shown,
             template,
+            contents: Contents::new(room, SPARE_BYTES.min(room / 4), SPARE),
             state: Mutex::default(),
-            room,
             kept,
         }))
     }
@@ -91,13 +91,9 @@ impl Trees {
         let shared = &self.0;
         let wanted = shared.wanted(closure)?;
         let mut slot = shared.take(owner);
-        let before = slot.bytes;
-        let written = shared.write(&mut slot, &wanted);
-        let mut state = shared.state();
-        state.bytes = state.bytes - before + slot.bytes;
-        drop(state);
-        if let Err(misfit) = written {
-            shared.discard(&slot);
+        if let Err(misfit) = shared.write(&mut slot, &wanted) {
+            // A tree that is not as it should be.
+            shared.remove(&slot);
             return Err(misfit);
         }
         let above = wanted.keys().filter_map(|path| Path::new(path).parent());
@@ -129,8 +125,8 @@ impl Trees {
     /// How many trees there are that no job uses, and the bytes of all.
     #[must_use]
     pub fn usage(&self) -> (usize, u64) {
-        let state = self.0.state();
-        (state.idle.len(), state.bytes)
+        let idle = self.0.state().idle.len();
+        (idle, self.0.contents.bytes())
     }
 }
 
@@ -165,36 +161,29 @@ impl Shared {
     /// The tree that `owner` used last, or a new one.
     fn take(&self, owner: &[u8]) -> Slot {
         let mut state = self.state();
-        if let Some(at) = state.idle.iter().rposition(|slot| slot.owner == owner) {
+        if let Some(at) = state.idle.iter().rposition(|slot| *slot.owner == *owner) {
             return state.idle.remove(at);
         }
         state.next += 1;
         Slot {
             number: state.next,
-            owner: owner.to_owned(),
+            owner: self.contents.add_tree(owner),
             items: BTreeMap::new(),
-            bytes: 0,
-            clock: EPOCH,
+            has: HashSet::new(),
         }
     }
 
     fn give_back(&self, slot: Slot) {
-        let mut state = self.state();
-        state.idle.push(slot);
-        let mut old = Vec::new();
-        while state.idle.len() > self.kept || (state.bytes > self.room && state.idle.len() > 1) {
-            let slot = state.idle.remove(0);
-            state.bytes -= slot.bytes;
-            old.push(slot);
+        self.state().idle.push(slot);
+        while let Some(old) = self.one_too_many() {
+            self.remove(&old);
         }
-        drop(state);
-        old.iter().for_each(|slot| self.remove(slot));
     }
 
-    /// Throws away a tree that is not as it should be.
-    fn discard(&self, slot: &Slot) {
-        self.state().bytes -= slot.bytes;
-        self.remove(slot);
+    fn one_too_many(&self) -> Option<Slot> {
+        let mut state = self.state();
+        let many = state.idle.len() > self.kept;
+        (many || (self.contents.is_full() && state.idle.len() > 1)).then(|| state.idle.remove(0))
     }
 
     /// Changes what the slot has into what is wanted.
@@ -212,40 +201,146 @@ impl Shared {
             wanted.is_none_or(|(wanted, _)| wanted != item)
         });
         let stale: Vec<OsString> = stale.map(|(path, _)| path.clone()).collect();
+        let mut unnamed = Vec::new();
         // The deepest first: what is in a folder goes before it.
         for path in stale.iter().rev() {
-            if let Some((item, len)) = slot.items.remove(path) {
-                slot.bytes -= len;
+            if let Some((item, content)) = slot.items.remove(path) {
+                unnamed.extend(content);
                 let path = Path::new(path);
                 self.unlink(&place(slot.number, path), &item)
                     .map_err(|source| write_error(path, source))?;
             }
         }
+        unnamed.iter().for_each(|number| {
+            slot.has.remove(number);
+        });
+        self.remove_contents(&self.contents.release(unnamed));
+        let mut folder = Open::default();
         for (name, (item, bytes)) in wanted {
             if slot.items.contains_key(name) {
                 continue;
             }
             let path = Path::new(name);
-            let unpacked;
-            let bytes = match bytes {
-                Bytes::These(bytes) => bytes,
-                Bytes::From(packed) => {
-                    unpacked = packed.unpack().map_err(|source| Misfit::Content {
-                        path: path.to_owned(),
-                        source,
-                    })?;
-                    &unpacked[..]
+            let failed = |source| write_error(path, source);
+            let at = place(slot.number, path);
+            let content = match item {
+                Item::Folder => {
+                    self.make_folder(&at).map_err(failed)?;
+                    None
+                }
+                Item::Link(target) => {
+                    rustix::fs::symlinkat(&**target, &self.store, &at)
+                        .map_err(|error| failed(error.into()))?;
+                    None
+                }
+                Item::File(digest) => {
+                    let number = self.content(slot, path, digest, *bytes)?;
+                    self.name(number, &at, &mut folder).map_err(failed)?;
+                    Some(number)
                 }
             };
-            let at = place(slot.number, path);
-            slot.clock += 1;
-            self.make(&at, item, bytes, slot.clock)
-                .map_err(|source| write_error(path, source))?;
-            let len = bytes.len() as u64;
-            slot.bytes += len;
-            slot.items.insert(name.clone(), (item.clone(), len));
+            slot.items.insert(name.clone(), (item.clone(), content));
         }
         Ok(())
+    }
+
+    /// A file with these bytes that has no name in `slot` yet: one that was written before, or a new one.
+    fn content(
+        &self,
+        slot: &mut Slot,
+        path: &Path,
+        digest: &Digest,
+        bytes: Bytes<'_>,
+    ) -> Result<u64, Misfit> {
+        if let Some(number) = self.contents.take(&slot.owner, digest, &slot.has) {
+            slot.has.insert(number);
+            return Ok(number);
+        }
+        let unpacked;
+        let bytes = match bytes {
+            Bytes::These(bytes) => bytes,
+            Bytes::From(packed) => {
+                unpacked = packed.unpack().map_err(|source| Misfit::Content {
+                    path: path.to_owned(),
+                    source,
+                })?;
+                &unpacked[..]
+            }
+        };
+        let new = self.contents.number();
+        if let Err(error) = self.write_content(new, bytes) {
+            self.remove_contents(&[new.number]);
+            return Err(write_error(path, error));
+        }
+        slot.has.insert(new.number);
+        let len = bytes.len() as u64;
+        let removed = self.contents.add(&slot.owner, *digest, new.number, len);
+        self.remove_contents(&removed);
+        Ok(new.number)
+    }
+
+    fn write_content(&self, new: New, bytes: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o644);
+        let path = content_place(new.number);
+        let made = match rustix::fs::openat(&self.store, &path, flags, mode) {
+            Err(Errno::NOENT) => {
+                match self.make_folder(Path::new(CONTENTS)) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(error);
+                    }
+                    _ => {}
+                }
+                rustix::fs::openat(&self.store, &path, flags, mode)
+            }
+            made => made,
+        };
+        let file = File::from(made?);
+        (&file).write_all(bytes)?;
+        let time = Timespec {
+            tv_sec: new.time,
+            tv_nsec: 0,
+        };
+        let times = Timestamps {
+            last_access: time,
+            last_modification: time,
+        };
+        Ok(rustix::fs::futimens(&file, &times)?)
+    }
+
+    /// Lets a content stand at `at` too.
+    fn name(&self, number: u64, at: &Path, open: &mut Open) -> io::Result<()> {
+        let (Some(above), Some(name)) = (at.parent(), at.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let folder = match &mut open.0 {
+            Some((path, folder)) if path == above => folder,
+            other => {
+                // No name on the way is a link: `wanted` saw to that. Said once more, for the kernel.
+                let beneath =
+                    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let none = Mode::empty();
+                let folder = rustix::fs::openat2(&self.store, above, flags, none, beneath)?;
+                &mut other.insert((above.to_owned(), folder)).1
+            }
+        };
+        let content = content_place(number);
+        let flags = AtFlags::empty();
+        Ok(rustix::fs::linkat(
+            &self.store,
+            content,
+            &*folder,
+            name,
+            flags,
+        )?)
+    }
+
+    fn remove_contents(&self, numbers: &[u64]) {
+        for number in numbers {
+            // What is left stays until the box ends, and counts no more.
+            let _ = rustix::fs::unlinkat(&self.store, content_place(*number), AtFlags::empty());
+        }
     }
 
     fn make_folder(&self, at: &Path) -> io::Result<()> {
@@ -254,31 +349,6 @@ impl Shared {
             at,
             Mode::from_raw_mode(0o755),
         )?)
-    }
-
-    fn make(&self, at: &Path, item: &Item, bytes: &[u8], clock: i64) -> io::Result<()> {
-        match item {
-            Item::Folder => self.make_folder(at),
-            Item::Link(target) => Ok(rustix::fs::symlinkat(&**target, &self.store, at)?),
-            Item::File(_) => {
-                // No name on the way is a link: `wanted` saw to that. Said once more, for the kernel.
-                let beneath =
-                    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-                let mode = Mode::from_raw_mode(0o644);
-                let file = File::from(rustix::fs::openat2(&self.store, at, flags, mode, beneath)?);
-                (&file).write_all(bytes)?;
-                let time = Timespec {
-                    tv_sec: clock,
-                    tv_nsec: 0,
-                };
-                let times = Timestamps {
-                    last_access: time,
-                    last_modification: time,
-                };
-                Ok(rustix::fs::futimens(&file, &times)?)
-            }
-        }
     }
 
     fn unlink(&self, at: &Path, item: &Item) -> io::Result<()> {
@@ -295,8 +365,16 @@ impl Shared {
             let _ = self.unlink(&place(slot.number, Path::new(path)), item);
         }
         let _ = self.unlink(Path::new(&slot.number.to_string()), &Item::Folder);
+        let removed = self
+            .contents
+            .drop_tree(&slot.owner, slot.has.iter().copied());
+        self.remove_contents(&removed);
     }
 }
+
+/// The folder that a name was made in last; the next one is often made there too.
+#[derive(Default)]
+struct Open(Option<(PathBuf, OwnedFd)>);
 
 fn write_error(path: &Path, source: io::Error) -> Misfit {
     match Errno::from_io_error(&source) {
@@ -310,4 +388,8 @@ fn write_error(path: &Path, source: io::Error) -> Misfit {
 
 fn place(number: u64, path: &Path) -> PathBuf {
     Path::new(&number.to_string()).join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn content_place(number: u64) -> PathBuf {
+    Path::new(CONTENTS).join(number.to_string())
 }

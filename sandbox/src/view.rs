@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use crate::job::{Location, Order};
+use crate::order::{Location, Order};
 use crate::paths::{below, c_string, make_folders};
 use crate::template::{BOX, JOB, STORE, Template, mount_tmpfs};
 

@@ -13,10 +13,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::files::{self, Printed};
-use crate::job::{Location, Order, Parcel};
 use crate::keeper::Keeper;
 use crate::layers::Layer;
 use crate::limits::{self, Excess, Limits};
+use crate::order::{Location, Order, Parcel};
 use crate::os::{self, Stack};
 use crate::pool::Place;
 use crate::report::{self, Ended, NotStarted, Stage, at};
@@ -235,9 +235,10 @@ impl<'a> Warden<'a> {
         if self.keeper.layers.has(Layer::Pid) {
             // All of the namespace but ourselves. Whoever is in it comes of a child of ours; as a rule nobody does, and the kernel would
             // look at every process of the machine.
-            if os::has_children() {
-                os::kill(-1);
+            if !os::has_children() {
+                return Some(0);
             }
+            os::kill(-1);
             while let Some(reaped) = os::reap(-1, true) {
                 peak = reaped.peak.max(peak);
             }

@@ -773,6 +773,54 @@ fn trees_are_one_jobs_at_a_time(boxed: &Boxed) {
     assert!(idle <= 4 && bytes <= 16, "{idle} {bytes}");
 }
 
+fn contents_come_back_and_are_no_two_names_of_a_tree(boxed: &Boxed) {
+    if !has_trees(boxed) {
+        return;
+    }
+    let unit = [("/w/a.h", File("same")), ("/w/b.h", File("same"))];
+    let list = "stat -c '%n %i %Y' /w/?.h; cat /w/?.h";
+    let lines = |said: String| said.lines().map(str::to_owned).collect::<Vec<_>>();
+    let mut tree = lay_out(boxed, "alternates", &unit, &[]).unwrap();
+    let first = lines(ok(in_tree(boxed, &tree, list).wait()));
+    assert_eq!(first[2..], ["samesame"]);
+    let differ = |at: usize| first[0].split(' ').nth(at) != first[1].split(' ').nth(at);
+    assert!(differ(1) && differ(2), "{first:?}");
+    // Another unit between, and what a job writes is still its own.
+    for _ in 0..2 {
+        drop(tree);
+        let other = [("/w/c.h", File("same")), ("/v/d.h", File("other"))];
+        tree = lay_out(boxed, "alternates", &other, &[]).unwrap();
+        let spoil = "echo spoiled > /w/c.h; cat /w/c.h /v/d.h; ls /w";
+        let said = ok(in_tree(boxed, &tree, spoil).wait());
+        assert_eq!(said, "spoiled\notherc.h\nout\n");
+        drop(tree);
+        tree = lay_out(boxed, "alternates", &unit, &[]).unwrap();
+        let mut again = lines(ok(in_tree(boxed, &tree, list).wait()));
+        let files = |lines: &mut Vec<String>| {
+            lines.truncate(2);
+            let which = |line: &String| line.split_once(' ').map(|(_, which)| which.to_owned());
+            lines
+                .iter()
+                .filter_map(which)
+                .collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(again[2..], ["samesame"]);
+        assert_eq!(files(&mut again), files(&mut first.clone()));
+    }
+    // A second tree of the same client while the first is in use.
+    let second = lay_out(boxed, "alternates", &unit, &[]).unwrap();
+    let waiting = in_tree(
+        boxed,
+        &tree,
+        "echo spoiled > /w/a.h; rm /w/b.h; sleep 0.1; cat /w/a.h",
+    );
+    assert_eq!(
+        ok(in_tree(boxed, &second, "cat /w/a.h /w/b.h").wait()),
+        "samesame"
+    );
+    assert_eq!(ok(waiting.wait()), "spoiled\n");
+}
+
 fn headers_of_the_client_cover_the_machines(boxed: &Boxed) {
     if !has_trees(boxed) {
         return;
@@ -893,6 +941,7 @@ const TESTS: &[Test] = &[
     ("many_at_once_are_kept_apart", many_at_once_are_kept_apart),
     ("a_tree_is_exactly_what_was_asked_for", a_tree_is_exactly_what_was_asked_for),
     ("trees_are_one_jobs_at_a_time", trees_are_one_jobs_at_a_time),
+    ("contents_come_back_and_are_no_two_names_of_a_tree", contents_come_back_and_are_no_two_names_of_a_tree),
     ("headers_of_the_client_cover_the_machines", headers_of_the_client_cover_the_machines),
     ("what_does_not_fit_is_refused", what_does_not_fit_is_refused),
 ];
