@@ -527,12 +527,9 @@ fn wardens_that_die_are_replaced(boxed: &Boxed) {
     ok(boxed.shell("true", LIMITS));
     let first = wardens();
     assert!(!first.is_empty());
-    let pids: Vec<&str> = first.iter().map(String::as_str).collect();
-    let kill = std::process::Command::new("kill")
-        .arg("-9")
-        .args(&pids)
-        .status();
-    assert!(kill.unwrap().success());
+    let mut kill = std::process::Command::new("kill");
+    // It fails where one was superfluous and has gone meanwhile.
+    let _ = kill.arg("-9").args(&first).status().unwrap();
     // Until then one that is dying may take a job.
     wait_for("others", || {
         let now = wardens();
