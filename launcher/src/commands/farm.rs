@@ -98,7 +98,7 @@ impl Farm {
         }
         let most = farm.local.slots.max(processors());
         farm.local.held = view::held(&folder, &this_machine(), most);
-        farm.local.row = paces.host(pace::here_key());
+        farm.local.row = paces.host(pace::here_key(), farm.moment);
         farm.shared = Some((folder, paces));
         farm
     }
@@ -129,7 +129,7 @@ impl Farm {
             held: view::held(folder, host, host.slots),
             avoided: dislikes.avoided(host, self.time),
             unfit: dislikes.unfit_for(host, self.time),
-            row: paces.host(pace::host_key(host)),
+            row: paces.host(pace::host_key(host), self.moment),
         });
     }
 

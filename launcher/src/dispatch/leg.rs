@@ -32,7 +32,7 @@ pub(crate) struct Leg {
     pub index: usize,
     pub slot: Slot,
     /// Held until it is known what the host, which failed before, makes of this job.
-    pub _probe: Option<ProbeGuard>,
+    pub probe: Option<ProbeGuard>,
     pub begun: Instant,
     /// Its name in the race.
     pub id: LegId,

@@ -120,7 +120,7 @@ struct Trip<'a> {
     race: Race,
     folder: &'a Folder,
     entry: &'a mut Entry,
-    /// A host is tried once for a job.
+    /// A host is tried once for a job: has each of the list's been?
     tried: Vec<bool>,
     /// What a compile that failed elsewhere left, for when it may not be repeated here.
     failure: Option<(WaitStatus, Printed)>,
@@ -252,7 +252,11 @@ impl<'a> Trip<'a> {
     }
 
     fn start(&mut self, (slot, index, probe): Taken, beside: bool) {
-        self.tried[index] = true;
+        // A host that stands in the list twice is one.
+        let hosts = &self.dispatch.list.hosts;
+        for (tried, host) in self.tried.iter_mut().zip(hosts) {
+            *tried |= host.transport == hosts[index].transport;
+        }
         let id = self.race.started(self.clock.now());
         let mut leg = self.dispatch.start(id, index, slot, probe);
         leg.beside = beside;
@@ -326,9 +330,13 @@ impl<'a> Trip<'a> {
 
     /// Gives up the leg if its host is dead.
     fn look_for_life(&mut self, id: LegId, now: Moment) {
-        if !self.is_dead(id, now) {
-            return;
+        if self.is_dead(id, now) {
+            self.lose(id);
         }
+    }
+
+    /// The leg's host is dead.
+    fn lose(&mut self, id: LegId) {
         self.race.ended(id);
         if let Some(number) = self.legs.iter().position(|leg| leg.id == id) {
             let leg = self.legs.swap_remove(number);

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, SystemTime};
 
 use hosts::pace;
+use hosts::race::CONNECT_ALONE;
 use hosts::{Host, Slots};
 use protocol::{Outcome, WaitStatus};
 
@@ -93,7 +94,8 @@ impl Trip<'_> {
     pub(super) fn leave_all(&mut self) {
         self.stop_asking();
         for leg in std::mem::take(&mut self.legs) {
-            let never_reached = leg.is_connecting();
+            let alone = Duration::from_millis(CONNECT_ALONE);
+            let never_reached = leg.is_connecting() && leg.begun.elapsed() >= alone;
             self.attempted(&leg, Some(if never_reached { UNREACHED } else { OUTRUN }));
             if let Some(sent) = leg.sent {
                 let ms = sent.elapsed().as_secs_f32() * 1e3;

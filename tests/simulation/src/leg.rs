@@ -335,7 +335,8 @@ impl World {
         let index = launcher.client;
         let client = &mut self.clients[index];
         if let Some(asked) = asked {
-            client.paces.stopped_asking(client.keys[host], asked);
+            let now = moment(self.now);
+            client.paces.stopped_asking(client.keys[host], asked, now);
         }
         client.slots[host][slot as usize] = None;
         client.free += 1;

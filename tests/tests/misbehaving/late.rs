@@ -1,5 +1,10 @@
 //! Jobs that take far longer than their like: a second copy elsewhere, whose result counts.
 
+use std::{
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
+
 use tests::{Make, Puppet, Row, until};
 
 use super::{Scene, names};
@@ -53,6 +58,35 @@ fn the_first_may_still_win() {
         "{row:?}"
     );
     until("the copy has ended", || second.at_work().is_empty());
+}
+
+/// The copy's host does not take the connection, and the first is done before that is a fault.
+#[test]
+fn who_had_no_time_to_connect_has_not_failed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut fill = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        fill.push(stream);
+    }
+    let first = Puppet::start(Make::Ours, &[], "sleep 0.2");
+    let scene = Scene::new(&[first.host() + "/2", format!("{address}/1")]);
+    scene.learn();
+    first.hold();
+    let job = scene.start();
+    let slot = format!("lock/cpu_tcp_{}_{}_0", address.ip(), address.port());
+    let slot = scene.space.dir().join(slot);
+    let before = slot.metadata().map_or(0, |data| data.len());
+    until("the copy is on its way", || {
+        slot.metadata().is_ok_and(|data| data.len() > before)
+    });
+    first.release();
+    let row = scene.done(job);
+    let copy = row.attempts.iter().find(|attempt| attempt.hedge).unwrap();
+    let (ms, error) = (copy.ms, copy.error.as_deref());
+    assert_eq!(error == Some("outrun"), ms < 250.0, "{row:?}");
+    assert_eq!(error == Some("connect-timeout"), ms >= 250.0, "{row:?}");
 }
 
 /// Two launchers have a late job each, one of them for longer; the other alone may have a second copy.
