@@ -72,7 +72,7 @@ pub struct Paces<S> {
 }
 
 impl Paces<Table> {
-    /// The table in the folder for locks. Nothing is created before something is noted.
+    /// The table in the folder for locks, which the first look creates.
     pub fn in_folder(folder: &Folder) -> Paces<Table> {
         Paces::new(Table::new(folder))
     }

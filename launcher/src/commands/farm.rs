@@ -65,6 +65,15 @@ pub(super) struct Relative {
     pub(super) here: Option<Pace>,
 }
 
+impl HostNow {
+    /// The number of the slot that the next job there gets.
+    pub(super) fn best_slot(&self) -> u32 {
+        let is_free = |number: &u32| self.held.iter().all(|held| held.slot != *number);
+        let slots = self.listed.slots;
+        (0..slots).find(is_free).unwrap_or(slots - 1)
+    }
+}
+
 impl Farm {
     pub(super) fn look(settings: &Settings) -> Farm {
         let (list, origin) = match host_list(settings) {

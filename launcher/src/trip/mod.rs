@@ -66,11 +66,11 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         Arrival::Here(Why::Sample, _) => {
             let (host, object) = trip.sample.take().unwrap_or_default();
             drop(trip);
-            let (same, code) = verify::compare(command, job, entry, &object);
-            if !same && code == 0 {
+            let (same, ended) = verify::compare(command, job, entry, &object);
+            if !same && ended.code == 0 {
                 distrust(command, about, &list.hosts[host], &folder);
             }
-            code
+            ended.pass_on()
         }
         Arrival::Here(why, slot) if why.is_verdict() || command.settings.fallback => {
             // Ends a preprocessor that is still at work: after `exec` nobody would.

@@ -18,6 +18,7 @@ use crate::here::Why;
 use crate::journal::{Attempt, End, OUTRUN};
 use crate::say::chain;
 use crate::verify;
+use crate::wire::WireError;
 
 /// Exit code of a daemon that has no such compiler: stock's.
 const EXIT_COMPILER_MISSING: u8 = 110;
@@ -34,6 +35,13 @@ impl Trip<'_> {
         let host = &self.dispatch.list.hosts[leg.index];
         self.attempted(&leg, None);
         let arrival = match ended {
+            // That is no host's fault.
+            Err(Stop::Wire(error @ WireError::Unsendable(_))) => {
+                self.note_error(error.code());
+                let say = self.dispatch.command.say;
+                say.info(format_args!("{}", chain(&error)));
+                return None;
+            }
             Err(Stop::Wire(error)) => return self.blame(host, error.code(), &error),
             Err(Stop::Here(why @ Why::PreprocessorFailed)) if self.is_final(self.cpp_code()) => {
                 print(&Printed {

@@ -43,7 +43,7 @@ pub(crate) struct Connecting {
 
 enum Stage {
     Resolving {
-        lookup: Lookup,
+        lookup: Box<Lookup>,
         port: u16,
     },
     Race(Race),
@@ -83,11 +83,11 @@ impl Connecting {
             } => match resolve::numeric(address) {
                 Some(ip) => Stage::Race(Race::of(vec![ip], *port)),
                 None => Stage::Resolving {
-                    lookup: Lookup::begin(
+                    lookup: Box::new(Lookup::begin(
                         address,
                         settings.folder.as_deref(),
                         LIMIT.min(settings.io_timeout),
-                    ),
+                    )),
                     port: *port,
                 },
             },
