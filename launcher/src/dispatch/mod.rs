@@ -125,6 +125,8 @@ impl<'a> Dispatch<'a> {
             slot,
             probe,
             begun: Instant::now(),
+            set_out: Instant::now(),
+            unreached: false,
             id,
             sent: None,
             beside: false,
@@ -217,6 +219,7 @@ impl<'a> Dispatch<'a> {
         let host = &self.list.hosts[leg.index];
         self.show(Phase::Connect, host.short_name(), leg.slot.number());
         let traffic = Rc::clone(&self.traffic);
+        leg.set_out = Instant::now();
         let connecting = Connecting::begin(host, self.command.settings, traffic)?;
         leg.stage = Stage::Connecting(match leg.probe {
             Some(_) => connecting.within(PROBE),

@@ -183,6 +183,9 @@ impl<'a> Trip<'a> {
 
     fn run(&mut self) -> Arrival {
         loop {
+            for leg in &self.legs {
+                self.race.set_out(leg.id, self.clock.at(leg.set_out));
+            }
             let now = self.clock.now();
             let arrival = match self.race.step(now) {
                 Step::Queue => self.queue(),
@@ -201,6 +204,13 @@ impl<'a> Trip<'a> {
                 }
                 Step::Sign(id) => {
                     self.look_for_life(id, now);
+                    None
+                }
+                Step::Leave(id) => {
+                    self.race.ended(id);
+                    if let Some(leg) = self.take_leg(id) {
+                        self.leave(&leg);
+                    }
                     None
                 }
                 Step::Expect(id) => {
@@ -287,6 +297,7 @@ impl<'a> Trip<'a> {
 
     /// A leg is further than it was.
     fn moved(&mut self, number: usize) {
+        self.was_reached(number);
         let leg = &self.legs[number];
         let (id, answers, now) = (leg.id, self.answers(leg), self.clock.now());
         if leg.progress() < Progress::Sent {
@@ -316,6 +327,9 @@ impl<'a> Trip<'a> {
     /// Starts a second copy, if there is a slot for it and it may be.
     fn copy(&mut self, only: Option<usize>, counts: bool) {
         self.avoid_unreached();
+        if self.untried().is_empty() {
+            return self.race.refused(true, self.clock.now());
+        }
         let Some(taken) = self.take_beside(only) else {
             return self.race.refused(false, self.clock.now());
         };
@@ -338,10 +352,14 @@ impl<'a> Trip<'a> {
     /// The leg's host is dead.
     fn lose(&mut self, id: LegId) {
         self.race.ended(id);
-        if let Some(number) = self.legs.iter().position(|leg| leg.id == id) {
-            let leg = self.legs.swap_remove(number);
+        if let Some(leg) = self.take_leg(id) {
             self.lost(&leg);
         }
+    }
+
+    fn take_leg(&mut self, id: LegId) -> Option<Leg> {
+        let number = self.legs.iter().position(|leg| leg.id == id)?;
+        Some(self.legs.swap_remove(number))
     }
 
     /// The leg's host takes longer than this, and others need not wait for it to end to know that.

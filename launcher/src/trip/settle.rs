@@ -102,25 +102,37 @@ impl Trip<'_> {
     pub(super) fn leave_all(&mut self) {
         self.stop_asking();
         for leg in std::mem::take(&mut self.legs) {
-            let alone = Duration::from_millis(CONNECT_ALONE);
-            let never_reached = leg.is_connecting() && leg.begun.elapsed() >= alone;
-            self.attempted(&leg, Some(if never_reached { UNREACHED } else { OUTRUN }));
-            if let Some(sent) = leg.sent {
-                let ms = sent.elapsed().as_secs_f32() * 1e3;
-                self.note_late(&leg, ms, self.clock.now());
-            }
+            self.leave(&leg);
+        }
+    }
+
+    /// Gives up a leg that another has outrun.
+    pub(super) fn leave(&mut self, leg: &Leg) {
+        let unreached = is_unreached(leg);
+        self.attempted(leg, Some(if unreached { UNREACHED } else { OUTRUN }));
+        if let Some(sent) = leg.sent {
+            let ms = sent.elapsed().as_secs_f32() * 1e3;
+            self.note_late(leg, ms, self.clock.now());
         }
     }
 
     /// Hosts that do not answer the connection of a job that therefore needs another get no others meanwhile.
-    pub(super) fn avoid_unreached(&self) {
-        let unreached = self.legs.iter().filter(|leg| leg.is_connecting());
-        for leg in unreached {
+    pub(super) fn avoid_unreached(&mut self) {
+        for leg in self.legs.iter_mut().filter(|leg| is_unreached(leg)) {
             let host = &self.dispatch.list.hosts[leg.index];
+            leg.unreached = true;
             if let Err(error) = self.dislikes.failed(host, SystemTime::now()) {
                 let say = self.dispatch.command.say;
                 say.info(format_args!("{}", chain(&error)));
             }
+        }
+    }
+
+    /// A host that was only slow to answer the connection, being far away, is not avoided any more.
+    pub(super) fn was_reached(&mut self, number: usize) {
+        let leg = &mut self.legs[number];
+        if std::mem::take(&mut leg.unreached) && leg.probe.is_none() {
+            self.dislikes.worked(&self.dispatch.list.hosts[leg.index]);
         }
     }
 
@@ -336,6 +348,11 @@ impl Trip<'_> {
             self.entry.write(&path, End::Status(code));
         }
     }
+}
+
+/// Has its host not answered the connection, for longer than is usual?
+fn is_unreached(leg: &Leg) -> bool {
+    leg.is_connecting() && leg.set_out.elapsed() >= Duration::from_millis(CONNECT_ALONE)
 }
 
 fn print(printed: &Printed) {

@@ -119,7 +119,7 @@ impl Trip<'_> {
     /// The best slot of `candidates` that stands idle.
     pub(super) fn idle(&self, candidates: &[usize]) -> Option<Idle> {
         // Those that a new job may wait for: its queue is the one to look at.
-        let all = self.fit();
+        let all = self.fit(|_| true);
         let hosts = self.hosts(&all);
         let outlook = self.outlook(&hosts, &self.work);
         let again = || outlook.clone();
@@ -174,17 +174,15 @@ impl Trip<'_> {
     }
 
     /// The hosts that have not had the job and have this compiler, by their place in the list.
-    fn untried(&self) -> Vec<usize> {
-        let mut untried = self.fit();
-        untried.retain(|index| !self.tried[*index]);
-        untried
+    pub(super) fn untried(&self) -> Vec<usize> {
+        self.fit(|index| !self.tried[index])
     }
 
-    /// The hosts that have this compiler, by their place in the list.
-    fn fit(&self) -> Vec<usize> {
+    /// Those of the `wanted` hosts that have this compiler, by their place in the list.
+    fn fit(&self, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
         let (now, id) = (SystemTime::now(), self.dispatch.about.id());
         let hosts = self.dispatch.list.hosts.iter().enumerate();
-        let up = hosts.filter(|(_, host)| !host.down);
+        let up = hosts.filter(|(index, host)| !host.down && wanted(*index));
         up.filter(|(_, host)| !self.dislikes.is_unfit(host, &id, now))
             .map(|(index, _)| index)
             .collect()

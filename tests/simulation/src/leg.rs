@@ -277,6 +277,14 @@ impl World {
         self.close(leg, End::Failed);
     }
 
+    /// Another host was reached first.
+    pub(crate) fn leave(&mut self, number: LauncherNumber, id: LegId) {
+        match self.leg(number, id) {
+            Some(leg) => self.close(leg, End::Lost),
+            None => self.launchers[number].race.ended(id),
+        }
+    }
+
     /// A reply that fits: the job is done.
     pub(crate) fn done(&mut self, leg: LegNumber) {
         let Leg {

@@ -51,8 +51,8 @@ fn another_host_takes_the_job_meanwhile() {
     assert_eq!(
         tries(&row),
         [
-            (&*good, None, true),
-            (&*slow, Some("connect-timeout"), false)
+            (&*slow, Some("connect-timeout"), false),
+            (&*good, None, true)
         ],
         "{row:?}"
     );
