@@ -118,7 +118,8 @@ impl Trip<'_> {
 
     /// Hosts that do not answer the connection of a job that therefore needs another get no others meanwhile.
     pub(super) fn avoid_unreached(&mut self) {
-        for leg in self.legs.iter_mut().filter(|leg| is_unreached(leg)) {
+        // The race looks at whole milliseconds, and has found that they had their time.
+        for leg in self.legs.iter_mut().filter(|leg| leg.is_connecting()) {
             let host = &self.dispatch.list.hosts[leg.index];
             leg.unreached = true;
             if let Err(error) = self.dislikes.failed(host, SystemTime::now()) {
@@ -352,7 +353,8 @@ impl Trip<'_> {
 
 /// Has its host not answered the connection, for longer than is usual?
 fn is_unreached(leg: &Leg) -> bool {
-    leg.is_connecting() && leg.set_out.elapsed() >= Duration::from_millis(CONNECT_ALONE)
+    let late = || leg.set_out.elapsed() >= Duration::from_millis(CONNECT_ALONE);
+    leg.is_connecting() && (leg.unreached || late())
 }
 
 fn print(printed: &Printed) {
