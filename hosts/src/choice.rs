@@ -73,7 +73,7 @@ impl Outlook {
         let spread = expected.map_or(1.0, |expected| expected.spread);
         let mut new = Vec::new();
         let prospect = |(place, key)| {
-            let row = paces.host(key);
+            let row = paces.host(key, now);
             if row.count == 0 {
                 new.push(place);
             }

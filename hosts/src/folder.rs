@@ -33,6 +33,19 @@ pub enum FolderError {
     Lock { path: PathBuf, source: io::Error },
 }
 
+impl FolderError {
+    /// Has this process, or the machine, too many files open?
+    pub(crate) fn is_too_many(&self) -> bool {
+        let FolderError::Open { source, .. } = self else {
+            return false;
+        };
+        let too_many = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+        source
+            .raw_os_error()
+            .is_some_and(|error| too_many.contains(&error))
+    }
+}
+
 impl Folder {
     /// The folder at `root`, whether or not it exists yet.
     pub fn at(root: impl Into<PathBuf>) -> Folder {

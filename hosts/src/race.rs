@@ -16,6 +16,8 @@ pub const SIGN_FIRST: Moment = 500;
 pub const SIGN_WITHIN: Moment = 1000;
 /// A host that is not connected to after so long is not waited for alone.
 pub const CONNECT_ALONE: Moment = 250;
+/// So many hosts are tried at once as long as none of them is reached.
+const TRIED_AT_ONCE: usize = 8;
 /// How long one who tries a host that had failed waits for the connection: until then, and for the pause after it, nobody else
 /// tries the host.
 pub const CONNECT_PROBE: Moment = 1000;
@@ -73,6 +75,8 @@ pub enum Step {
     Copy { host: Option<usize>, counts: bool },
     /// Has the leg's host shown a sign of life of late? If nobody asked it, ask. [`Race::sign`] when that is known.
     Sign(LegId),
+    /// End the leg: another was reached first, and two were only tried since nobody knew which would be. [`Race::ended`] then.
+    Leave(LegId),
     /// Note that the leg's host takes longer than this for the job, in ms.
     Note(LegId, f32),
     /// What is expected of the leg's job by now?  Answer with [`Race::expect`].
@@ -104,6 +108,8 @@ struct Leg {
     id: LegId,
     begun: Moment,
     connected: bool,
+    /// Another was reached first.
+    outrun: bool,
     /// When all of the job was sent.
     sent: Option<Moment>,
     /// What its host takes for the job, as far as that is known by now, and what the best one takes.
@@ -202,6 +208,7 @@ impl Race {
             id,
             begun: now,
             connected: false,
+            outrun: false,
             sent: None,
             ms: None,
             best: None,
@@ -214,16 +221,34 @@ impl Race {
         id
     }
 
+    /// What was to be had before the leg could set out took until now: that is not the host's time.
+    pub fn set_out(&mut self, id: LegId, now: Moment) {
+        let mut legs = self.legs.iter_mut();
+        if let Some(leg) = legs.find(|leg| leg.id == id && !leg.connected) {
+            leg.begun = leg.begun.max(now);
+        }
+    }
+
     /// The host took the connection. `answers`: it can be asked for a sign of life.
     pub fn connected(&mut self, id: LegId, answers: bool, now: Moment) {
+        self.reached(id);
         if let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) {
-            leg.connected = true;
             leg.sign = answers.then_some(now + SIGN_FIRST);
+        }
+    }
+
+    /// The first that is reached of those of which none was gets the job; a copy of a job that a host has is another matter.
+    fn reached(&mut self, id: LegId) {
+        let first = self.legs.iter().all(|leg| !leg.connected);
+        for leg in &mut self.legs {
+            leg.connected |= leg.id == id;
+            leg.outrun |= first && leg.id != id;
         }
     }
 
     /// All of the job was sent.  `expected` is what the host takes for it; `answers`: it can be asked for a sign of life.
     pub fn sent(&mut self, id: LegId, expected: Option<Expected>, answers: bool, now: Moment) {
+        self.reached(id);
         let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) else {
             return;
         };
@@ -281,6 +306,9 @@ impl Race {
         if self.legs.is_empty() {
             return Step::Queue;
         }
+        if let Some(leg) = self.legs.iter().find(|leg| leg.outrun) {
+            return Step::Leave(leg.id);
+        }
         for leg in &mut self.legs {
             if leg.sign.is_some_and(|time| time <= now) {
                 return Step::Sign(leg.id);
@@ -298,9 +326,8 @@ impl Race {
         if let Some(step) = self.second(now) {
             return step;
         }
-        let alone = self.legs.len() == 1;
-        let wants = alone && self.wants(&self.legs[0], now);
-        let rest = Some(self.rest).filter(|_| wants);
+        let alone = self.legs.len() == 1 && self.wants(&self.legs[0], now);
+        let rest = Some(self.rest).filter(|_| alone || self.is_unreached(now));
         let legs = self.legs.iter().map(|leg| leg.until(now));
         Step::Watch(legs.chain(rest).min().unwrap_or(Moment::MAX))
     }
@@ -313,8 +340,20 @@ impl Race {
         }
     }
 
-    /// Is it time for a second leg?
+    /// Is no host reached, though each had its time, and may there be one more?
+    fn is_unreached(&self, now: Moment) -> bool {
+        let waits = |leg: &Leg| leg.sent.is_none() && leg.is_lost(now);
+        self.legs.len() < TRIED_AT_ONCE && self.legs.iter().all(waits)
+    }
+
+    /// Is it time for a second leg, or one more where none is reached?
     fn second(&self, now: Moment) -> Option<Step> {
+        if now >= self.rest && self.is_unreached(now) {
+            return Some(Step::Copy {
+                host: None,
+                counts: false,
+            });
+        }
         let [leg] = &self.legs[..] else { return None };
         if now < self.rest || !self.wants(leg, now) {
             return None;
@@ -322,7 +361,7 @@ impl Race {
         if leg.is_lost(now) {
             return Some(Step::Copy {
                 host: None,
-                counts: leg.sent.is_some(),
+                counts: true,
             });
         }
         Some(match self.seen {

@@ -40,13 +40,13 @@ pub(crate) fn run_idle(
     announce(command, job, &entry, Why::Idle);
     let begun = Instant::now();
     let here = command.here();
-    let code = here.run_and_wait(entry, Why::Idle.code(), slot);
-    if code == 0 {
+    let ended = here.run_and_wait(entry, Why::Idle.code(), slot);
+    if ended.code == 0 {
         let ms = begun.elapsed().as_secs_f32() * 1e3;
         // It is no job of a host's, of which a share may have second copies.
         paces.finished(pace::here_key(), work, ms, 1, true, Clock::start().now());
     }
-    code
+    ended.pass_on()
 }
 
 /// Compiles here what failed elsewhere with the files that were sent, and waits for it: if it succeeds, the files were to blame.
@@ -59,15 +59,15 @@ pub(crate) fn fall_back_from_pump(
 ) -> i32 {
     announce(command, job, &entry, why);
     entry.fell_back = why.fell_back();
-    let code = command.here().run_and_wait(entry, why.code(), slot);
-    if code == 0 {
+    let ended = command.here().run_and_wait(entry, why.code(), slot);
+    if ended.code == 0 {
         command.say.warn(format_args!(
             "remote compilation of '{}' failed, retried locally and got a different result",
             job.source().display()
         ));
         pump::count_discrepancy(command.settings);
     }
-    code
+    ended.pass_on()
 }
 
 /// Says why the job is compiled here.

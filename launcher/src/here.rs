@@ -201,6 +201,28 @@ fn misfit(code: &str) -> &'static str {
     }
 }
 
+/// How a compiler ended that ran here as a child.
+#[must_use]
+pub(crate) struct Ended {
+    /// Its exit code, as a shell would give it.
+    pub code: i32,
+    signal: Option<i32>,
+}
+
+impl Ended {
+    pub(crate) fn was_killed(&self) -> bool {
+        self.signal.is_some()
+    }
+
+    /// Ends this process as the compiler ended, which a build tool would have seen; gives the exit code where it ended by itself.
+    pub(crate) fn pass_on(self) -> i32 {
+        if let Some(signal) = self.signal {
+            os::end_by(signal);
+        }
+        self.code
+    }
+}
+
 /// The command as it runs here.
 pub(crate) struct Here<'a> {
     pub settings: &'a Settings,
@@ -235,39 +257,41 @@ impl Here<'_> {
         self.become_compiler(slot)
     }
 
-    /// Runs the compiler as a child and notes how it ended, for who has to know that. Gives its exit code as a shell would.
+    /// Runs the compiler as a child and notes how it ended, for who has to know that.
     pub(crate) fn run_and_wait(
         &self,
         mut entry: Entry,
         reason: &'static str,
         slot: Option<Slot>,
-    ) -> i32 {
+    ) -> Ended {
         entry.reason = Some(reason);
         entry.host = Some("localhost".to_owned());
         let waited = std::time::Instant::now();
         let slot = slot.or_else(|| self.slot(Work::Compile));
         entry.queue_ms += waited.elapsed().as_secs_f64() * 1e3;
-        let code = self.wait_for_compiler(slot);
+        let ended = self.wait_for_compiler(slot);
         if let Some(path) = self.settings.journal_path() {
-            entry.write(&path, End::Status(code));
+            entry.write(&path, End::Status(ended.code));
         }
-        code
+        ended
     }
 
-    /// Runs the compiler as a child, without a word in the journal. Gives its exit code as a shell would.
-    pub(crate) fn wait_for_compiler(&self, slot: Option<Slot>) -> i32 {
+    /// Runs the compiler as a child, without a word in the journal.
+    pub(crate) fn wait_for_compiler(&self, slot: Option<Slot>) -> Ended {
         let slot = slot.or_else(|| self.slot(Work::Compile));
         let mut compiler = Command::new(&self.program.path);
         compiler.arg0(&self.program.argv0).args(self.args);
         let ended =
             os::start_as_we_came(&mut compiler).and_then(|(mut child, _ending)| child.wait());
         drop(slot);
-        match ended {
+        let signal = ended.as_ref().ok().and_then(ExitStatusExt::signal);
+        let code = match ended {
             Ok(status) => status
                 .code()
-                .unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
+                .unwrap_or_else(|| 128 + signal.unwrap_or_default()),
             Err(error) => cannot_run(self.say, self.program.path.as_os_str(), &error),
-        }
+        };
+        Ended { code, signal }
     }
 
     /// Becomes the compiler without a slot and without a word in the journal, as below another launcher.

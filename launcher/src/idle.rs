@@ -20,7 +20,9 @@ pub(crate) fn slot(
     now: Moment,
 ) -> Option<Slot> {
     let Expected { ms, spread } = paces.expect(work)?;
-    let pace = paces.host(pace::here_key()).pace(work.kind, spread, now);
+    let pace = paces
+        .host(pace::here_key(), now)
+        .pace(work.kind, spread, now);
     if ms * pace.exp() > elsewhere? * SOONER {
         return None;
     }

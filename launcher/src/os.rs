@@ -162,6 +162,21 @@ pub(crate) fn on_signals(
     }
 }
 
+/// Ends this process by `signal`, as a child of ours ended; comes back where that is not possible.
+pub(crate) fn end_by(signal: libc::c_int) {
+    // Safety: plain system calls with whole structures.
+    unsafe {
+        // If there is to be a core, it is the child's and there already.
+        let none = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+}
+
 /// Does `work` whole: a signal that comes meanwhile waits for its end, if it is one that we undo something on.
 pub(crate) fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
     BUSY.store(true, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use compiler::Job;
 
 use crate::driver::Command;
-use crate::here::Why;
+use crate::here::{Ended, Why};
 use crate::journal::{End, Entry};
 
 /// The error of an attempt whose object is another one.
@@ -27,18 +27,21 @@ pub(crate) fn is_sample(percent: u64) -> bool {
     (mixed >> 32) % 100 < percent
 }
 
-/// Compiles here, and compares the object with the one that came from the host of the last attempt. Tells whether it is
-/// the same, and the compiler's exit code.
+/// Compiles here, and compares the object with the one that came from a host. Tells whether it is the same, and how the
+/// compiler ended.
 pub(crate) fn compare(
     command: &Command<'_>,
     job: &Job<'_>,
     mut entry: Entry,
     object: &[u8],
-) -> (bool, i32) {
+) -> (bool, Ended) {
     let here = command.here();
-    let code = here.wait_for_compiler(None);
-    let same = code == 0 && std::fs::read(job.output()).is_ok_and(|local| local == object);
-    if let (false, Some(attempt)) = (same, entry.attempts.last_mut()) {
+    let ended = here.wait_for_compiler(None);
+    let same = ended.code == 0 && std::fs::read(job.output()).is_ok_and(|local| local == object);
+    // That of a second copy, which was outrun, may be the last.
+    let done = entry.attempts.iter_mut().rfind(|one| one.error.is_none());
+    // A compiler that somebody killed says nothing about the host.
+    if let (false, false, Some(attempt)) = (same, ended.was_killed(), done) {
         attempt.error = Some(DIFFERS);
         // Whoever asks for this wants to see it, whatever we are called.
         eprintln!(
@@ -51,9 +54,9 @@ pub(crate) fn compare(
     entry.reason = Some(Why::Sample.code());
     entry.host = Some("localhost".to_owned());
     if let Some(path) = here.settings.journal_path() {
-        entry.write(&path, End::Status(code));
+        entry.write(&path, End::Status(ended.code));
     }
-    (same, code)
+    (same, ended)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub use noise::{Damage, NoisyLine};
 pub use programs::{
     cargo, distcc, distccd, include_server, launcher, launcher_daemon, newest, zeroconf_browser,
 };
-pub use puppet::Puppet;
+pub use puppet::{Puppet, is_alive};
 pub use recorded::{Recorded, data};
 pub use run::{Ran, Running, run, start, with_default_signals};
 pub use sleepers::Sleepers;

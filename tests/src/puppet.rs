@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    fmt::Display,
     fs,
     net::Ipv4Addr,
     os::unix::fs::{PermissionsExt, symlink},
@@ -150,9 +151,9 @@ impl Puppet {
     }
 }
 
-/// A zombie is as good as gone: its parent has yet to look.
-fn is_alive(pid: u32) -> bool {
-    fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).is_ok_and(|stat| {
+/// Is there a process of this number?  A zombie is as good as gone: its parent has yet to look.
+pub fn is_alive(pid: impl Display) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
         !stat
             .rsplit(')')
             .next()

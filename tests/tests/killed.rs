@@ -10,8 +10,8 @@ use std::{
 
 use rustix::process::Signal;
 use tests::{
-    Entry, Farm, LyingServer, Reply, Running, Space, fake_cc, side_by_side, snapshot, start, until,
-    with_default_signals,
+    Entry, Farm, LyingServer, Reply, Running, Space, fake_cc, is_alive, side_by_side, snapshot,
+    start, until, with_default_signals,
 };
 
 const SOURCES: [(&str, &str); 2] = [
@@ -166,16 +166,6 @@ fn slow_preprocessor(space: &Space) -> String {
     );
     fake_cc(&cc, &text);
     cc.display().to_string()
-}
-
-fn is_alive(pid: &str) -> bool {
-    // A zombie is as good as gone: its new parent has yet to look.
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        !stat
-            .rsplit(')')
-            .next()
-            .is_some_and(|rest| rest.trim_start().starts_with('Z'))
-    })
 }
 
 #[test]

@@ -113,8 +113,8 @@ fn a_host_that_is_not_reached_gets_another_beside_it() {
         assert_eq!(
             attempts(&compared.row().attempts),
             [
-                (&*good, None, true),
-                (&*bad, Some("connect-timeout"), false)
+                (&*bad, Some("connect-timeout"), false),
+                (&*good, None, true)
             ]
         );
     }

@@ -102,6 +102,25 @@ fn a_server_that_says_nothing_is_not_waited_for_again_and_again() {
     assert!(space.include_server().is_none());
 }
 
+/// The host has not been connected with before the server has answered, or not.
+#[test]
+fn a_server_that_is_slow_is_no_fault_of_the_host() {
+    let farm = Farm::ours(2);
+    let space = space(&farm.hosts(PUMP));
+    space
+        .compile("gcc -c a.c")
+        .assert_same_as_local()
+        .assert_pumped();
+    let server = space.include_server().unwrap();
+    kill_process(server, Signal::STOP).unwrap();
+    let compared = space.compile("gcc -c a.c");
+    kill_process(server, Signal::CONT).unwrap();
+    compared
+        .assert_same_as_local()
+        .assert_not_pumped("include-server-slow");
+    assert_eq!(compared.row().attempts.len(), 1, "{compared}");
+}
+
 #[test]
 fn a_build_tool_does_not_wait_for_the_server() {
     let farm = Farm::ours(1);

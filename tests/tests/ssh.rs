@@ -148,6 +148,22 @@ fn called_distcc_it_lets_ssh_speak() {
     );
 }
 
+/// As one that asks for a passphrase, below a build in the background, is stopped by the terminal.
+#[test]
+fn an_ssh_that_is_stopped_stops_nobody() {
+    let space = Space::new(SOURCE);
+    let ssh = space.root().join("home/stopped-ssh");
+    tests::script(&ssh, "trap '' TERM; kill -STOP $$");
+    let space = space
+        .hosts("@farm")
+        .client_env("DISTCC_SSH", ssh)
+        .client_env("DISTCC_IO_TIMEOUT", "1");
+    space
+        .compile("gcc -c a.c")
+        .assert_same_as_local()
+        .assert_fell_back();
+}
+
 /// In a group of its own it would be stopped as soon as it asks for a passphrase at the terminal.
 #[test]
 fn an_ssh_may_ask_at_the_terminal() {

@@ -22,6 +22,8 @@ const STALE_HALF: f32 = 600_000.0;
 const STEP: f32 = 2.5;
 /// What a host says of its load holds for so long.
 const LOAD_HOLDS: Moment = 3_000;
+/// The clocks of two launchers differ by less than this, as long as nobody sets them.
+const APART: Moment = 2_000;
 /// After this time a host may be tried with more jobs than it seemed to do at once.
 const MORE_AGAIN: Moment = 30_000;
 
@@ -121,6 +123,16 @@ impl HostRow {
             key,
             ..HostRow::default()
         }
+    }
+
+    /// Leaves out what was written before the clock was set back: it would hold until that time comes again.
+    pub(super) fn forget_after(&mut self, now: Moment) {
+        self.heard = self.heard.min(now);
+        self.capacity_at = self.capacity_at.min(now);
+        if self.loaded > now.saturating_add(APART) {
+            self.loaded = 0;
+        }
+        self.life.forget_after(now.saturating_add(APART));
     }
 
     /// When it was last heard of in any way.
@@ -356,6 +368,28 @@ mod tests {
         );
         let later = row.capacity(now + 120_000).expect("still");
         assert!(later >= 7.5, "it may have become more: {later}");
+    }
+
+    /// What was seen an hour before it.
+    #[test]
+    fn a_clock_that_is_set_back_freezes_nothing() {
+        let (mut row, mut now) = (HostRow::default(), 5_000_000);
+        after(&mut row, 60, 1.0, &mut now);
+        after(&mut row, 20, 10.0, &mut now);
+        for _ in 0..10 {
+            row.learn(&seen(40.0, 12), now);
+        }
+        let (bad, fits) = (pace(&row, now), row.capacity(now).expect("it was seen"));
+        let mut said = row.clone();
+        said.answered(Some(4), Some((0, 40)), now);
+        let now = now - 3_600_000;
+        for row in [&mut row, &mut said] {
+            row.forget_after(now);
+        }
+        assert_eq!(said.waiting(now), 0.0);
+        assert!(pace(&row, now + 20_000) < bad / 2.0);
+        let later = row.capacity(now + 60_000).expect("still");
+        assert!(later > fits, "{later}, and {fits} before");
     }
 
     #[test]

@@ -50,6 +50,20 @@ impl Life {
         self.alive.max(self.asked)
     }
 
+    /// What is later than `time` was written under another clock and says nothing.
+    pub(super) fn forget_after(&mut self, time: Moment) {
+        for then in [
+            &mut self.asked,
+            &mut self.alive,
+            &mut self.silent,
+            &mut self.unanswered,
+        ] {
+            if *then > time {
+                *then = 0;
+            }
+        }
+    }
+
     /// It has shown a sign.
     pub(super) fn shown(&mut self, now: Moment) {
         self.alive = now;
@@ -63,7 +77,7 @@ impl Life {
 
     /// What is known of its life at `now` by who sent it a job at `since`; who is to ask is noted.
     pub(super) fn sign(&mut self, since: Moment, now: Moment) -> Sign {
-        // Times of the future were written under another clock.
+        // Clocks of launchers differ a little.
         let ago = |then: Moment| now.checked_sub(then);
         if self.silent > since.max(self.alive) {
             return Sign::Silent;
@@ -102,11 +116,13 @@ impl Life {
         }
     }
 
-    /// It was asked at `asked` and did not answer in time.
-    pub(super) fn was_silent(&mut self, asked: Moment, now: Moment) {
-        if self.alive < asked {
+    /// It was asked at `asked` and did not answer in time.  False when it has shown a sign since.
+    pub(super) fn was_silent(&mut self, asked: Moment, now: Moment) -> bool {
+        let silent = self.alive < asked;
+        if silent {
             self.silent = now;
         }
+        silent
     }
 }
 

@@ -21,7 +21,7 @@ impl Paces<Table> {
 impl<S: Store> Paces<S> {
     /// ln of the host's pace for jobs as they came of late, whatever their kind; `None` where it did none.
     pub fn usual(&self, key: u64, now: Moment) -> Option<f32> {
-        let host = self.host(key);
+        let host = self.host(key, now);
         let (mut sum, mut jobs) = (0.0, 0.0);
         for kind in Kind::all() {
             let count = self.kind(kind).count as f32;
@@ -84,9 +84,9 @@ mod tests {
     #[test]
     fn what_a_daemon_said_is_told_with_its_age() {
         let paces = Paces::new(crate::pace::InMemory::default());
-        assert_eq!(paces.host(7).load(5000), None);
+        assert_eq!(paces.host(7, 5000).load(5000), None);
         paces.answered(7, Some(4), Some((1, 2)), 5000);
-        let load = paces.host(7).load(8000).unwrap();
+        let load = paces.host(7, 8000).load(8000).unwrap();
         assert_eq!(
             (load.jobs, load.free, load.queue, load.age),
             (4, 1, 2, 3000)

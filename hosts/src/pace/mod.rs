@@ -72,7 +72,7 @@ pub struct Paces<S> {
 }
 
 impl Paces<Table> {
-    /// The table in the folder for locks. Nothing is created before something is noted.
+    /// The table in the folder for locks, which the first look creates.
     pub fn in_folder(folder: &Folder) -> Paces<Table> {
         Paces::new(Table::new(folder))
     }
@@ -83,9 +83,9 @@ impl<S: Store> Paces<S> {
         Paces { store }
     }
 
-    /// What is known of the host with this number.
-    pub fn host(&self, key: u64) -> HostRow {
-        self.find(key).1
+    /// What is known at `now` of the host with this number.
+    pub fn host(&self, key: u64, now: Moment) -> HostRow {
+        self.find(key, now).1
     }
 
     /// For how many ms jobs have been ending without a pause.
@@ -115,7 +115,7 @@ impl<S: Store> Paces<S> {
         });
         let again = self.again(work);
         let mut kind = self.kind(work.kind);
-        let (place, mut host) = self.find(key);
+        let (place, mut host) = self.find(key, now);
         let expected = kind.expect(again, work.bytes);
         // The first job of a kind is what others are measured against.
         let ratio = expected.map_or(0.0, |expected| (ms.max(MIN_MS) / expected.ms).ln());
@@ -150,7 +150,9 @@ impl<S: Store> Paces<S> {
             return;
         };
         let ratio = (ms.max(MIN_MS) / expected.ms).ln();
-        self.change_host(key, |host| host.took_longer_than(work.kind, ratio, now));
+        self.change_host(key, now, |host| {
+            host.took_longer_than(work.kind, ratio, now)
+        });
     }
 
     /// May a job begin a second copy?  Then it is counted.
@@ -167,7 +169,7 @@ impl<S: Store> Paces<S> {
 
     /// What is known of the host's life by who sent it a job at `since`. At most one is told to ask each second.
     pub fn sign(&self, key: u64, since: Moment, now: Moment) -> Sign {
-        self.change_host(key, |host| host.life.sign(since, now))
+        self.change_host(key, now, |host| host.life.sign(since, now))
             .unwrap_or(Sign::Ask {
                 within: SIGN_WITHIN,
             })
@@ -175,23 +177,29 @@ impl<S: Store> Paces<S> {
 
     /// The host's daemon answered: it runs `jobs` compiles at once; of `load` it has slots free and requests that wait.
     pub fn answered(&self, key: u64, jobs: Option<u32>, load: Option<(u32, u32)>, now: Moment) {
-        self.change_host(key, |host| host.answered(jobs, load, now));
+        self.change_host(key, now, |host| host.answered(jobs, load, now));
     }
 
     /// Who asked the host at `asked` ends without an answer, and leaves it to others.
-    pub fn stopped_asking(&self, key: u64, asked: Moment) {
-        self.change_host(key, |host| host.life.stopped_asking(asked));
+    pub fn stopped_asking(&self, key: u64, asked: Moment, now: Moment) {
+        self.change_host(key, now, |host| host.life.stopped_asking(asked));
     }
 
-    /// The host was asked at `asked` and did not answer in time.
-    pub fn was_silent(&self, key: u64, asked: Moment, now: Moment) {
-        self.change_host(key, |host| host.life.was_silent(asked, now));
+    /// The host was asked at `asked` and did not answer in time.  False when it did answer somebody else since.
+    pub fn was_silent(&self, key: u64, asked: Moment, now: Moment) -> bool {
+        self.change_host(key, now, |host| host.life.was_silent(asked, now))
+            .unwrap_or(true)
     }
 
     /// Changes what is known of a host, unless that cannot be noted.
-    fn change_host<T>(&self, key: u64, change: impl FnOnce(&mut HostRow) -> T) -> Option<T> {
+    fn change_host<T>(
+        &self,
+        key: u64,
+        now: Moment,
+        change: impl FnOnce(&mut HostRow) -> T,
+    ) -> Option<T> {
         let _lock = self.store.lock()?;
-        let (place, mut host) = self.find(key);
+        let (place, mut host) = self.find(key, now);
         let told = change(&mut host);
         self.store.write(place, &host);
         Some(told)
@@ -203,21 +211,23 @@ impl<S: Store> Paces<S> {
 
     fn again(&self, work: &Work) -> Option<f32> {
         let row: UnitRow = self.store.read(work.unit.0)?;
-        (row.unit == work.unit.0).then_some(row.ms)
+        (row.unit == work.unit.0 && row.ms > 0.0).then_some(row.ms)
     }
 
     /// The host's row and its place; for a host that has none, a new one in the place of who was not heard of for longest.
-    fn find(&self, key: u64) -> (u64, HostRow) {
+    fn find(&self, key: u64, now: Moment) -> (u64, HostRow) {
         let set = key / WAYS % (Section::Hosts.records() / WAYS) * WAYS;
         let new = HostRow::of(key);
         let mut oldest = (set, u64::MAX);
         for place in set..set + WAYS {
             match self.store.read::<HostRow>(place) {
-                Some(row) if row.key == key => return (place, row),
-                Some(row) => {
-                    let age = row.last();
-                    if age < oldest.1 {
-                        oldest = (place, age);
+                Some(mut row) => {
+                    row.forget_after(now);
+                    if row.key == key {
+                        return (place, row);
+                    }
+                    if row.last() < oldest.1 {
+                        oldest = (place, row.last());
                     }
                 }
                 None if oldest.1 > 0 => oldest = (place, 0),

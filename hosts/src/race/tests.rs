@@ -27,6 +27,71 @@ fn next(race: &mut Race, mut now: Moment) -> (Step, Moment) {
     }
 }
 
+/// Two hosts that are far away: whichever is reached first gets the job, and no other.
+#[test]
+fn of_two_that_are_not_reached_the_first_that_is_has_the_job_alone() {
+    for (winner, at_once) in [(0, false), (1, false), (0, true), (1, true)] {
+        let mut race = Race::new(Copies::Yes);
+        let first = race.started(0);
+        let (step, now) = next(&mut race, 0);
+        assert!(matches!(step, Step::Copy { counts: false, .. }), "{step:?}");
+        let legs = [first, race.started(now)];
+        match at_once {
+            true => race.sent(legs[winner], Some(SECOND), false, now + 50),
+            false => race.connected(legs[winner], false, now + 50),
+        }
+        assert_eq!(race.step(now + 50), Step::Leave(legs[1 - winner]));
+        race.ended(legs[1 - winner]);
+        assert!(matches!(race.step(now + 50), Step::Watch(_)));
+    }
+}
+
+/// The network is gone, say: the next host is tried a moment after the last, and not when that has failed.
+#[test]
+fn as_long_as_none_is_reached_others_are_tried() {
+    let mut race = Race::new(Copies::No);
+    let mut now = 0;
+    let mut legs = vec![race.started(now)];
+    while legs.len() < TRIED_AT_ONCE {
+        let (step, then) = next(&mut race, now);
+        assert!(matches!(step, Step::Copy { counts: false, .. }), "{step:?}");
+        assert_eq!(then, now + CONNECT_ALONE);
+        now = then;
+        legs.push(race.started(now));
+    }
+    let step = race.step(now + 1000);
+    assert!(matches!(step, Step::Watch(_)), "{step:?}");
+    let last = legs.pop().expect("there are some");
+    race.connected(last, false, now + 1000);
+    for leg in legs {
+        assert_eq!(race.step(now + 1000), Step::Leave(leg));
+        race.ended(leg);
+    }
+    assert!(matches!(race.step(now + 1000), Step::Watch(_)));
+}
+
+/// A host has the job, and is late.
+#[test]
+fn a_copy_that_is_reached_does_not_end_the_first() {
+    let (mut race, _) = sent(Some(SECOND), false);
+    let copy = race.started(5000);
+    race.connected(copy, false, 5010);
+    race.sent(copy, Some(SECOND), false, 5020);
+    let (step, _) = next(&mut race, 5020);
+    assert!(!matches!(step, Step::Leave(_)), "{step:?}");
+}
+
+/// It took a second to gather what the job is sent as.
+#[test]
+fn what_is_gathered_first_is_not_the_hosts_time() {
+    let mut race = Race::new(Copies::Yes);
+    let leg = race.started(0);
+    race.set_out(leg, 1000);
+    let (step, now) = next(&mut race, 1000);
+    assert!(matches!(step, Step::Copy { .. }), "{step:?}");
+    assert_eq!(now, 1000 + CONNECT_ALONE);
+}
+
 fn idle(number: u32) -> Option<Idle> {
     Some(Idle {
         host: 3,
@@ -133,7 +198,7 @@ fn who_does_not_answer_the_connection_is_not_waited_for_alone() {
     assert_eq!((step, now), (needed, CONNECT_ALONE));
     let second = race.started(now);
     race.sent(second, None, false, now + 5);
-    assert!(matches!(race.step(now + 10), Step::Watch(_)));
+    assert_eq!(race.step(now + 10), Step::Leave(first));
     race.ended(first);
     assert!(matches!(race.step(now + 20), Step::Watch(_)));
 }

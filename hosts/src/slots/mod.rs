@@ -28,6 +28,9 @@ pub(crate) use queue::timespec;
 use queue::{Entered, Queue};
 use watch::Watch;
 
+/// How this machine's own slots are called.
+const HERE: &str = "localhost";
+
 /// Files whose lock this process holds.
 static HELD: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
@@ -217,7 +220,7 @@ impl Slots {
         };
         let row = Row {
             host: 0,
-            name: "localhost".to_owned(),
+            name: HERE.to_owned(),
             first: 0,
             slots: size,
         };

@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use super::queue::{BEAT, Turn, timespec};
-use super::{Here, NoSlot, Patience, Row, Slot, held, note, try_lock};
+use super::{HERE, Here, NoSlot, Patience, Row, Slot, held, note, try_lock};
 use crate::choice::{Busy, Hold, Outlook, Pick, pick, soonest};
 use crate::folder::{Folder, FolderError};
 
@@ -37,6 +37,8 @@ pub(super) struct Watch<'w> {
     here: Option<Here<'w>>,
     rest: Box<dyn Iterator<Item = (usize, u32)> + 'w>,
     opened: Vec<Candidate>,
+    /// Why the first of those that could not be opened was not.
+    broken: Option<FolderError>,
 }
 
 struct Candidate {
@@ -83,15 +85,20 @@ impl<'w> Watch<'w> {
         outlook: &'w Outlook,
         here: Option<Here<'w>>,
     ) -> Watch<'w> {
-        let ranges = rows.iter().map(|row| row.first..row.slots).collect();
         Watch {
             folder,
             rows,
             outlook,
             here,
-            rest: Box::new(outlook.order(ranges)),
+            rest: Watch::all(rows, outlook),
             opened: Vec::new(),
+            broken: None,
         }
+    }
+
+    fn all(rows: &'w [Row], outlook: &'w Outlook) -> Box<dyn Iterator<Item = (usize, u32)> + 'w> {
+        let ranges = rows.iter().map(|row| row.first..row.slots).collect();
+        Box::new(outlook.order(ranges))
     }
 
     /// The best free slot; none while it is better to wait for one that is taken.
@@ -123,9 +130,16 @@ impl<'w> Watch<'w> {
     }
 
     /// This machine's slot, if the job ends sooner here than in any of the others.
-    fn here(&self) -> Option<Slot> {
+    fn here(&mut self) -> Option<Slot> {
+        let here = self.here?;
         let busy = (0..self.opened.len()).filter_map(|index| self.busy(index));
-        (self.here?)(soonest(busy))
+        let soonest = soonest(busy);
+        // It may be one of those, and closing ours would drop its lock.
+        if self.rows.iter().any(|row| row.name == HERE) {
+            self.opened.clear();
+            self.rest = Watch::all(self.rows, self.outlook);
+        }
+        here(soonest)
     }
 
     /// Waits until one of them is free; `None` after a while, when what is known of the hosts may have changed. `since`: when this
@@ -181,12 +195,16 @@ impl<'w> Watch<'w> {
             let may_write = plain.is_ok();
             let file = match plain.or_else(|_| self.folder.open(&path)) {
                 Ok(file) => file,
-                // Most likely too many open files: those that are open will do.
-                Err(_) if !self.opened.is_empty() => {
+                // Those that are open will do.
+                Err(error) if error.is_too_many() && !self.opened.is_empty() => {
                     self.rest = Box::new(std::iter::empty());
                     return Ok(false);
                 }
-                Err(error) => return Err(error),
+                // One slot less, such as one whose file root left behind.
+                Err(error) => {
+                    self.broken.get_or_insert(error);
+                    continue;
+                }
             };
             self.opened.push(Candidate {
                 file,
@@ -197,7 +215,10 @@ impl<'w> Watch<'w> {
             });
             return Ok(true);
         }
-        Ok(false)
+        match self.broken.take() {
+            Some(error) if self.opened.is_empty() => Err(error),
+            _ => Ok(false),
+        }
     }
 }
 

@@ -6,5 +6,6 @@
 
 mod choice;
 mod common;
+mod here;
 mod slots;
 mod stock;

@@ -56,6 +56,10 @@ fn helper() {
             say(&format!("has {}", slot.number()));
             wait_for_end();
         }
+        ["in-use", folder, list] => {
+            let slots = Slots::new(&Folder::at(folder));
+            say(&slots.in_use(&hosts(list).hosts[0]).to_string());
+        }
         ["probe", folder, list] => {
             let dislikes = Dislikes::new(&Folder::at(folder), Period::Growing);
             let answer = dislikes.may_try(&hosts(list).hosts[0], later());

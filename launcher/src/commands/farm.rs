@@ -65,6 +65,15 @@ pub(super) struct Relative {
     pub(super) here: Option<Pace>,
 }
 
+impl HostNow {
+    /// The number of the slot that the next job there gets.
+    pub(super) fn best_slot(&self) -> u32 {
+        let is_free = |number: &u32| self.held.iter().all(|held| held.slot != *number);
+        let slots = self.listed.slots;
+        (0..slots).find(is_free).unwrap_or(slots - 1)
+    }
+}
+
 impl Farm {
     pub(super) fn look(settings: &Settings) -> Farm {
         let (list, origin) = match host_list(settings) {
@@ -98,7 +107,7 @@ impl Farm {
         }
         let most = farm.local.slots.max(processors());
         farm.local.held = view::held(&folder, &this_machine(), most);
-        farm.local.row = paces.host(pace::here_key());
+        farm.local.row = paces.host(pace::here_key(), farm.moment);
         farm.shared = Some((folder, paces));
         farm
     }
@@ -129,7 +138,7 @@ impl Farm {
             held: view::held(folder, host, host.slots),
             avoided: dislikes.avoided(host, self.time),
             unfit: dislikes.unfit_for(host, self.time),
-            row: paces.host(pace::host_key(host)),
+            row: paces.host(pace::host_key(host), self.moment),
         });
     }
 

@@ -32,8 +32,12 @@ pub(crate) struct Leg {
     pub index: usize,
     pub slot: Slot,
     /// Held until it is known what the host, which failed before, makes of this job.
-    pub _probe: Option<ProbeGuard>,
+    pub probe: Option<ProbeGuard>,
     pub begun: Instant,
+    /// When what is under way now set out for the host: what is gathered first takes its time.
+    pub set_out: Instant,
+    /// Has it been noted that the host does not answer the connection?
+    pub unreached: bool,
     /// Its name in the race.
     pub id: LegId,
     /// When all of the job was sent to the host.

@@ -10,11 +10,11 @@ mod watch;
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use compiler::Job;
 use compiler::manner::{Manner, Trap};
-use hosts::race::LegId;
+use hosts::race::{CONNECT_PROBE, LegId};
 use hosts::{Folder, HostList, Monitor, Phase, ProbeGuard, Slot, Transport};
 use protocol::Outcome;
 
@@ -31,6 +31,9 @@ use text::{NotSent, Text};
 
 pub(crate) use leg::{Leg, Progress};
 pub(crate) use watch::Event;
+
+/// How long one who tries a host that had failed waits for the connection.
+const PROBE: Duration = Duration::from_millis(CONNECT_PROBE);
 
 /// A job with what is ready of it to send.
 pub(crate) struct Dispatch<'a> {
@@ -120,8 +123,10 @@ impl<'a> Dispatch<'a> {
         let mut leg = Leg {
             index,
             slot,
-            _probe: probe,
+            probe,
             begun: Instant::now(),
+            set_out: Instant::now(),
+            unreached: false,
             id,
             sent: None,
             beside: false,
@@ -140,7 +145,11 @@ impl<'a> Dispatch<'a> {
             }
             None => {
                 self.show(Phase::Connect, host.short_name(), leg.slot.number());
-                leg.stage = Stage::Asking(Box::new(Question::put(host, settings)));
+                let question = match leg.probe {
+                    Some(_) => Question::put(host, settings).connecting_within(PROBE),
+                    None => Question::put(host, settings),
+                };
+                leg.stage = Stage::Asking(Box::new(question));
             }
         }
         leg
@@ -210,8 +219,12 @@ impl<'a> Dispatch<'a> {
         let host = &self.list.hosts[leg.index];
         self.show(Phase::Connect, host.short_name(), leg.slot.number());
         let traffic = Rc::clone(&self.traffic);
+        leg.set_out = Instant::now();
         let connecting = Connecting::begin(host, self.command.settings, traffic)?;
-        leg.stage = Stage::Connecting(connecting);
+        leg.stage = Stage::Connecting(match leg.probe {
+            Some(_) => connecting.within(PROBE),
+            None => connecting,
+        });
         Ok(())
     }
 

@@ -74,6 +74,15 @@ impl Question {
         }
     }
 
+    /// The same, with so long for the host to answer the connection.
+    pub(crate) fn connecting_within(mut self, limit: Duration) -> Question {
+        self.stage = match self.stage {
+            Stage::Connecting(connecting) => Stage::Connecting(connecting.within(limit)),
+            other => other,
+        };
+        self
+    }
+
     /// Does nobody there answer the connection yet?
     pub(crate) fn is_connecting(&self) -> bool {
         matches!(self.stage, Stage::Connecting(_))

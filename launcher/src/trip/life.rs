@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hosts::Transport;
 use hosts::pace::{self, Moment, Sign};
-use hosts::race::LegId;
+use hosts::race::{LegId, SIGN_EVERY};
 
 use super::Trip;
 use crate::dispatch::{Event, Leg};
@@ -64,21 +64,25 @@ impl Trip<'_> {
         self.greetings.questions.swap_remove(number);
         let (key, asked) = self.greetings.asked.swap_remove(number);
         let now = self.clock.now();
-        match greeting {
+        let dead = match greeting {
             Greeting::Alive(hello) => {
                 let hello = hello.unwrap_or_default();
                 let load = hello.load.map(|load| (load.free, load.queue));
                 self.paces.answered(key, hello.jobs, load, now);
+                false
             }
-            Greeting::Silent => self.paces.was_silent(key, asked, now),
             // Nobody listens: it may be draining, with our job still at work.  A network that is gone cuts the job's own connection.
-            Greeting::Dead(error) if error.is_refusal() => {}
-            Greeting::Dead(_) => self.paces.was_silent(key, asked, now),
-        }
+            Greeting::Dead(error) if error.is_refusal() => false,
+            Greeting::Silent | Greeting::Dead(_) => self.paces.was_silent(key, asked, now),
+        };
+        // Who asked knows it, also where the table cannot be written.
         let hosts = &self.dispatch.list.hosts;
-        for leg in &self.legs {
-            if pace::host_key(&hosts[leg.index]) == key {
-                self.race.sign(leg.id, now);
+        let its = |leg: &&Leg| pace::host_key(&hosts[leg.index]) == key;
+        let ids: Vec<LegId> = self.legs.iter().filter(its).map(|leg| leg.id).collect();
+        for id in ids {
+            match dead {
+                true => self.lose(id),
+                false => self.race.sign(id, now + SIGN_EVERY),
             }
         }
     }
@@ -86,8 +90,9 @@ impl Trip<'_> {
     /// Leaves the greetings that are under way to others.
     pub(super) fn stop_asking(&mut self) {
         self.greetings.questions.clear();
+        let now = self.clock.now();
         for (key, asked) in self.greetings.asked.drain(..) {
-            self.paces.stopped_asking(key, asked);
+            self.paces.stopped_asking(key, asked, now);
         }
     }
 

@@ -66,11 +66,11 @@ pub(crate) fn run(command: &Command<'_>, about: &About, job: &Job<'_>, mut entry
         Arrival::Here(Why::Sample, _) => {
             let (host, object) = trip.sample.take().unwrap_or_default();
             drop(trip);
-            let (same, code) = verify::compare(command, job, entry, &object);
-            if !same && code == 0 {
+            let (same, ended) = verify::compare(command, job, entry, &object);
+            if !same && ended.code == 0 {
                 distrust(command, about, &list.hosts[host], &folder);
             }
-            code
+            ended.pass_on()
         }
         Arrival::Here(why, slot) if why.is_verdict() || command.settings.fallback => {
             // Ends a preprocessor that is still at work: after `exec` nobody would.
@@ -120,7 +120,7 @@ struct Trip<'a> {
     race: Race,
     folder: &'a Folder,
     entry: &'a mut Entry,
-    /// A host is tried once for a job.
+    /// A host is tried once for a job: has each of the list's been?
     tried: Vec<bool>,
     /// What a compile that failed elsewhere left, for when it may not be repeated here.
     failure: Option<(WaitStatus, Printed)>,
@@ -183,6 +183,9 @@ impl<'a> Trip<'a> {
 
     fn run(&mut self) -> Arrival {
         loop {
+            for leg in &self.legs {
+                self.race.set_out(leg.id, self.clock.at(leg.set_out));
+            }
             let now = self.clock.now();
             let arrival = match self.race.step(now) {
                 Step::Queue => self.queue(),
@@ -201,6 +204,13 @@ impl<'a> Trip<'a> {
                 }
                 Step::Sign(id) => {
                     self.look_for_life(id, now);
+                    None
+                }
+                Step::Leave(id) => {
+                    self.race.ended(id);
+                    if let Some(leg) = self.take_leg(id) {
+                        self.leave(&leg);
+                    }
                     None
                 }
                 Step::Expect(id) => {
@@ -252,7 +262,11 @@ impl<'a> Trip<'a> {
     }
 
     fn start(&mut self, (slot, index, probe): Taken, beside: bool) {
-        self.tried[index] = true;
+        // A host that stands in the list twice is one.
+        let hosts = &self.dispatch.list.hosts;
+        for (tried, host) in self.tried.iter_mut().zip(hosts) {
+            *tried |= host.transport == hosts[index].transport;
+        }
         let id = self.race.started(self.clock.now());
         let mut leg = self.dispatch.start(id, index, slot, probe);
         leg.beside = beside;
@@ -283,6 +297,7 @@ impl<'a> Trip<'a> {
 
     /// A leg is further than it was.
     fn moved(&mut self, number: usize) {
+        self.was_reached(number);
         let leg = &self.legs[number];
         let (id, answers, now) = (leg.id, self.answers(leg), self.clock.now());
         if leg.progress() < Progress::Sent {
@@ -312,6 +327,9 @@ impl<'a> Trip<'a> {
     /// Starts a second copy, if there is a slot for it and it may be.
     fn copy(&mut self, only: Option<usize>, counts: bool) {
         self.avoid_unreached();
+        if self.untried().is_empty() {
+            return self.race.refused(true, self.clock.now());
+        }
         let Some(taken) = self.take_beside(only) else {
             return self.race.refused(false, self.clock.now());
         };
@@ -326,14 +344,22 @@ impl<'a> Trip<'a> {
 
     /// Gives up the leg if its host is dead.
     fn look_for_life(&mut self, id: LegId, now: Moment) {
-        if !self.is_dead(id, now) {
-            return;
+        if self.is_dead(id, now) {
+            self.lose(id);
         }
+    }
+
+    /// The leg's host is dead.
+    fn lose(&mut self, id: LegId) {
         self.race.ended(id);
-        if let Some(number) = self.legs.iter().position(|leg| leg.id == id) {
-            let leg = self.legs.swap_remove(number);
+        if let Some(leg) = self.take_leg(id) {
             self.lost(&leg);
         }
+    }
+
+    fn take_leg(&mut self, id: LegId) -> Option<Leg> {
+        let number = self.legs.iter().position(|leg| leg.id == id)?;
+        Some(self.legs.swap_remove(number))
     }
 
     /// The leg's host takes longer than this, and others need not wait for it to end to know that.

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, SystemTime};
 
 use hosts::pace;
+use hosts::race::CONNECT_ALONE;
 use hosts::{Host, Slots};
 use protocol::{Outcome, WaitStatus};
 
@@ -17,6 +18,7 @@ use crate::here::Why;
 use crate::journal::{Attempt, End, OUTRUN};
 use crate::say::chain;
 use crate::verify;
+use crate::wire::WireError;
 
 /// Exit code of a daemon that has no such compiler: stock's.
 const EXIT_COMPILER_MISSING: u8 = 110;
@@ -33,6 +35,13 @@ impl Trip<'_> {
         let host = &self.dispatch.list.hosts[leg.index];
         self.attempted(&leg, None);
         let arrival = match ended {
+            // That is no host's fault.
+            Err(Stop::Wire(error @ WireError::Unsendable(_))) => {
+                self.note_error(error.code());
+                let say = self.dispatch.command.say;
+                say.info(format_args!("{}", chain(&error)));
+                return None;
+            }
             Err(Stop::Wire(error)) => return self.blame(host, error.code(), &error),
             Err(Stop::Here(why @ Why::PreprocessorFailed)) if self.is_final(self.cpp_code()) => {
                 print(&Printed {
@@ -93,24 +102,38 @@ impl Trip<'_> {
     pub(super) fn leave_all(&mut self) {
         self.stop_asking();
         for leg in std::mem::take(&mut self.legs) {
-            let never_reached = leg.is_connecting();
-            self.attempted(&leg, Some(if never_reached { UNREACHED } else { OUTRUN }));
-            if let Some(sent) = leg.sent {
-                let ms = sent.elapsed().as_secs_f32() * 1e3;
-                self.note_late(&leg, ms, self.clock.now());
-            }
+            self.leave(&leg);
+        }
+    }
+
+    /// Gives up a leg that another has outrun.
+    pub(super) fn leave(&mut self, leg: &Leg) {
+        let unreached = is_unreached(leg);
+        self.attempted(leg, Some(if unreached { UNREACHED } else { OUTRUN }));
+        if let Some(sent) = leg.sent {
+            let ms = sent.elapsed().as_secs_f32() * 1e3;
+            self.note_late(leg, ms, self.clock.now());
         }
     }
 
     /// Hosts that do not answer the connection of a job that therefore needs another get no others meanwhile.
-    pub(super) fn avoid_unreached(&self) {
-        let unreached = self.legs.iter().filter(|leg| leg.is_connecting());
-        for leg in unreached {
+    pub(super) fn avoid_unreached(&mut self) {
+        // The race looks at whole milliseconds, and has found that they had their time.
+        for leg in self.legs.iter_mut().filter(|leg| leg.is_connecting()) {
             let host = &self.dispatch.list.hosts[leg.index];
+            leg.unreached = true;
             if let Err(error) = self.dislikes.failed(host, SystemTime::now()) {
                 let say = self.dispatch.command.say;
                 say.info(format_args!("{}", chain(&error)));
             }
+        }
+    }
+
+    /// A host that was only slow to answer the connection, being far away, is not avoided any more.
+    pub(super) fn was_reached(&mut self, number: usize) {
+        let leg = &mut self.legs[number];
+        if std::mem::take(&mut leg.unreached) && leg.probe.is_none() {
+            self.dislikes.worked(&self.dispatch.list.hosts[leg.index]);
         }
     }
 
@@ -326,6 +349,12 @@ impl Trip<'_> {
             self.entry.write(&path, End::Status(code));
         }
     }
+}
+
+/// Has its host not answered the connection, for longer than is usual?
+fn is_unreached(leg: &Leg) -> bool {
+    let late = || leg.set_out.elapsed() >= Duration::from_millis(CONNECT_ALONE);
+    leg.is_connecting() && (leg.unreached || late())
 }
 
 fn print(printed: &Printed) {

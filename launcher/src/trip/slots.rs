@@ -29,8 +29,11 @@ impl Trip<'_> {
         let taken = loop {
             match self.take_once() {
                 Err(why @ (Why::HostsAvoided | Why::HostsFailed)) if self.may_come_back() => {
-                    if let Some(slot) = self.slot_until_one_is_back() {
-                        break Ok(Place::Here(why, slot));
+                    match self.slot_until_one_is_back() {
+                        Ok(slot) => break Ok(Place::Here(why, slot)),
+                        Err(NoSlot::Busy) => {}
+                        // It runs here without one.
+                        Err(NoSlot::NoHost | NoSlot::Folder(_)) => break Err(why),
                     }
                 }
                 taken => break taken,
@@ -85,8 +88,8 @@ impl Trip<'_> {
         Ok(Place::Host((slot, untried[place], probe)))
     }
 
-    /// A slot of this machine for a job that no host may get now; `None` as soon as one may.
-    fn slot_until_one_is_back(&self) -> Option<Slot> {
+    /// A slot of this machine for a job that no host may get now; [`NoSlot::Busy`] as soon as one may.
+    fn slot_until_one_is_back(&self) -> Result<Slot, NoSlot> {
         let untried = self.untried();
         let hosts = self.hosts(&untried);
         let is_back = || {
@@ -97,7 +100,7 @@ impl Trip<'_> {
             until: None,
             give_up: &is_back,
         };
-        compile_slot(self.folder, self.dispatch.list, &patience).ok()
+        compile_slot(self.folder, self.dispatch.list, &patience)
     }
 
     /// The best free slot for a second copy, of the host at `only` in the list where it is given; does not wait.
@@ -115,12 +118,23 @@ impl Trip<'_> {
 
     /// The best slot of `candidates` that stands idle.
     pub(super) fn idle(&self, candidates: &[usize]) -> Option<Idle> {
-        let hosts = self.hosts(candidates);
+        // Those that a new job may wait for: its queue is the one to look at.
+        let all = self.fit(|_| true);
+        let hosts = self.hosts(&all);
         let outlook = self.outlook(&hosts, &self.work);
         let again = || outlook.clone();
-        let (place, number) = Slots::new(self.folder).idle(&Wish::of(&hosts, &again))?;
+        let barred = || {
+            all.iter()
+                .map(|index| !candidates.contains(index))
+                .collect()
+        };
+        let wish = Wish {
+            barred: Some(&barred),
+            ..Wish::of(&hosts, &again)
+        };
+        let (place, number) = Slots::new(self.folder).idle(&wish)?;
         Some(Idle {
-            host: candidates[place],
+            host: all[place],
             number,
             ms: outlook.ms(place, number),
         })
@@ -160,12 +174,16 @@ impl Trip<'_> {
     }
 
     /// The hosts that have not had the job and have this compiler, by their place in the list.
-    fn untried(&self) -> Vec<usize> {
+    pub(super) fn untried(&self) -> Vec<usize> {
+        self.fit(|index| !self.tried[index])
+    }
+
+    /// Those of the `wanted` hosts that have this compiler, by their place in the list.
+    fn fit(&self, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
         let (now, id) = (SystemTime::now(), self.dispatch.about.id());
         let hosts = self.dispatch.list.hosts.iter().enumerate();
-        let untried = hosts.filter(|(index, host)| !host.down && !self.tried[*index]);
-        untried
-            .filter(|(_, host)| !self.dislikes.is_unfit(host, &id, now))
+        let up = hosts.filter(|(index, host)| !host.down && wanted(*index));
+        up.filter(|(_, host)| !self.dislikes.is_unfit(host, &id, now))
             .map(|(index, _)| index)
             .collect()
     }
@@ -188,7 +206,7 @@ impl Trip<'_> {
         };
         let lives = || {
             let failed = self.dislikes.failed_at(host);
-            let row = self.paces.host(pace::host_key(host));
+            let row = self.paces.host(pace::host_key(host), self.clock.now());
             failed.is_some_and(|failed| row.lives_since(failed))
         };
         match may {

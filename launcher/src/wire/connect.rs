@@ -5,7 +5,7 @@
 //! what has become of it.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use super::stream::Stream;
 use super::{Link, Traffic, WireError};
 use crate::keyed::{self, Handshake, KeyError, Keyed};
-use crate::resolve;
+use crate::resolve::{self, Lookup};
 use crate::settings::Settings;
 
 /// The longest wait for one address of a host to answer at all.  One lost SYN is sent again after 1 s.
@@ -34,12 +34,18 @@ pub(crate) struct Connecting {
     host: String,
     traffic: Rc<Traffic>,
     key: Option<ClientKey>,
+    /// For one address to answer at all.
+    limit: Duration,
     /// For the daemon to prove who it is.
     patience: Duration,
     stage: Stage,
 }
 
 enum Stage {
+    Resolving {
+        lookup: Box<Lookup>,
+        port: u16,
+    },
     Race(Race),
     Handshake {
         stream: Stream,
@@ -55,7 +61,7 @@ impl Connecting {
     /// Sets out for `host`, or starts the program that leads there.
     ///
     /// # Errors
-    /// It has no address, its key cannot be read, or every address refuses at once.
+    /// Its key cannot be read, or the program not started.
     pub(crate) fn begin(
         host: &Host,
         settings: &Settings,
@@ -74,7 +80,17 @@ impl Connecting {
             Transport::Tcp {
                 host: address,
                 port,
-            } => Stage::Race(race(&name, address, *port, settings)?),
+            } => match resolve::numeric(address) {
+                Some(ip) => Stage::Race(Race::of(vec![ip], *port)),
+                None => Stage::Resolving {
+                    lookup: Box::new(Lookup::begin(
+                        address,
+                        settings.folder.as_deref(),
+                        LIMIT.min(settings.io_timeout),
+                    )),
+                    port: *port,
+                },
+            },
             // No list gives such a host.
             Transport::Ssh { .. } if key.is_some() => return Err(no_key(KeyError::OnlyTcp)),
             Transport::Ssh {
@@ -98,9 +114,16 @@ impl Connecting {
             host: name,
             traffic,
             key,
+            limit: LIMIT.min(settings.io_timeout),
             patience: keyed::PATIENCE.min(settings.io_timeout),
             stage,
         })
+    }
+
+    /// The same, with so long for an address to answer.
+    pub(crate) fn within(self, limit: Duration) -> Connecting {
+        let limit = limit.min(self.limit);
+        Connecting { limit, ..self }
     }
 
     /// Goes on as far as it gets without waiting; the conversation, once it is open.  If the host has a key, its daemon has proved
@@ -109,11 +132,23 @@ impl Connecting {
     /// # Errors
     /// The host was not reached, or not the one that the key names.
     pub(crate) fn advance(&mut self, now: Instant) -> Result<Option<Link>, WireError> {
-        if let Stage::Race(race) = &mut self.stage {
-            let connected = race.advance(now).map_err(|source| WireError::Connect {
+        if let Stage::Resolving { lookup, port } = &mut self.stage {
+            let found = lookup.advance(now).map_err(|source| WireError::Resolve {
                 host: self.host.clone(),
                 source,
             })?;
+            let Some(addresses) = found else {
+                return Ok(None);
+            };
+            self.stage = Stage::Race(Race::of(addresses, *port));
+        }
+        if let Stage::Race(race) = &mut self.stage {
+            let connected = race
+                .advance(now, self.limit)
+                .map_err(|source| WireError::Connect {
+                    host: self.host.clone(),
+                    source,
+                })?;
             let Some(stream) = connected else {
                 return Ok(None);
             };
@@ -152,7 +187,7 @@ impl Connecting {
                     }
                 }
             }
-            Stage::Race(_) | Stage::Over => return Ok(None),
+            Stage::Resolving { .. } | Stage::Race(_) | Stage::Over => return Ok(None),
         };
         Ok(Some(self.link(stream, keyed)))
     }
@@ -176,6 +211,7 @@ impl Connecting {
     /// What [`Connecting::advance`] waits for, each with the moment that it is due at the latest.
     pub(crate) fn wants<'s>(&'s self, fds: &mut Vec<(BorrowedFd<'s>, PollFlags)>) -> Instant {
         match &self.stage {
+            Stage::Resolving { lookup, .. } => lookup.wants(fds),
             Stage::Race(race) => {
                 let sockets = race.underway.iter();
                 fds.extend(sockets.map(|(socket, _)| (socket.as_fd(), PollFlags::OUT)));
@@ -190,32 +226,6 @@ impl Connecting {
     }
 }
 
-/// Sets out for the addresses of a host.
-fn race(name: &str, address: &str, port: u16, settings: &Settings) -> Result<Race, WireError> {
-    let limit = LIMIT.min(settings.io_timeout);
-    let addresses = match resolve::numeric(address) {
-        Some(ip) => vec![ip],
-        None => {
-            let found = resolve::addresses(address, settings.folder.as_deref());
-            found.map_err(|source| WireError::Resolve {
-                host: name.to_owned(),
-                source,
-            })?
-        }
-    };
-    let addresses: Vec<SocketAddr> = addresses
-        .into_iter()
-        .map(|ip| SocketAddr::new(ip, port))
-        .collect();
-    Ok(Race {
-        untried: addresses.into_iter(),
-        underway: Vec::new(),
-        next: Instant::now(),
-        limit,
-        last: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
-    })
-}
-
 /// Connections on their way to the addresses of one host.
 #[derive(Debug)]
 struct Race {
@@ -224,7 +234,6 @@ struct Race {
     underway: Vec<(OwnedFd, Runner)>,
     /// When the next address is tried, should none have answered.
     next: Instant,
-    limit: Duration,
     /// Why the last that failed did.
     last: io::Error,
 }
@@ -236,8 +245,19 @@ struct Runner {
 }
 
 impl Race {
+    /// To these addresses of a host.
+    fn of(addresses: Vec<IpAddr>, port: u16) -> Race {
+        let sockets = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
+        Race {
+            untried: sockets.collect::<Vec<_>>().into_iter(),
+            underway: Vec::new(),
+            next: Instant::now(),
+            last: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+        }
+    }
+
     /// Looks who has arrived, and starts whose turn it is.
-    fn advance(&mut self, now: Instant) -> io::Result<Option<TcpStream>> {
+    fn advance(&mut self, now: Instant, limit: Duration) -> io::Result<Option<TcpStream>> {
         let mut at = 0;
         while let Some((socket, runner)) = self.underway.get(at) {
             let failed = match arrived(socket, runner.address) {
@@ -262,7 +282,7 @@ impl Race {
             let Some(address) = self.untried.next() else {
                 break;
             };
-            let until = now + self.limit;
+            let until = now + limit;
             match start(address) {
                 Ok((socket, true)) => return prepared(socket).map(Some),
                 Ok((socket, false)) => {

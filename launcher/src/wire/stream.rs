@@ -8,10 +8,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::WireError;
 use crate::os::{self, Ending, Group};
 use crate::settings::Settings;
+
+/// How long a transport program may take to end.
+const ENDING: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) enum Stream {
@@ -76,6 +83,21 @@ impl Stream {
     }
 }
 
+/// Does the child end soon?
+fn ends(child: Pid) -> bool {
+    let Ok(child) = pidfd_open(child, PidfdFlags::empty()) else {
+        return false;
+    };
+    let until = Instant::now() + ENDING;
+    let mut ended = false;
+    while !ended && Instant::now() < until {
+        super::wait(&[(child.as_fd(), PollFlags::IN)], Some(until));
+        let mut fds = [PollFd::new(&child, PollFlags::IN)];
+        ended = poll(&mut fds, Some(&Timespec::default())) == Ok(1);
+    }
+    ended
+}
+
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
@@ -115,12 +137,16 @@ impl Write for Stream {
 }
 
 impl Drop for Stream {
-    /// A transport program ends when its standard input does; one that does not is ended.
+    /// A transport program ends when its standard input does; one that does not is ended, and one that does not want to, or is stopped
+    /// since it asked at a terminal that is not its own, is killed.
     fn drop(&mut self) {
         if let Stream::Program { stream, child, .. } = self {
             let _ = stream.shutdown(std::net::Shutdown::Both);
-            let ssh = rustix::process::Pid::from_child(child);
-            let _ = rustix::process::kill_process(ssh, rustix::process::Signal::TERM);
+            let ssh = Pid::from_child(child);
+            let _ = kill_process(ssh, Signal::TERM);
+            if !ends(ssh) {
+                let _ = child.kill();
+            }
             let _ = child.wait();
         }
     }

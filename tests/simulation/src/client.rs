@@ -180,8 +180,13 @@ impl Client {
         match self.probing[host] {
             None => May::Probe,
             // Its job is not done yet, but the host lives.
-            Some(_) if self.paces.host(self.keys[host]).lives_since(backoff.noted) => May::Yes,
-            Some(_) => May::No,
+            Some(_) => {
+                let row = self.paces.host(self.keys[host], moment(now));
+                match row.lives_since(backoff.noted) {
+                    true => May::Yes,
+                    false => May::No,
+                }
+            }
         }
     }
 

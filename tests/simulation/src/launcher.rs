@@ -103,6 +103,7 @@ impl World {
                 }
                 Step::Copy { host, counts } => self.copy(number, host, counts),
                 Step::Sign(leg) => self.sign(number, leg),
+                Step::Leave(leg) => self.leave(number, leg),
                 Step::Expect(leg) => self.expect(number, leg),
                 Step::Note(leg, ms) => {
                     if let Some(leg) = self.leg(number, leg) {

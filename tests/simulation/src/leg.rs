@@ -277,6 +277,14 @@ impl World {
         self.close(leg, End::Failed);
     }
 
+    /// Another host was reached first.
+    pub(crate) fn leave(&mut self, number: LauncherNumber, id: LegId) {
+        match self.leg(number, id) {
+            Some(leg) => self.close(leg, End::Lost),
+            None => self.launchers[number].race.ended(id),
+        }
+    }
+
     /// A reply that fits: the job is done.
     pub(crate) fn done(&mut self, leg: LegNumber) {
         let Leg {
@@ -335,7 +343,8 @@ impl World {
         let index = launcher.client;
         let client = &mut self.clients[index];
         if let Some(asked) = asked {
-            client.paces.stopped_asking(client.keys[host], asked);
+            let now = moment(self.now);
+            client.paces.stopped_asking(client.keys[host], asked, now);
         }
         client.slots[host][slot as usize] = None;
         client.free += 1;

@@ -1,5 +1,6 @@
 //! This machine: its idle processors help, and whatever happens it stays usable.
 
+use std::os::unix::process::ExitStatusExt;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -7,7 +8,7 @@ use std::{
 };
 
 use rustix::process::Signal;
-use tests::{Farm, Make, Puppet, Space, fake_cc, run, start, until};
+use tests::{Farm, Make, Puppet, Space, fake_cc, run, start, until, with_default_signals};
 
 use super::{SOURCE, Scene, names};
 
@@ -125,6 +126,27 @@ fn idle_processors_take_jobs_where_they_may() {
         let row = build.0.done(job);
         assert_eq!(row.host, Some(host.host()), "{row:?}");
     }
+}
+
+/// A compiler that is watched while it runs here (DISTCC_LAUNCH_VERIFY, as one on an idle processor) is ended by a signal: so is
+/// the launcher, as far as a build tool sees.
+#[test]
+fn whoever_kills_the_compiler_here_kills_the_launcher() {
+    let farm = Farm::ours(1);
+    let space = Space::new(SOURCE).hosts(&farm.hosts(""));
+    let space = space.client_env("DISTCC_LAUNCH_VERIFY", "100");
+    let (space, _) = with_own_gcc(
+        space,
+        "case \" $* \" in *' -E '*) ;; *' -c '*) kill -SEGV $$ ;; esac",
+    );
+    space.renew();
+    let mut command = with_default_signals(&space.command("gcc -O1 -c a.c"));
+    let ran = start(&mut command).finish();
+    let rows = space.rows();
+    assert_eq!(rows[0].reason.as_deref(), Some("verified-here"));
+    assert_eq!(ran.status.signal(), Some(11), "{rows:?}");
+    assert_eq!(rows[0].status, Some(139));
+    assert_eq!(ran.err(), "", "and nobody else is to blame");
 }
 
 /// The nice value of a process that this one starts.

@@ -1,6 +1,11 @@
 //! Jobs that take far longer than their like: a second copy elsewhere, whose result counts.
 
-use tests::{Make, Puppet, Row, until};
+use std::{
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
+
+use tests::{LyingServer, Make, Puppet, Reply, Row, Space, until};
 
 use super::{Scene, names};
 
@@ -53,6 +58,69 @@ fn the_first_may_still_win() {
         "{row:?}"
     );
     until("the copy has ended", || second.at_work().is_empty());
+}
+
+/// The copy's host does not take the connection, and the first is done before that is a fault.
+#[test]
+fn who_had_no_time_to_connect_has_not_failed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut fill = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        fill.push(stream);
+    }
+    let first = Puppet::start(Make::Ours, &[], "sleep 0.2");
+    let scene = Scene::new(&[first.host() + "/2", format!("{address}/1")]);
+    scene.learn();
+    first.hold();
+    let job = scene.start();
+    let slot = format!("lock/cpu_tcp_{}_{}_0", address.ip(), address.port());
+    let slot = scene.space.dir().join(slot);
+    let before = slot.metadata().map_or(0, |data| data.len());
+    until("the copy is on its way", || {
+        slot.metadata().is_ok_and(|data| data.len() > before)
+    });
+    first.release();
+    let row = scene.done(job);
+    let copy = row.attempts.iter().find(|attempt| attempt.hedge).unwrap();
+    let (ms, error) = (copy.ms, copy.error.as_deref());
+    assert_eq!(error == Some("outrun"), ms < 250.0, "{row:?}");
+    assert_eq!(error == Some("connect-timeout"), ms >= 250.0, "{row:?}");
+}
+
+/// The copy's host answers first, with another object, and is the one that is named.
+#[test]
+fn of_two_hosts_the_one_that_lied_is_named() {
+    let slow = Puppet::start(Make::Ours, &[], "sleep 0.2");
+    let other = Space::new([("a.c", "int answer(void) { return 43; }\n")]);
+    let object = other.local("gcc -O1 -c a.c").bytes("a.o").to_vec();
+    let reply = Reply {
+        version: 1,
+        object,
+        ..Reply::default()
+    };
+    let lies = LyingServer::answering(reply.encode());
+    let scene = Scene::new(&[slow.host() + "/2", lies.host() + "/1"]);
+    scene.learn();
+    slow.hold();
+    let job = scene.start_with(|command| {
+        command.env("DISTCC_LAUNCH_VERIFY", "100");
+    });
+    let ran = job.running.finish();
+    slow.release();
+    assert_eq!(ran.code(), 0);
+    assert!(ran.err().contains(&lies.host()), "{}", ran.err());
+    assert!(!ran.err().contains(&slow.host()), "{}", ran.err());
+    let rows = scene.space.rows();
+    let row = rows.last().unwrap();
+    let error = |host: String| {
+        let mut attempts = row.attempts.iter();
+        let its = attempts.find(|attempt| attempt.host == host);
+        its.and_then(|attempt| attempt.error.as_deref())
+    };
+    assert_eq!(error(lies.host()), Some("object-differs"), "{row:?}");
+    assert_eq!(error(slow.host()), Some("outrun"), "{row:?}");
 }
 
 /// Two launchers have a late job each, one of them for longer; the other alone may have a second copy.

@@ -5,8 +5,10 @@ mod build;
 mod dead;
 mod here;
 mod late;
+mod names;
 mod network;
 mod spread;
+mod state;
 
 use std::{
     process::Command,

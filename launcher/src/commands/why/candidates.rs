@@ -106,10 +106,13 @@ impl Candidates {
     /// The hosts in the order of the list.
     fn described(farm: &Farm, work: Option<&Work>, compiler: Option<&str>) -> Candidates {
         let paces = relative(farm, work);
-        let hosts = farm.hosts.iter().zip(&paces.hosts);
-        let candidate = |(host, pace): (&HostNow, &Option<Pace>)| Candidate {
+        let keys = farm.hosts.iter().map(|host| pace::host_key(&host.listed));
+        let outlook = outlook(farm, keys, work);
+        let hosts = farm.hosts.iter().zip(&paces.hosts).enumerate();
+        let candidate = |(place, (host, pace)): (usize, (&HostNow, &Option<Pace>))| Candidate {
             pace: *pace,
-            ..Candidate::of(farm, host, work, compiler)
+            ms: outlook.ms(place, host.best_slot()),
+            ..Candidate::of(farm, host, compiler)
         };
         let local = &farm.local;
         Candidates {
@@ -119,7 +122,7 @@ impl Candidates {
                 here: true,
                 slots: local.slots,
                 held: local.held.len(),
-                ms: work.and_then(|work| expected(farm, pace::here_key(), 0, work)),
+                ms: self::outlook(farm, [pace::here_key()], work).ms(0, 0),
                 pace: paces.here,
                 ..Candidate::default()
             },
@@ -129,11 +132,8 @@ impl Candidates {
 }
 
 impl Candidate {
-    fn of(farm: &Farm, host: &HostNow, work: Option<&Work>, compiler: Option<&str>) -> Candidate {
+    fn of(farm: &Farm, host: &HostNow, compiler: Option<&str>) -> Candidate {
         let slots = host.listed.slots;
-        let is_free = |number: &u32| host.held.iter().all(|held| held.slot != *number);
-        let number = (0..slots).find(is_free).unwrap_or(slots - 1);
-        let key = pace::host_key(&host.listed);
         // As notes of it are read: without blanks at the end.
         let compiler = compiler.map(str::trim_end);
         let mut unfit = host.unfit.iter();
@@ -149,7 +149,6 @@ impl Candidate {
             },
             slots,
             held: host.held.len(),
-            ms: work.and_then(|work| expected(farm, key, number, work)),
             capacity: host
                 .row
                 .capacity(farm.moment)
@@ -163,10 +162,12 @@ impl Candidate {
     }
 }
 
-/// What `work` is expected to take in slot `number` of the host with this key, in ms.
-fn expected(farm: &Farm, key: u64, number: u32, work: &Work) -> Option<f32> {
-    let (_, paces) = farm.shared.as_ref()?;
-    Outlook::new(paces, [key], work, farm.moment).ms(0, number)
+/// What is expected of `work` on the hosts with these keys: nothing where it is not sent.
+fn outlook(farm: &Farm, keys: impl IntoIterator<Item = u64>, work: Option<&Work>) -> Outlook {
+    match (&farm.shared, work) {
+        (Some((_, paces)), Some(work)) => Outlook::new(paces, keys, work, farm.moment),
+        _ => Outlook::blank(),
+    }
 }
 
 /// How the hosts compare, for this work where it is sent at all.
@@ -267,6 +268,19 @@ pub(super) mod tests {
         );
         assert_eq!(b.pace.map(|pace| pace.jobs), Some(30));
         assert!(new.pace.is_none() && new.ms.is_some(), "{new:?}");
+    }
+
+    /// As the launcher does: not for one like those that are not in the list.
+    #[test]
+    fn a_new_host_is_taken_for_one_as_good_as_the_best_of_the_list() {
+        let temp = tempfile::tempdir().expect("a folder");
+        history(temp.path());
+        let farm = Farm::look(&settings(temp.path(), "b/2 new/2"));
+        let found = Candidates::of(&farm, Some(&work(1)), None);
+        assert_eq!(order(&found), [("b:3632", Some(1)), ("new:3632", Some(2))]);
+        for host in &found.hosts {
+            assert!(about(host.ms, 400.0), "{host:?}");
+        }
     }
 
     #[test]
