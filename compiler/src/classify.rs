@@ -3,7 +3,7 @@
 use crate::draft::Draft;
 use crate::job::{self, Job, Product};
 use crate::manner::is_macro;
-use crate::table::{Effect, Stage};
+use crate::table::{Effect, Stage, Tool};
 use crate::words::{self, Meaning, Word};
 use crate::{Family, Language, Reason, deps, names, remote};
 use std::ffi::{OsStr, OsString};
@@ -270,8 +270,8 @@ fn is_recorded_here(word: &Word<'_>) -> bool {
     matches!(word.meaning, Meaning::Option(opt) if of_preprocessor && opt.name.starts_with("-f") || RECORDED.contains(&opt.name))
 }
 
-/// clang remarks on words that a preprocessed source has no use for, on C text given to `clang++`, and on a C++ library named for C;
-/// elsewhere the words are others.
+/// Compilers remark on words that they have no use for, and elsewhere the words are others. clang: what a preprocessed source does not need,
+/// C text given to `clang++`, a C++ library named for C; gcc: a language named behind the source.
 fn check_remarks(
     family: Family,
     cxx: bool,
@@ -287,7 +287,7 @@ fn check_remarks(
         };
         matches!(
             opt.effect,
-            Effect::Search | Effect::Neither | Effect::Deps(_)
+            Effect::Search | Effect::Neither | Effect::Deps(_) | Effect::Pass(Tool::Preprocessor)
         ) || opt.effect == Effect::Cpp && !is_macro(opt.name)
     };
     let names_library = |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name.contains("-stdlib"));
@@ -297,7 +297,17 @@ fn check_remarks(
             !matches!(language, Language::Cxx | Language::ObjCxx) && words.iter().any(names_library)
         }
     };
-    match family == Family::Clang && remarks {
+    let mut behind = words
+        .iter()
+        .skip_while(|word| !word.meaning.is_operand() || word.value != source);
+    let remarks = match family {
+        Family::Clang => remarks,
+        // `-x` behind the last file; where there is a preprocessor's run here, that says it.
+        Family::Gcc => {
+            !language.wants_preprocessor() && behind.any(|word| word.meaning.has(Effect::Language))
+        }
+    };
+    match remarks {
         true => Err(Reason::UnusedArgument),
         false => Ok(()),
     }
