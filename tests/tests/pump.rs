@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tests::{Client, Farm, Space};
+use tests::{Farm, Space};
 
 /// For every host of these tests.
 const PUMP: &str = "/4,lzo,cpp";
@@ -257,34 +257,4 @@ fn no_folder_for_a_server_means_plain_mode() {
     compared
         .assert_same_as_local()
         .assert_not_pumped("no-include-server");
-}
-
-#[test]
-fn a_stock_client_is_served_too() {
-    let farm = Farm::ours(1);
-    let server = tests::IncludeServer::start(&[]);
-    let with_stock = Farm::stock(1);
-    let stock = project(&with_stock)
-        .client(Client::stock())
-        .client_env("INCLUDE_SERVER_PORT", server.socket());
-    for command in [
-        "gcc -O2 -c src/plain.c -o plain.o",
-        "g++ -O2 -Iinc -c src/c.cc -o deps/c.o",
-    ] {
-        let compared = stock.compile(command);
-        compared.assert_same_files().assert_pumped();
-    }
-    let space = project(&farm)
-        .client(Client::stock())
-        .client_env("INCLUDE_SERVER_PORT", server.socket());
-    for command in [
-        "gcc -O2 -c src/plain.c -o plain.o",
-        "gcc -g -c src/a.c -o a.o",
-        "gcc -g -MD -MF deps/a.d -c src/a.c -o a.o",
-        "gcc -g -MMD -c src/a.c -o deps/a.o",
-        "g++ -g -Iinc -c src/c.cc -o c.o",
-    ] {
-        let compared = space.compile(command);
-        compared.assert_same_files().assert_pumped();
-    }
 }
