@@ -177,20 +177,18 @@ fn changes_options(text: &[u8]) -> bool {
     })
 }
 
-/// Was there a directive on the lines from here to where options are put back? It left an empty line, or a line marker.
+/// Was there a directive on the lines from here to where options are put back? It left an empty line, or a line marker, or was the end.
 fn may_have_decided(text: &[u8]) -> bool {
-    let mut lines = text.split(|&byte| byte == b'\n').skip(1).peekable();
-    while let Some(line) = lines.next() {
+    for line in text.split(|&byte| byte == b'\n').skip(1) {
         let back = |option: &[u8]| memmem::find(line, option).is_some();
         if line.starts_with(b"#pragma") && (back(b"pop_options") || back(b"reset_options")) {
             return false;
         }
-        let last = lines.peek().is_none();
-        if line.trim_ascii().is_empty() && !last || line.starts_with(b"# ") {
-            return true;
+        if line.trim_ascii().is_empty() || line.starts_with(b"# ") {
+            break;
         }
     }
-    false
+    true
 }
 
 /// Does the last line marker of a text say that what follows is of a system header?
@@ -295,6 +293,7 @@ mod tests {
     fn pragmas_that_change_options_are_found() {
         for text in [
             "#pragma GCC target(\"avx2\")\n\nint a;\n",
+            "#pragma GCC optimize 3\nint a;\n",
             "_Pragma(\"GCC optimize(\\\"O3\\\")\")\n\nint a;\n",
             "DO(GCC \\\n target(\"avx2\"))\n# 1 \"a.h\" 1\nint a;\n",
             "# 1 \"/usr/include/a.h\" 1 3 4\nint a;\n# 3 \"a.c\" 2\n#pragma GCC  optimize 3\n\nint a;\n",
@@ -304,7 +303,6 @@ mod tests {
         for text in [
             "#pragma GCC diagnostic push\n\nint a;\n",
             "#pragma GCC push_options\n\nint a;\n",
-            "#pragma GCC optimize 3\nint a;\n",
             "#pragma GCC optimize 3\nint a;\n#pragma GCC pop_options\n\nint b;\n",
             "# 1 \"a.c\"\n# 1 \"/usr/lib/gcc/immintrin.h\" 1 3 4\n# define X\n#pragma GCC target(\"avx2\")\n\nint a;\n",
         ] {
