@@ -79,6 +79,7 @@ impl Blob {
 
 pub(crate) struct Intake<S> {
     pub(crate) script: S,
+    /// Empty until something is read.
     scratch: Box<[u8]>,
     /// `scratch[start..end]` has come and was not used yet.
     start: usize,
@@ -93,7 +94,7 @@ impl<S: Script> Intake<S> {
     pub(crate) fn new(script: S) -> Intake<S> {
         Intake {
             script,
-            scratch: vec![0; SCRATCH].into_boxed_slice(),
+            scratch: Box::default(),
             start: 0,
             end: 0,
             blob: None,
@@ -111,6 +112,9 @@ impl<S: Script> Intake<S> {
                 &mut blob.bytes[blob.got..]
             }
             None => {
+                if self.scratch.is_empty() {
+                    self.scratch = vec![0; SCRATCH].into_boxed_slice();
+                }
                 if self.received > 2 * SCRATCH as u64 && self.scratch.len() < LARGE_SCRATCH {
                     let mut larger = vec![0; LARGE_SCRATCH].into_boxed_slice();
                     larger[..self.end].copy_from_slice(&self.scratch[..self.end]);

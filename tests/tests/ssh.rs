@@ -24,62 +24,41 @@ fn space(client: Client, host: &str) -> (Space, impl Fn() -> String + use<>) {
     })
 }
 
-#[test]
-fn ours_to_a_named_command() {
-    for (daemon, suffix) in [
-        (distccd(), ""),
-        (distccd(), ",lzo"),
-        (launcher_daemon(), ""),
-        (launcher_daemon(), ",lzo"),
-    ] {
-        let (space, log) = space(
-            Client::ours(),
-            &format!("bob@farm/2:{}{suffix}", daemon.display()),
-        );
-        space
-            .compile("gcc -c a.c")
-            .assert_same_as_local()
-            .assert_remote();
-        assert_eq!(
-            log(),
-            format!(
-                "-l bob farm {} --inetd --enable-tcp-insecure\n",
-                daemon.display()
-            )
-        );
-    }
+/// A compile on `host` runs ssh with `words`.
+fn assert_runs(client: Client, host: &str, words: &str) {
+    let (space, log) = space(client, host);
+    space
+        .compile("gcc -c a.c")
+        .assert_same_as_local()
+        .assert_remote();
+    assert_eq!(log(), format!("{words} --inetd --enable-tcp-insecure\n"));
 }
 
 #[test]
-fn stock_to_our_daemon() {
+fn a_named_command_is_run() {
     for suffix in ["", ",lzo"] {
-        let daemon = launcher_daemon();
-        let (space, log) = space(
-            Client::stock(),
-            &format!("bob@farm:{}{suffix}", daemon.display()),
-        );
-        space
-            .compile("gcc -c a.c")
-            .assert_same_as_local()
-            .assert_remote();
-        assert_eq!(
-            log(),
-            format!(
-                "-l bob farm {} --inetd --enable-tcp-insecure\n",
-                daemon.display()
-            )
+        for (client, daemon) in [
+            (Client::ours(), distccd()),
+            (Client::ours(), launcher_daemon()),
+            (Client::stock(), launcher_daemon()),
+        ] {
+            let daemon = daemon.display();
+            let host = format!("bob@farm:{daemon}{suffix}");
+            assert_runs(client, &host, &format!("-l bob farm {daemon}"));
+        }
+        let daemon = distccd();
+        let host = format!("bob@farm/2:{}{suffix}", daemon.display());
+        assert_runs(
+            Client::ours(),
+            &host,
+            &format!("-l bob farm {}", daemon.display()),
         );
     }
 }
 
 #[test]
 fn no_user_and_no_command_mean_distccd() {
-    let (space, log) = space(Client::ours(), "@farm");
-    space
-        .compile("gcc -c a.c")
-        .assert_same_as_local()
-        .assert_remote();
-    assert_eq!(log(), "farm distccd --inetd --enable-tcp-insecure\n");
+    assert_runs(Client::ours(), "@farm", "farm distccd");
 }
 
 #[test]

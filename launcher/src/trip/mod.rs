@@ -9,9 +9,9 @@ mod slots;
 use std::time::{Duration, Instant, SystemTime};
 
 use compiler::Job;
-use hosts::pace::{self, Expected, Moment, Paces, Table, Work};
+use hosts::pace::{self, Moment, Paces, Table, Work};
 use hosts::race::{Copies, LegId, Race, Step};
-use hosts::{Dislikes, Folder, Host, HostList, NoHosts, Period, Slot, Transport};
+use hosts::{Dislikes, Folder, Host, HostList, NoHosts, Outlook, Period, Slot, Transport};
 use protocol::WaitStatus;
 
 use crate::about::About;
@@ -288,16 +288,15 @@ impl<'a> Trip<'a> {
         if leg.progress() < Progress::Sent {
             return self.race.connected(id, answers, now);
         }
-        let expected = self.expected(leg);
+        let expected = self.outlook_of(leg).expected(leg.index, leg.slot.number());
         let sent = leg.sent.map_or(now, |sent| self.clock.at(sent));
         self.race.sent(id, expected, answers, sent);
     }
 
-    /// What the leg's host takes for the job.
-    fn expected(&self, leg: &Leg) -> Option<Expected> {
-        let host = &self.dispatch.list.hosts[leg.index];
-        let outlook = self.outlook(&[host], &self.work_of(leg));
-        outlook.expected(0, leg.slot.number())
+    /// What is expected of each host of the list for what the leg takes.
+    fn outlook_of(&self, leg: &Leg) -> Outlook {
+        let hosts: Vec<&Host> = self.dispatch.list.hosts.iter().collect();
+        self.outlook(&hosts, &self.work_of(leg))
     }
 
     /// Others have learnt meanwhile what hosts take.
@@ -305,9 +304,9 @@ impl<'a> Trip<'a> {
         let Some(leg) = self.legs.iter().find(|leg| leg.id == id) else {
             return;
         };
-        let hosts: Vec<&Host> = self.dispatch.list.hosts.iter().collect();
-        let best = self.outlook(&hosts, &self.work_of(leg)).best();
-        self.race.expect(id, self.expected(leg), best);
+        let outlook = self.outlook_of(leg);
+        let expected = outlook.expected(leg.index, leg.slot.number());
+        self.race.expect(id, expected, outlook.best());
     }
 
     /// Starts a second copy, if there is a slot for it and it may be.

@@ -6,12 +6,14 @@
 mod load;
 mod memory;
 mod read;
+mod schedule;
 
 use crate::{clean_up, dist, packages, workspace};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use load::Load;
-use read::{Launch, Real, Schedule, Speed};
+use read::{Launch, Real, Speed};
+use schedule::Schedule;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -33,6 +35,8 @@ enum Part {
     Launcher,
     /// Client CPU of 60 real C units
     Real,
+    /// The same units, and 24 of RocksDB, sent with their includes: CPU of client and include server; objects
+    Pump,
     /// Makespan against the ideal on three hosts that are slow, dead, killed, frozen or shared (half an hour)
     Scheduling,
     /// Jobs per second, CPU, memory and slow peers of the daemon, and its own clock over 20 000 jobs
@@ -69,9 +73,14 @@ const WATCHED: &str = "--stats";
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let wants = |part| options.parts.is_empty() || options.parts.contains(&part);
-    let as_root = [Part::Launcher, Part::Real, Part::Scheduling, Part::Daemon]
-        .into_iter()
-        .any(wants);
+    let in_namespaces = [
+        Part::Launcher,
+        Part::Real,
+        Part::Pump,
+        Part::Scheduling,
+        Part::Daemon,
+    ];
+    let as_root = in_namespaces.into_iter().any(wants);
     if as_root && !rustix::process::geteuid().is_root() {
         bail!(
             "the measuring scripts make network namespaces, which takes root; run: sudo env \"PATH=$PATH\" cargo xtask bench"
@@ -93,8 +102,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         rows.extend(Launch::rows(&measure(&sides[0])?, &measure(&sides[1])?));
     }
     if wants(Part::Real) {
-        let measure = |side: &Side| real(&folder, side);
+        let measure = |side: &Side| real(&folder, side, "real", C_UNITS, &["raw,E,plain,lzo", ""]);
         rows.extend(Real::rows(&measure(&sides[0])?, &measure(&sides[1])?));
+    }
+    if wants(Part::Pump) {
+        rows.extend(pump(&folder, &sides[1])?);
     }
     if wants(Part::Scheduling) {
         let measure = |side: &Side| scheduling(&folder, side);
@@ -189,17 +201,51 @@ fn launcher(folder: &Path, side: &Side) -> Result<Launch> {
     Launch::read(&fs::read(&out)?).with_context(|| format!("{} has an unknown form", out.display()))
 }
 
-fn real(folder: &Path, side: &Side) -> Result<Real> {
-    let out = result_file(folder, "real", side)?;
+/// Units of the workload: how many, and of which crates.
+type Units = (&'static str, &'static [&'static str]);
+
+const C_UNITS: Units = ("60", &["libgit2-sys", "zstd-sys", "libz-sys"]);
+const CPP_UNITS: Units = ("24", &["rocksdb"]);
+
+/// `real.py` in these modes, with these flags for each unit.
+fn real(
+    folder: &Path,
+    side: &Side,
+    name: &str,
+    units: Units,
+    [modes, flags]: &[&str; 2],
+) -> Result<Real> {
+    let out = result_file(folder, name, side)?;
+    let (count, crates) = units;
     let mut script = script(folder, "real.py", side);
+    script.args(["--pump-cmd", "", "--modes", modes, "-n", count]);
     script
-        .args(["--modes", "raw,E,plain,lzo", "-n", "60", "--out"])
+        .arg(format!("--flags={flags}"))
+        .arg("--out")
         .arg(&out);
-    for folder in ["libgit2-sys", "zstd-sys", "libz-sys"] {
-        script.args(["--want", folder]);
+    for wanted in crates {
+        script.args(["--want", wanted]);
     }
-    run_script(&mut script, "60 real units", side)?;
+    run_script(&mut script, &format!("{count} real units"), side)?;
     Real::read(&fs::read(&out)?).with_context(|| format!("{} has an unknown form", out.display()))
+}
+
+/// The aims are 0.20 s where `gcc -E` takes 1.45 s, and 0.15 s where it takes 2.03 s.
+fn pump(folder: &Path, side: &Side) -> Result<Vec<Row>> {
+    let measure = |name: &str, units| -> Result<[Real; 2]> {
+        let run = |flags| real(folder, side, name, units, &["raw,E,pump", flags]);
+        Ok([run("")?, run("-g")?])
+    };
+    let c = measure("pump-c", C_UNITS)?;
+    let cpp = measure("pump-cpp", CPP_UNITS)?;
+    let mut rows = Real::pump_rows("60 C units", 0.20 / 1.45, "≤ 0.138 × `gcc -E`", &c);
+    rows.extend(Real::pump_rows(
+        "24 C++ units",
+        0.15 / 2.03,
+        "≤ 0.074 × `gcc -E`",
+        &cpp,
+    ));
+    Ok(rows)
 }
 
 fn scheduling(folder: &Path, side: &Side) -> Result<Schedule> {

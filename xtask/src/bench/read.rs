@@ -84,20 +84,58 @@ impl Real {
 
     /// Client CPU of all units in `mode`, in seconds.
     fn cpu(&self, mode: &str) -> f64 {
-        self.0
-            .iter()
-            .filter_map(|unit| unit.get(mode)?.get("cpu")?.as_f64())
-            .sum()
+        self.sum(mode, "cpu")
+    }
+
+    fn sum(&self, mode: &str, field: &str) -> f64 {
+        let fields = self.0.iter().filter_map(|unit| unit.get(mode)?.get(field));
+        fields.filter_map(serde_json::Value::as_f64).sum()
+    }
+
+    /// Units for which this field is true.
+    fn count(&self, mode: &str, field: &str) -> usize {
+        let fields = self.0.iter().filter_map(|unit| unit.get(mode)?.get(field));
+        fields.filter(|value| value.as_bool() == Some(true)).count()
     }
 
     /// Units whose object equals the local one.
     fn same(&self, mode: &str) -> usize {
-        let same = |unit: &&BTreeMap<String, serde_json::Value>| {
-            unit.get(mode)
-                .and_then(|result| result.get("same")?.as_bool())
-                .unwrap_or(false)
-        };
-        self.0.iter().filter(same).count()
+        self.count(mode, "same")
+    }
+
+    /// Of units that went with their includes, without debug information and with `-g`. `limit`: what client and include server should
+    /// take of the time of `gcc -E`, from its start on.
+    pub(super) fn pump_rows(
+        what: &str,
+        limit: f64,
+        aim: &'static str,
+        runs: &[Real; 2],
+    ) -> Vec<Row> {
+        let [plain, debug] = runs;
+        let spent = plain.cpu("pump") + plain.sum("pump", "incl");
+        let share = spent / plain.cpu("E");
+        let mut rows = vec![Row {
+            what: format!("CPU of client and include server, {what}"),
+            aim,
+            stock: NO_STOCK_PUMP.to_owned(),
+            ours: format!("{share:.3} × ({spent:.2} s)"),
+            met: share <= limit,
+        }];
+        for (units, with) in [(plain, ""), (debug, " with `-g`")] {
+            let (all, went, same) = (
+                units.0.len(),
+                units.count("pump", "went"),
+                units.same("pump"),
+            );
+            rows.push(Row {
+                what: format!("{what}{with}: sent with their includes, objects equal"),
+                aim: "all",
+                stock: NO_STOCK_PUMP.to_owned(),
+                ours: format!("{went}, {same} of {all}"),
+                met: went == all && same == all,
+            });
+        }
+        rows
     }
 
     pub(super) fn rows(stock: &Real, ours: &Real) -> Vec<Row> {
@@ -127,61 +165,8 @@ impl Real {
     }
 }
 
-/// Results of `scheduling.py`: makespan over ideal, for each scenario.
-pub(super) struct Schedule(BTreeMap<String, Vec<f64>>);
-
-impl Schedule {
-    /// From lines such as `S1b three equal …  n= 60 -j24 ideal  5.00s  took   5.42s  ratio  1.08  local-fallbacks 0 …`.
-    pub(super) fn read(text: &str) -> Option<Schedule> {
-        let mut ratios = BTreeMap::<String, Vec<f64>>::new();
-        for line in text
-            .lines()
-            .filter(|line| line.starts_with('S') && !line.contains("SUSPECT"))
-        {
-            let name = line.split_whitespace().next()?;
-            let (_, rest) = line.split_once("  ratio ")?;
-            ratios
-                .entry(name.to_owned())
-                .or_default()
-                .push(rest.split_whitespace().next()?.parse().ok()?);
-        }
-        (!ratios.is_empty()).then_some(Schedule(ratios))
-    }
-
-    pub(super) fn rows(stock: &Schedule, ours: &Schedule) -> Vec<Row> {
-        let row = |(name, what, aim, limit): (&str, &str, &'static str, f64)| {
-            let medians = [stock, ours].map(|side| {
-                side.0
-                    .get(name)
-                    .map_or(f64::INFINITY, |ratios| median(ratios))
-            });
-            let what = format!("makespan on 12 slots, {what}, over the ideal");
-            at_most(&what, aim, limit, medians, |value| format!("{value:.2}"))
-        };
-        SCENARIOS.map(row).into()
-    }
-}
-
-/// What each scenario of `scheduling.py` is, and the most that its makespan should be over the ideal.
-#[rustfmt::skip]
-const SCENARIOS: [(&str, &str, &str, f64); 16] = [
-    ("S1", "-j12", "≤ 1.10", 1.10),
-    ("S1b", "-j24", "≤ 1.10", 1.10),
-    ("S1c", "-j48", "≤ 1.10", 1.10),
-    ("S2", "last host 10 × slower", "≤ 1.10", 1.10),
-    ("S2b", "the same, 120 jobs", "≤ 1.10", 1.10),
-    ("S2c", "first host 10 × slower", "≤ 1.10", 1.10),
-    ("S2d", "the same, 120 jobs", "≤ 1.10", 1.10),
-    ("S2e", "the same, 90 jobs", "≤ 1.10", 1.10),
-    ("S3", "hosts that say /12 and run 4", "≤ 1.10", 1.10),
-    ("S4", "first host refuses connections", "≤ 1.10", 1.10),
-    ("S4b", "last host refuses connections", "≤ 1.10", 1.10),
-    ("S5", "first host answers nothing", "≤ 1.10", 1.10),
-    ("S5b", "last host answers nothing", "≤ 1.10", 1.10),
-    ("S6", "first host killed", "≤ 1.15", 1.15),
-    ("S7", "first host frozen", "≤ 1.3", 1.3),
-    ("S8", "two builds at once", "≤ 1.15", 1.15),
-];
+/// Debian's include server does not start (docs/pump.md).
+const NO_STOCK_PUMP: &str = "none";
 
 /// Results of the example `lzo_speed`: our speed in per cent of liblzo2's.
 #[derive(Debug, PartialEq)]
@@ -245,20 +230,31 @@ pub(super) fn at_most(
     }
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        sorted[middle]
-    } else {
-        (sorted[middle - 1] + sorted[middle]) / 2.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pump_counts_client_and_server_and_what_did_not_go() {
+        let unit = |cpu: f64, incl: f64, went: bool, same: bool| serde_json::json!({"E": {"cpu": 1.0}, "pump": {"cpu": cpu, "incl": incl, "went": went, "same": same}});
+        let real =
+            |units: &[serde_json::Value]| Real::read(&serde_json::to_vec(units).unwrap()).unwrap();
+        let good = [unit(0.05, 0.03, true, true), unit(0.07, 0.01, true, true)];
+        let bad = [unit(0.05, 0.0, true, true), unit(0.05, 0.0, false, false)];
+        let rows = Real::pump_rows("2 units", 0.1, "≤ 0.1", &[real(&good), real(&bad)]);
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|row| (row.ours.as_str(), row.met))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("0.080 × (0.16 s)", true),
+                ("2, 2 of 2", true),
+                ("1, 1 of 2", false)
+            ]
+        );
+    }
 
     #[test]
     fn launcher_figures_stand_above_their_own_run_s_base() {
@@ -303,25 +299,6 @@ mod tests {
                 ("0 of 2", false)
             ]
         );
-    }
-
-    #[test]
-    fn suspect_schedules_do_not_count() {
-        let line = |ratio: &str, note: &str| {
-            format!(
-                "S1 three equal   n= 60 -j12 ideal  5.00s  took   5.42s  ratio  {ratio}  local-fallbacks 0 failures 0{note}\n"
-            )
-        };
-        let text = format!(
-            "launcher distcc job 1000 ms\n{}{}{}load avg (1, 2, 3)\n",
-            line("1.08", ""),
-            line("1.30", ""),
-            line("0.50", " SUSPECT: faster than the ideal")
-        );
-        let schedule = Schedule::read(&text).unwrap();
-        let rows = Schedule::rows(&schedule, &schedule);
-        assert_eq!((rows[0].ours.as_str(), rows[0].met), ("1.19", false));
-        assert!(!rows[1].met, "a scenario without a figure is not met");
     }
 
     #[test]

@@ -4,11 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn tcp(token: &str, name: &str, port: u16, slots: u32) -> Host {
-    let transport = Transport::Tcp {
-        host: name.to_owned(),
-        port,
-    };
+fn host(token: &str, transport: Transport, slots: u32) -> Host {
     Host {
         token: token.to_owned(),
         transport,
@@ -18,6 +14,14 @@ fn tcp(token: &str, name: &str, port: u16, slots: u32) -> Host {
         down: false,
         key: None,
     }
+}
+
+fn tcp(token: &str, name: &str, port: u16, slots: u32) -> Host {
+    let transport = Transport::Tcp {
+        host: name.to_owned(),
+        port,
+    };
+    host(token, transport, slots)
 }
 
 fn ssh(token: &str, user: &str, name: &str, command: &str, slots: u32) -> Host {
@@ -27,28 +31,11 @@ fn ssh(token: &str, user: &str, name: &str, command: &str, slots: u32) -> Host {
         host: name.to_owned(),
         command: some(command),
     };
-    Host {
-        token: token.to_owned(),
-        transport,
-        slots,
-        lzo: false,
-        cpp: false,
-        down: false,
-        key: None,
-    }
+    host(token, transport, slots)
 }
 
 fn here(token: &str, slots: u32) -> Host {
-    let transport = Transport::Local;
-    Host {
-        token: token.to_owned(),
-        transport,
-        slots,
-        lzo: false,
-        cpp: false,
-        down: false,
-        key: None,
-    }
+    host(token, Transport::Local, slots)
 }
 
 #[test]

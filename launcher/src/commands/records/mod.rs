@@ -3,16 +3,15 @@
 //! Knows nothing of what the codes in it mean.  Lines that are torn, foreign or from a later version are passed over; strings
 //! are bytes (docs/journal.md).  A journal that has moved to `NAME.1` is read on there.
 
-use std::ffi::{OsStr, OsString};
-use std::fmt;
+mod text;
+
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+pub(crate) use text::Text;
 
 /// How much is read at a time, at first.
 const CHUNK: u64 = 64 << 10;
@@ -77,66 +76,6 @@ pub(crate) struct Attempt {
     /// Was it a second try beside one that was under way?
     #[serde(default)]
     pub(crate) hedge: bool,
-}
-
-/// A string of any bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Text(pub(crate) OsString);
-
-impl Text {
-    /// As it is shown to people.
-    pub(crate) fn shown(&self) -> String {
-        self.0.to_string_lossy().into_owned()
-    }
-
-    /// The code that it is, if it is one.
-    pub(crate) fn code(&self) -> &str {
-        self.0.to_str().unwrap_or("unknown")
-    }
-}
-
-impl AsRef<OsStr> for Text {
-    fn as_ref(&self) -> &OsStr {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Text {
-    /// As bytes: the escapes U+DC80 to U+DCFF are no characters to serde.
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Text, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Text;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a string")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(text.into()))
-            }
-
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Text, E> {
-                Ok(Text(OsString::from_vec(unescaped(bytes))))
-            }
-        }
-        from.deserialize_bytes(Bytes)
-    }
-}
-
-/// Surrogates, which arrive spelled as if they were characters, as the bytes that they stand for.
-fn unescaped(mut bytes: &[u8]) -> Vec<u8> {
-    let mut found = Vec::with_capacity(bytes.len());
-    while let Some((first, rest)) = bytes.split_first() {
-        if let [0xed, high @ 0xb2..=0xb3, low @ 0x80..=0xbf, rest @ ..] = bytes {
-            found.push(((high & 3) << 6) | (low & 0x3f));
-            bytes = rest;
-        } else {
-            found.push(*first);
-            bytes = rest;
-        }
-    }
-    found
 }
 
 /// A journal and its predecessor.
@@ -309,6 +248,8 @@ impl Iterator for Backwards {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
     use crate::journal::{End, Entry};
     use std::os::unix::ffi::OsStrExt;
