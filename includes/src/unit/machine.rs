@@ -413,9 +413,11 @@ impl<'m> Machine<'m> {
         }
     }
 
-    /// clang heeds none of these pragmas.
+    /// clang heeds none of these pragmas; gcc's own headers put all back before anything hangs on it.
     fn change_options(&mut self, pragma: OptionsPragma) {
-        if self.start.family == Family::Gcc {
+        let frame = self.frames.last();
+        let own = frame.is_some_and(|frame| !self.place.get(frame.opened).system);
+        if own && self.start.family == Family::Gcc {
             self.table.doubt.heed(pragma);
         }
     }
