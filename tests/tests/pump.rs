@@ -23,6 +23,11 @@ fn project(farm: &Farm) -> Space {
         ),
         ("src/warns.c", "int w(void) { int unused; return 1; }\n"),
         ("src/plain.c", "int plain = 1;\n"),
+        // gcc's preprocessor alone takes the other branch.
+        (
+            "src/tuned.c",
+            "#pragma GCC target(\"avx2\")\n#ifdef __AVX2__\nint tuned;\n#else\nint plain;\n#endif\n",
+        ),
         (
             "src/i.i",
             "# 1 \"src/plain.c\"\n# 1 \"/far/a.h\" 1\nint h;\n# 2 \"src/plain.c\" 2\nint i = 1;\n",
@@ -212,6 +217,8 @@ fn a_host_without_cpp_gets_files_where_no_text_would_do() {
     let space = project(&farm).hosts(&farm.hosts("/4,lzo"));
     let compared = space.compile("clang -g -c src/a.c");
     compared.assert_same_as_local().assert_pumped();
+    let compared = space.compile("gcc -c src/tuned.c");
+    compared.assert_same_as_local().assert_pumped();
     let compared = space.compile("gcc -g -c src/a.c");
     compared.assert_same_as_local().assert_remote();
     assert_eq!(compared.row().mode.as_deref(), Some("plain"));
@@ -221,6 +228,11 @@ fn a_host_without_cpp_gets_files_where_no_text_would_do() {
 fn a_stock_daemon_gets_what_comes_out_equal() {
     let farm = Farm::stock(1);
     let space = project(&farm);
+    let plain = project(&farm).hosts(&farm.hosts("/4,lzo"));
+    let compared = plain.compile("gcc -c src/tuned.c");
+    compared
+        .assert_same_as_local()
+        .assert_local("pragma-options");
     for command in [
         "gcc -O2 -c src/plain.c",
         "gcc -O2 -DNDEBUG -c src/a.c -o deps/a.o",
