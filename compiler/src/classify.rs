@@ -2,6 +2,7 @@
 
 use crate::draft::Draft;
 use crate::job::{self, Job, Product};
+use crate::manner::is_macro;
 use crate::table::{Effect, Stage};
 use crate::words::{self, Meaning, Word};
 use crate::{Family, Language, Reason, deps, names, remote};
@@ -249,13 +250,28 @@ fn check_source(source: &[u8], language: Language, about: &Surroundings<'_>) -> 
 
 /// Is this an option of the preprocessor's that gcc records, and that would not go out? It does not record macros and folders.
 fn is_recorded_here(word: &Word<'_>) -> bool {
+    const RECORDED: &[&str] = &[
+        "--comments",
+        "--comments-in-macros",
+        "--no-line-commands",
+        "--trace-includes",
+        "--trigraphs",
+        "-C",
+        "-CC",
+        "-F",
+        "-H",
+        "-P",
+        "-remap",
+        "-trigraphs",
+    ];
     let of_preprocessor = [Effect::Cpp, Effect::Neither, Effect::Preprocessed]
         .iter()
         .any(|effect| word.meaning.has(*effect));
-    of_preprocessor && matches!(word.meaning, Meaning::Option(opt) if opt.name.starts_with("-f"))
+    matches!(word.meaning, Meaning::Option(opt) if of_preprocessor && opt.name.starts_with("-f") || RECORDED.contains(&opt.name))
 }
 
-/// clang remarks on words that a preprocessed source has no use for, and on C text given to `clang++`; elsewhere the words are others.
+/// clang remarks on words that a preprocessed source has no use for, on C text given to `clang++`, and on a C++ library named for C;
+/// elsewhere the words are others.
 fn check_remarks(
     family: Family,
     cxx: bool,
@@ -265,13 +281,25 @@ fn check_remarks(
 ) -> Result<(), Reason> {
     let any = |effect: Effect| words.iter().any(|word| word.meaning.has(effect));
     let taken_for_cxx = cxx && names::suffix(source) == Some(b"i") && !any(Effect::Language);
-    let remarks = family == Family::Clang
-        && !language.wants_preprocessor()
-        && (any(Effect::Search) || taken_for_cxx);
-    if remarks {
-        Err(Reason::Malformed)
-    } else {
-        Ok(())
+    let preprocesses = |word: &Word<'_>| {
+        let Meaning::Option(opt) = word.meaning else {
+            return false;
+        };
+        matches!(
+            opt.effect,
+            Effect::Search | Effect::Neither | Effect::Deps(_)
+        ) || opt.effect == Effect::Cpp && !is_macro(opt.name)
+    };
+    let names_library = |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name.contains("-stdlib"));
+    let remarks = match language.wants_preprocessor() {
+        false => taken_for_cxx || words.iter().any(preprocesses),
+        true => {
+            !matches!(language, Language::Cxx | Language::ObjCxx) && words.iter().any(names_library)
+        }
+    };
+    match family == Family::Clang && remarks {
+        true => Err(Reason::UnusedArgument),
+        false => Ok(()),
     }
 }
 

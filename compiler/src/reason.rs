@@ -94,6 +94,7 @@ reasons! {
     Times               "times"                Compile    "the compiler reports what it spends";
     UnknownCompiler     "unknown-compiler"     Compile    "the program is not a compiler that is known";
     UnknownOption       "unknown-option"       Compile    "an option is not known and could read or write files";
+    UnusedArgument      "unused-argument"      Compile    "clang remarks on an argument that it does not use";
     Verbose             "verbose"              Compile    "the compiler tells its own steps";
     Wrapper             "wrapper"              Compile    "another program is put before the compiler's own, or loaded into it";
     WritesReport        "writes-report"        Compile    "a report is written beside the object";

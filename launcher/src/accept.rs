@@ -2,9 +2,10 @@
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
+use std::os::unix::ffi::OsStrExt;
 
 use compiler::diagnostics::{self, Charset, Said};
-use compiler::{Family, Job, Product};
+use compiler::{Family, Job, Product, messages};
 use protocol::{Body, Coding, Limits, Outcome, ProtocolError, WaitStatus};
 
 use crate::check::{self, Misfit};
@@ -55,7 +56,7 @@ pub(crate) fn accept(
         None => Vec::new(),
     };
     if !outcome.status.success() {
-        let here = compiler::messages::without_repeats(&here, &printed.stderr).concat();
+        let here = messages::without_repeats(&here, &printed.stderr).concat();
         printed.stderr = [here, printed.stderr].concat();
         return Err(Rejection::Failed {
             status: outcome.status,
@@ -117,7 +118,9 @@ fn as_local(dispatch: &Dispatch<'_>, leg: &Leg, here: &[u8], there: &Printed) ->
             && !settings.exact_diagnostics
             && !shaped
             && Settings::charset() != Charset::Other;
-        return same.then(|| there.stderr.clone());
+        let there_called = dispatch.about.remote.as_bytes();
+        let called = dispatch.command.program.argv0.as_bytes();
+        return same.then(|| messages::renamed(&there.stderr, there_called, called));
     }
     // Colours and links are for terminals, and are the compiler's own.
     let coloured = |text: &[u8]| text.contains(&0x1b);
@@ -153,6 +156,10 @@ fn place_all(
     let depfile = job.depfile().zip(depfile);
     let in_its_place = |wanted: &compiler::Depfile| !wanted.appended && !wanted.is_printed();
     if let Some((wanted, bytes)) = depfile.as_ref().filter(|(wanted, _)| in_its_place(wanted)) {
+        // Who opens the output itself does so before all else; GNU as comes when the dependency file is there.
+        if habit != Habit::Unlink {
+            place::check(job.output(), habit)?;
+        }
         place::place(&wanted.path, bytes, Habit::Truncate)?;
     }
     place::place(job.output(), object, habit)?;

@@ -60,6 +60,15 @@ pub(crate) fn place(path: &OsStr, bytes: &[u8], habit: Habit) -> io::Result<()> 
     }
 }
 
+/// Would a file come to `path`? As far as can be told before.
+pub(crate) fn check(path: &OsStr, habit: Habit) -> io::Result<()> {
+    let path = Path::new(path);
+    match way(path, habit)? {
+        Way::New { .. } => Ok(fs::access(folder_of(path), fs::Access::WRITE_OK)?),
+        Way::Into => Ok(()),
+    }
+}
+
 /// Adds `bytes` to the end of the file at `path`, which `DEPENDENCIES_OUTPUT` names.
 pub(crate) fn append(path: &OsStr, bytes: &[u8]) -> io::Result<()> {
     OpenOptions::new()
@@ -121,10 +130,7 @@ fn way(path: &Path, habit: Habit) -> io::Result<Way> {
 
 /// Makes the file whole before it has a name.
 fn appear(path: &Path, bytes: &[u8], mode: Option<u32>, old: Old) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let made = Mode::from_raw_mode(0o666);
     let nameless = match fs::openat(
         CWD,
@@ -151,6 +157,13 @@ fn appear(path: &Path, bytes: &[u8], mode: Option<u32>, old: Old) -> io::Result<
     }
     replace(path, folder, |partial| Ok(name(partial)?))
         .or_else(|_| appear_named(path, folder, bytes, mode))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 fn appear_named(path: &Path, folder: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {

@@ -12,7 +12,7 @@ pub enum Charset {
 }
 
 impl Charset {
-    /// By the values of `LC_ALL`, `LC_CTYPE`, `LC_MESSAGES` and `LANG`.
+    /// By the values of `LC_ALL`, `LC_CTYPE`, `LC_MESSAGES`, `LANG` and `LANGUAGE`, which counts in every locale but `C`.
     pub fn of(get: impl Fn(&str) -> Option<Vec<u8>>) -> Charset {
         let set = |name: &str| get(name).filter(|value| !value.is_empty());
         let chosen = |name: &str| {
@@ -25,6 +25,7 @@ impl Charset {
         };
         match (chosen("LC_CTYPE"), chosen("LC_MESSAGES")) {
             (_, Charset::Other) => Charset::Other,
+            (_, Charset::Utf8) if set("LANGUAGE").is_some() => Charset::Other,
             (charset, _) => charset,
         }
     }
@@ -74,6 +75,19 @@ mod tests {
             })
         };
         assert_eq!(of(&[]), Charset::Ascii);
+        assert_eq!(of(&[("LANGUAGE", "de")]), Charset::Ascii);
+        assert_eq!(
+            of(&[("LANG", "C.UTF-8"), ("LANGUAGE", "de")]),
+            Charset::Other
+        );
+        assert_eq!(
+            of(&[
+                ("LC_MESSAGES", "C"),
+                ("LANG", "C.UTF-8"),
+                ("LANGUAGE", "de")
+            ]),
+            Charset::Utf8
+        );
         assert_eq!(
             of(&[("LC_ALL", "C"), ("LANG", "de_DE.UTF-8")]),
             Charset::Ascii

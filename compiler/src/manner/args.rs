@@ -84,7 +84,8 @@ impl Job<'_> {
             Family::Clang => {
                 if self.draft.debug {
                     let maps = Maps::of(&self.words);
-                    args.push(self.map(DEBUG_MAP, &maps.debug(self.source)));
+                    let named = without_dot_slash(self.source);
+                    args.push(self.map(DEBUG_MAP, &maps.debug(named)));
                     if !self.draft.debug_dir {
                         let option = b"-fdebug-compilation-dir=";
                         args.push(OsString::from_vec(
@@ -160,11 +161,22 @@ fn stop(product: Product) -> &'static str {
 fn goes(family: Family, word: &Word<'_>) -> bool {
     match word.meaning {
         Meaning::Option(opt) if is_map(word) || opt.name == "-nostdinc" => true,
+        // Means nothing to who compiles, but debug information records it.
+        Meaning::Option(opt) if opt.effect == Effect::Neither => family == Family::Gcc,
         Meaning::Option(opt) if opt.effect == Effect::Cpp => {
             is_macro(opt.name) || family == Family::Gcc && opt.name == CHARSET
         }
         _ => remote::goes(family, Language::C, word),
     }
+}
+
+/// A source's name as clang's debug information has it.
+fn without_dot_slash(mut name: &[u8]) -> &[u8] {
+    while let Some(rest @ [_, ..]) = name.strip_prefix(b"./") {
+        let slashes = rest.iter().take_while(|&&b| b == b'/').count();
+        name = &rest[slashes..];
+    }
+    name
 }
 
 /// Is a name a relative path that stays below where it starts?
@@ -178,7 +190,7 @@ fn is_pedantic(word: &Word<'_>) -> bool {
         || opt.name == "-W" && word.value == b"pedantic")
 }
 
-pub(super) fn is_macro(name: &str) -> bool {
+pub(crate) fn is_macro(name: &str) -> bool {
     matches!(
         name,
         "-D" | "-U"

@@ -13,6 +13,7 @@ pub mod preincluded;
 mod text;
 mod trap;
 
+pub(crate) use args::is_macro;
 pub use blank::blank;
 pub use text::{files, prepare};
 pub use trap::{Trap, trap_in_file};
@@ -225,6 +226,8 @@ fn wants_expanded(family: Family, word: &Word<'_>) -> bool {
             opt.name.contains("directives-only") || opt.name.contains("rewrite-includes")
         }
         Effect::Preprocessed => true,
+        // The only folder that debug information records as an option.
+        Effect::Search => family == Family::Gcc && opt.name == "-F",
         Effect::Everywhere if family == Family::Gcc => {
             // Pedantry about line markers is left out of the messages, unless it is an error.
             opt.name.contains("pedantic-errors")

@@ -7,6 +7,8 @@ use crate::Reason::*;
 #[rustfmt::skip]
 const OWN: &[Opt] = &[
     opt("--",                                            Joined,   LikeF),
+    opt("--assert",                                      Separate, Cpp),
+    opt("--assert=",                                     Joined,   Cpp),
     opt("--comments",                                    Flag,     Neither),
     opt("--comments-in-macros",                          Flag,     Neither),
     opt("--completion=",                                 Joined,   Here(Dumps)),
@@ -25,6 +27,7 @@ const OWN: &[Opt] = &[
     opt("--specs=",                                      Joined,   Here(Specs)),
     opt("--traditional",                                 Flag,     Cpp),
     opt("--traditional-cpp",                             Flag,     Cpp),
+    opt("-A",                                            Either,   Cpp),
     opt("-C",                                            Flag,     Neither),
     opt("-CC",                                           Flag,     Neither),
     opt("-Mmodules",                                     Flag,     Deps(Dep::Shape)),
@@ -36,6 +39,7 @@ const OWN: &[Opt] = &[
     opt("-aux-info=",                                    Joined,   Here(WritesReport)),
     opt("-completion=",                                  Joined,   Here(Dumps)),
     opt("-d",                                            Joined,   Letters),
+    opt("-dU",                                           Flag,     Neither),
     opt("-dependency-file",                              Joined,   Here(WritesReport)),
     opt("-dumpbase",                                     Separate, Aux),
     opt("-dumpbase-ext",                                 Separate, Aux),

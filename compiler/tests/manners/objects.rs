@@ -60,6 +60,7 @@ fn gcc_s_debug_information_is_the_local_one() {
     for (source, every) in [
         ("a.c", 1),
         ("$PWD/a.c", 2),
+        ("./a.c", 5),
         ("sub/../a.c", 5),
         ("sub/b.cc", 4),
         ("$PWD/sub/b.cc", 5),
@@ -90,6 +91,7 @@ fn gcc_s_debug_information_is_the_local_one() {
             "-g -imacros mac.h",
             "-g -O2 -fdebug-prefix-map=$PWD=. -fmacro-prefix-map=$PWD=/M",
             "-g -Wp,-MMD,x.d",
+            "-g -C -P -fworking-directory",
         ];
         for options in all_options.into_iter().step_by(every) {
             let stage = if options.contains("-S") { "" } else { "-c" };
@@ -153,7 +155,7 @@ fn clang_s_objects_are_the_local_ones() {
     let source = C_SOURCE.replace("__COUNTER__", "0");
     place.write("a.c", &source);
     let mut wrong = Vec::new();
-    for source in ["a.c", "$PWD/a.c", "sub/b.cc"] {
+    for source in ["a.c", "$PWD/a.c", "./a.c", "sub/b.cc", ".//././sub/b.cc"] {
         let program = if source.ends_with(".cc") {
             "clang++"
         } else {
