@@ -251,10 +251,9 @@ fn role(name: &str) -> Option<Role> {
         "-I" | "--include-directory" | "--include-directory=" => Role::Search(Chain::Angle),
         "-iquote" => Role::Search(Chain::Quote),
         "-isystem" => Role::Search(Chain::System),
-        "-idirafter"
-        | "--include-directory-after"
-        | "--include-directory-after="
-        | "-isystem-after" => Role::Search(Chain::After),
+        "-idirafter" | "--include-directory-after" | "--include-directory-after=" => {
+            Role::Search(Chain::After)
+        }
         "-iwithprefix"
         | "--include-with-prefix"
         | "--include-with-prefix="
@@ -271,7 +270,7 @@ fn role(name: &str) -> Option<Role> {
         "--sysroot" | "--sysroot=" => Role::Sysroot,
         "-isysroot" => Role::HeaderSysroot,
         "-ivfsoverlay" | "-ivfsoverlay=" => Role::Overlay,
-        "-specs" | "-specs=" | "--specs" | "--specs=" => Role::Read,
+        "-specs" | "-specs=" | "--specs" | "--specs=" | "--config" | "--config=" => Role::Read,
         "-fmax-include-depth=" => Role::Depth,
         "-finput-charset=" => Role::Charset,
         "-traditional"

@@ -331,3 +331,87 @@ fn harmless_words_change_nothing_that_is_predefined() {
         }
     }
 }
+
+/// The headers of a closure by their names, without those of the compiler; and how many conditions were open.
+fn headers(command: &str, files: &[(&str, &str)]) -> (Vec<String>, u32) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    for (name, text) in files {
+        match text.strip_prefix("same as ") {
+            Some(other) => fs::hard_link(root.join(other), root.join(name)).unwrap(),
+            None => fs::write(root.join(name), text).unwrap(),
+        }
+    }
+    let words: Vec<OsString> = command.split(' ').map(OsString::from).collect();
+    let includes = Includes::new(Config::default());
+    let question = Question {
+        directory: &root,
+        words: &words,
+        environment: &[],
+    };
+    let closure = includes.closure(&question).unwrap();
+    let own = closure.files.iter().filter(|file| !file.system);
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let headers = own.filter(|file| file.role == Role::Header);
+    let mut names: Vec<String> = headers.map(|file| name(&file.real)).collect();
+    names.sort();
+    (names, closure.unsure)
+}
+
+#[test]
+fn what_a_pragma_may_have_changed_is_in_doubt() {
+    let source = "#pragma GCC push_options\n#pragma GCC target(\"avx2\")\n#ifdef __AVX2__\n#include \"a.h\"\n#else\n#include \"b.h\"\n#endif\n\
+                  #if __GNUC__ > 3 && defined __OPTIMIZE__\n#include \"c.h\"\n#endif\n#pragma GCC pop_options\n#ifdef __AVX2__\n#include \"c.h\"\n#endif\n";
+    let files = [("t.c", source), ("a.h", ""), ("b.h", ""), ("c.h", "")];
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(headers("gcc -c t.c", &files), (names(&["a.h", "b.h"]), 1));
+    assert_eq!(headers("clang -c t.c", &files), (names(&["b.h"]), 0));
+    let optimized = "_Pragma(\"GCC optimize(3)\")\n#if __OPTIMIZE__\n#include \"a.h\"\n#endif\n#ifdef __AVX2__\n#include \"b.h\"\n#endif\n";
+    let files = [("t.c", optimized), ("a.h", ""), ("b.h", "")];
+    assert_eq!(headers("gcc -c t.c", &files), (names(&["a.h"]), 1));
+    // gcc's own headers of intrinsics change options again and again, and decide nothing by them.
+    let intrinsics = [("t.c", "#include <immintrin.h>\n")];
+    assert_eq!(headers("gcc -c t.c", &intrinsics), (names(&[]), 0));
+}
+
+#[test]
+fn a_file_of_two_names_is_one_to_clang() {
+    let files = [
+        ("t.c", "#include \"a.h\"\n#include \"b.h\"\n"),
+        (
+            "a.h",
+            "#pragma once\n#ifdef SEEN\n#include \"c.h\"\n#endif\n#define SEEN\n",
+        ),
+        ("b.h", "same as a.h"),
+        ("c.h", ""),
+    ];
+    let (names, _) = headers("clang -c t.c", &files);
+    assert!(!names.contains(&"c.h".to_owned()), "{names:?}");
+}
+
+#[test]
+fn a_precompiled_form_beside_the_first_header_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    fs::write(root.join("t.c"), "#include \"b.h\"\n#include \"a.h\"\n").unwrap();
+    for name in ["a.h", "b.h", "a.h.gch"] {
+        fs::write(root.join(name), "").unwrap();
+    }
+    let words = ["gcc", "-c", "t.c"].map(OsString::from);
+    let includes = Includes::new(Config::default());
+    let ask = || {
+        includes.closure(&Question {
+            directory: root,
+            words: &words,
+            environment: &[],
+        })
+    };
+    assert!(ask().is_ok(), "gcc takes one for the first header only");
+    fs::write(root.join("b.h.gch"), "").unwrap();
+    assert!(ask().is_err());
+}

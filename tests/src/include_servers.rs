@@ -1,6 +1,7 @@
 //! Include servers as stock's pump script starts them, and what they are asked as stock clients ask.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
@@ -135,4 +136,62 @@ pub fn question(cwd: &Path, words: &[&str]) -> Vec<u8> {
     text += &format!("ARGC{:08x}", words.len());
     text.extend(words.iter().map(|text| word("ARGV", text)));
     text.into_bytes()
+}
+
+/// Debian's own include server, started by its own script, with a module in Python for the one in C that does not work
+/// (`tests/data/stock-include-server`).
+#[derive(Debug)]
+pub struct StockIncludeServer {
+    folder: TempDir,
+    exports: BTreeMap<String, String>,
+}
+
+impl StockIncludeServer {
+    pub fn start() -> StockIncludeServer {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let output = StockIncludeServer::script(folder.path(), "--startup")
+            .env("DISTCC_HOSTS", "127.0.0.1/1,lzo,cpp")
+            .output()
+            .expect("distcc-pump is installed by cargo xtask test");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let exports = text
+            .lines()
+            .flat_map(|line| line.strip_prefix("export ")?.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.trim_matches(['\'', ';']).to_owned()))
+            .collect();
+        let server = StockIncludeServer { folder, exports };
+        let socket = server.socket();
+        assert!(socket.exists(), "it does not start: {output:?}");
+        server
+    }
+
+    fn script(folder: &Path, word: &str) -> Command {
+        let mut command = Command::new(programs::distcc_pump());
+        command
+            .arg(word)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("TMPDIR", folder)
+            .env("DISTCC_DIR", folder)
+            .env("PYTHONPATH", StockIncludeServer::module())
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+
+    fn module() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("data/stock-include-server")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        let socket = self.exports.get("INCLUDE_SERVER_PORT");
+        socket.expect("the script names a socket").into()
+    }
+}
+
+impl Drop for StockIncludeServer {
+    fn drop(&mut self) {
+        let mut script = StockIncludeServer::script(self.folder.path(), "--shutdown");
+        // It leaves nothing else: its own folder goes with this one.
+        let _ = script.envs(&self.exports).output();
+    }
 }

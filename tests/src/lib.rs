@@ -35,7 +35,7 @@ pub use effects::{Effects, Entry, snapshot};
 pub use elf::{for_another_compiler, for_machine, for_other_class};
 pub use example::{Example, assert_all_remote, module, objects, succeeds, through_the_module};
 pub use farm::Farm;
-pub use include_servers::{IncludeServer, question};
+pub use include_servers::{IncludeServer, StockIncludeServer, question};
 pub use jobserver::Jobserver;
 pub use journal::{Attempt, Row, Text, read_journal};
 pub use lan::{Lan, Machine};

@@ -42,6 +42,11 @@ pub fn distccd() -> PathBuf {
     installed("distccd")
 }
 
+/// Stock's script for pump mode, as Debian calls it.
+pub(crate) fn distcc_pump() -> PathBuf {
+    installed("distcc-pump")
+}
+
 /// A build tool from PyPI (`cmake`, `meson`, `ninja`), newer than the system's.
 ///
 /// `DISTCC_LAUNCH_TOOLS` names their folder (`cargo xtask test` sets it); without it `cargo xtask tools` is asked.
@@ -95,7 +100,7 @@ fn installed(name: &str) -> PathBuf {
     let path = Path::new("/usr/bin").join(name);
     assert!(
         path.exists(),
-        "{} is missing: install Debian's package distcc",
+        "{} is missing: install Debian's packages distcc and distcc-pump",
         path.display()
     );
     path

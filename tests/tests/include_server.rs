@@ -200,3 +200,30 @@ fn one_resident_server_serves_a_folder_and_ends_when_idle() {
         "{output:?}"
     );
 }
+
+#[test]
+fn a_write_through_a_mapping_is_seen() {
+    const WRITE: &str = "import mmap, sys\nwith open(sys.argv[1], 'r+b') as f:\n    m = mmap.mmap(f.fileno(), 0)\n    m[10:11] = b'c'\n    m.close()\n";
+    let (server, project) = (IncludeServer::start(&[]), project());
+    let root = project.path().canonicalize().unwrap();
+    for (name, text) in [("a.h", "#include \"b.h\"\n"), ("b.h", ""), ("c.h", "")] {
+        fs::write(root.join(name), text).unwrap();
+    }
+    let header = root.join("a.h");
+    // Younger ones are read again in any case.
+    until("the header is no longer young", || {
+        let age = fs::metadata(&header).unwrap().modified().unwrap().elapsed();
+        age.is_ok_and(|age| age > std::time::Duration::from_secs(3))
+    });
+    let has = |name: &str| {
+        let wanted = root.join(name).display().to_string();
+        files(&server.ask(&root, &COMPILE)).contains(&wanted)
+    };
+    assert!(has("b.h") && !has("c.h"));
+    let written = Command::new("python3")
+        .args(["-c", WRITE])
+        .arg(&header)
+        .status();
+    assert!(written.unwrap().success());
+    assert!(has("c.h") && !has("b.h"));
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tests::{Client, Farm, Space};
+use tests::{Farm, Space};
 
 /// For every host of these tests.
 const PUMP: &str = "/4,lzo,cpp";
@@ -23,6 +23,11 @@ fn project(farm: &Farm) -> Space {
         ),
         ("src/warns.c", "int w(void) { int unused; return 1; }\n"),
         ("src/plain.c", "int plain = 1;\n"),
+        // gcc's preprocessor alone takes the other branch.
+        (
+            "src/tuned.c",
+            "#pragma GCC target(\"avx2\")\n#ifdef __AVX2__\nint tuned;\n#else\nint plain;\n#endif\n",
+        ),
         (
             "src/i.i",
             "# 1 \"src/plain.c\"\n# 1 \"/far/a.h\" 1\nint h;\n# 2 \"src/plain.c\" 2\nint i = 1;\n",
@@ -212,6 +217,8 @@ fn a_host_without_cpp_gets_files_where_no_text_would_do() {
     let space = project(&farm).hosts(&farm.hosts("/4,lzo"));
     let compared = space.compile("clang -g -c src/a.c");
     compared.assert_same_as_local().assert_pumped();
+    let compared = space.compile("gcc -c src/tuned.c");
+    compared.assert_same_as_local().assert_pumped();
     let compared = space.compile("gcc -g -c src/a.c");
     compared.assert_same_as_local().assert_remote();
     assert_eq!(compared.row().mode.as_deref(), Some("plain"));
@@ -221,6 +228,11 @@ fn a_host_without_cpp_gets_files_where_no_text_would_do() {
 fn a_stock_daemon_gets_what_comes_out_equal() {
     let farm = Farm::stock(1);
     let space = project(&farm);
+    let plain = project(&farm).hosts(&farm.hosts("/4,lzo"));
+    let compared = plain.compile("gcc -c src/tuned.c");
+    compared
+        .assert_same_as_local()
+        .assert_local("pragma-options");
     for command in [
         "gcc -O2 -c src/plain.c",
         "gcc -O2 -DNDEBUG -c src/a.c -o deps/a.o",
@@ -257,34 +269,4 @@ fn no_folder_for_a_server_means_plain_mode() {
     compared
         .assert_same_as_local()
         .assert_not_pumped("no-include-server");
-}
-
-#[test]
-fn a_stock_client_is_served_too() {
-    let farm = Farm::ours(1);
-    let server = tests::IncludeServer::start(&[]);
-    let with_stock = Farm::stock(1);
-    let stock = project(&with_stock)
-        .client(Client::stock())
-        .client_env("INCLUDE_SERVER_PORT", server.socket());
-    for command in [
-        "gcc -O2 -c src/plain.c -o plain.o",
-        "g++ -O2 -Iinc -c src/c.cc -o deps/c.o",
-    ] {
-        let compared = stock.compile(command);
-        compared.assert_same_files().assert_pumped();
-    }
-    let space = project(&farm)
-        .client(Client::stock())
-        .client_env("INCLUDE_SERVER_PORT", server.socket());
-    for command in [
-        "gcc -O2 -c src/plain.c -o plain.o",
-        "gcc -g -c src/a.c -o a.o",
-        "gcc -g -MD -MF deps/a.d -c src/a.c -o a.o",
-        "gcc -g -MMD -c src/a.c -o deps/a.o",
-        "g++ -g -Iinc -c src/c.cc -o c.o",
-    ] {
-        let compared = space.compile(command);
-        compared.assert_same_files().assert_pumped();
-    }
 }

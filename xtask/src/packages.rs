@@ -34,6 +34,7 @@ pub(crate) static TEST: &[Package] = &[
     package("clang-16",      Some("clang-16"),  "C++20 modules as CMake builds them"),
     package("clang-tools-16", None,             "scans sources for modules (clang-scan-deps)"),
     package("distcc",        Some("distccd"),   "stock client and daemon, for every test of dropping in"),
+    package("distcc-pump",   Some("distcc-pump"), "stock include server, which needs a module of ours to answer"),
     package("libboost-dev",  None,              "headers that no include server but ours gets through"),
     package("cmake",         Some("cmake"),     "integrations/cmake builds its example"),
     package("ninja-build",   Some("ninja"),     "integrations/ninja and cmake build their examples"),

@@ -24,6 +24,8 @@ pub enum Trap {
     Arguments,
     /// clang warns of an empty body here, and would not there.
     EmptyBody,
+    /// A pragma changes options of the compiler, and thereby macros, which gcc's preprocessor by itself does not.
+    Options,
 }
 
 impl Trap {
@@ -36,6 +38,7 @@ impl Trap {
             Trap::Pragma,
             Trap::Arguments,
             Trap::EmptyBody,
+            Trap::Options,
         ]
     }
 
@@ -48,6 +51,7 @@ impl Trap {
             Trap::Pragma => "pragma",
             Trap::Arguments => "arguments",
             Trap::EmptyBody => "empty-body",
+            Trap::Options => "pragma-options",
         }
     }
 
@@ -60,6 +64,7 @@ impl Trap {
             Trap::Pragma => "the preprocessor swallows a pragma",
             Trap::Arguments => "a file is included within the arguments of a macro",
             Trap::EmptyBody => "clang would not warn of an empty body",
+            Trap::Options => "a pragma changes options, which the preprocessor alone does not heed",
         }
     }
 }
@@ -130,6 +135,9 @@ pub(super) fn in_text(job: &Job<'_>, manner: Manner, text: &[u8]) -> Option<Trap
     if job.family == Family::Clang && !job.is_silent() && empty::has_empty_body(text) {
         return Some(Trap::EmptyBody);
     }
+    if job.family == Family::Gcc && changes_options(text) {
+        return Some(Trap::Options);
+    }
     if manner != Manner::Expanded && names_clock(text) {
         return Some(Trap::Clock);
     }
@@ -156,6 +164,46 @@ pub(super) fn in_text(job: &Job<'_>, manner: Manner, text: &[u8]) -> Option<Trap
             includes_in_arguments(text).then_some(Trap::Arguments)
         }
     }
+}
+
+/// Does a pragma change options (`#pragma GCC target`, `optimize`) in a file of the user's, where something may be decided behind it? `#ifdef
+/// __AVX2__` comes out otherwise in a compile than where gcc only preprocesses. gcc's own headers put all back before they decide anything.
+fn changes_options(text: &[u8]) -> bool {
+    memmem::find_iter(text, b"GCC").any(|at| {
+        let rest = skip_blanks(&text[at + b"GCC".len()..]);
+        (rest.starts_with(b"target") || rest.starts_with(b"optimize"))
+            && may_have_decided(rest)
+            && !is_in_system_header(&text[..at])
+    })
+}
+
+/// Was there a directive on the lines from here to where options are put back? It left an empty line, or a line marker, or was the end.
+fn may_have_decided(text: &[u8]) -> bool {
+    for line in text.split(|&byte| byte == b'\n').skip(1) {
+        let back = |option: &[u8]| memmem::find(line, option).is_some();
+        if line.starts_with(b"#pragma") && (back(b"pop_options") || back(b"reset_options")) {
+            return false;
+        }
+        if line.trim_ascii().is_empty() || line.starts_with(b"# ") {
+            break;
+        }
+    }
+    true
+}
+
+/// Does the last line marker of a text say that what follows is of a system header?
+fn is_in_system_header(before: &[u8]) -> bool {
+    let mut rest = before;
+    while let Some(at) = memmem::rfind(rest, b"\n# ") {
+        let line = &before[at + b"\n# ".len()..];
+        if line.first().is_some_and(u8::is_ascii_digit) {
+            let end = memchr::memchr(b'\n', line).unwrap_or(line.len());
+            let flags = memchr::memrchr(b'"', &line[..end]).map_or(end, |quote| quote + 1);
+            return line[flags..end].contains(&b'3');
+        }
+        rest = &rest[..at];
+    }
+    false
 }
 
 fn names_clock(text: &[u8]) -> bool {
@@ -239,6 +287,27 @@ mod tests {
         assert!(names_clock(b"__DATE__"));
         assert!(names_clock(b"__TIMESTAMP__"));
         assert!(!names_clock(b"__TIMESIZE __TIME_T_TYPE __DATES"));
+    }
+
+    #[test]
+    fn pragmas_that_change_options_are_found() {
+        for text in [
+            "#pragma GCC target(\"avx2\")\n\nint a;\n",
+            "#pragma GCC optimize 3\nint a;\n",
+            "_Pragma(\"GCC optimize(\\\"O3\\\")\")\n\nint a;\n",
+            "DO(GCC \\\n target(\"avx2\"))\n# 1 \"a.h\" 1\nint a;\n",
+            "# 1 \"/usr/include/a.h\" 1 3 4\nint a;\n# 3 \"a.c\" 2\n#pragma GCC  optimize 3\n\nint a;\n",
+        ] {
+            assert!(changes_options(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "#pragma GCC diagnostic push\n\nint a;\n",
+            "#pragma GCC push_options\n\nint a;\n",
+            "#pragma GCC optimize 3\nint a;\n#pragma GCC pop_options\n\nint b;\n",
+            "# 1 \"a.c\"\n# 1 \"/usr/lib/gcc/immintrin.h\" 1 3 4\n# define X\n#pragma GCC target(\"avx2\")\n\nint a;\n",
+        ] {
+            assert!(!changes_options(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]

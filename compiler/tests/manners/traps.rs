@@ -85,6 +85,9 @@ fn a_header_that_is_read_twice_may_be_read_otherwise() {
     assert_eq!(tried.err(), Some(Trap::Pragma));
 }
 
+/// What a compile makes of it, gcc's preprocessor by itself does not see.
+const TUNED: &str = "#pragma GCC target(\"avx2\")\n#ifdef __AVX2__\nint yes;\n#endif\n";
+
 #[test]
 fn texts_that_would_mean_something_else_there_are_seen() {
     let place = Place::new(&[INCLUDED]);
@@ -108,6 +111,8 @@ fn texts_that_would_mean_something_else_there_are_seen() {
             "#pragma GCC dependency \"b.h\"\nint c;\n",
             Trap::Pragma,
         ),
+        ("gcc -g", TUNED, Trap::Options),
+        ("gcc", TUNED, Trap::Options),
     ] {
         place.write("t.c", text);
         let tried = place.compile(&format!("{line} -c t.c -o t.o"));

@@ -112,6 +112,8 @@ impl Disk for System {
             | WatchFlags::DELETE
             | WatchFlags::MOVE
             | WatchFlags::MODIFY
+            // What was written through a shared mapping is reported by nothing else.
+            | WatchFlags::CLOSE_WRITE
             | WatchFlags::ATTRIB
             | WatchFlags::DELETE_SELF
             | WatchFlags::MOVE_SELF

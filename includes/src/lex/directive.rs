@@ -4,6 +4,7 @@ use super::blank::{is_blank, is_word};
 use super::{
     CLEANED, Definition, Inclusion, Last, Mode, Named, Op, Remark, Remarks, Site, Source, Span,
 };
+use crate::macros::OptionsPragma;
 use crate::names::{Name, Names};
 use std::sync::Arc;
 
@@ -339,6 +340,10 @@ impl Program {
                     let from =
                         used + word_end + (tail.len() - inner.len()) + (inner.len() - found.len());
                     self.site(Inclusion::Dependency, sign, after(rest, from), names);
+                } else if word == b"GCC"
+                    && let Some(pragma) = OptionsPragma::read(inner)
+                {
+                    self.source.ops.push(Op::Options(pragma));
                 }
             }
             _ => {}

@@ -17,6 +17,7 @@ pub(crate) use line::clean_text;
 pub(crate) use scan::{scan, scan_with_text};
 pub(crate) use token::{Kind, Punct, Token, WHITE, tokens};
 
+use crate::macros::OptionsPragma;
 use crate::names::Name;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -134,6 +135,8 @@ pub(crate) enum Op {
     Once,
     PushMacro(Name),
     PopMacro(Name),
+    /// `#pragma GCC target` and its kin.
+    Options(OptionsPragma),
     /// `#line 7 "name"`; index of a site, whose text is not looked at.
     Line(u32),
     /// Live text that matters; index of a remark.

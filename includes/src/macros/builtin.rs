@@ -94,7 +94,11 @@ impl Expansion<'_> {
         text.push(b'(');
         let mut depth = 1;
         while depth > 0 {
-            let token = self.next_raw();
+            // gcc expands macros in it, clang does not.
+            let token = match self.family {
+                Family::Gcc => self.next(),
+                Family::Clang => self.next_raw(),
+            };
             match token.kind {
                 Kind::End => {
                     self.failed = true;

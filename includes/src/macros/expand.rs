@@ -162,6 +162,11 @@ impl<'s> Expansion<'s> {
     pub(crate) fn macro_of(&mut self, name: Name) -> MacroId {
         let id = self.table.get(name);
         self.note(name, id);
+        if self.table.doubt.is_any() {
+            self.repeatable = false;
+            let text = self.library.names.get(name);
+            self.unknown |= self.table.doubt.is_about(text);
+        }
         id
     }
 

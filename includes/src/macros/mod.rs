@@ -2,6 +2,7 @@
 
 mod body;
 mod builtin;
+mod doubt;
 mod expand;
 mod library;
 mod paste;
@@ -9,6 +10,8 @@ mod substitute;
 mod table;
 
 pub(crate) use body::Body;
+use doubt::Doubt;
+pub(crate) use doubt::OptionsPragma;
 pub(crate) use expand::{Expansion, Facts, Parts, Scratch};
 pub(crate) use library::{Builtin, ConditionId, Library, MacroId, SourceId};
 pub(crate) use table::Table;

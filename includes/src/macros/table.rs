@@ -1,6 +1,6 @@
 //! Which macro each name stands for now.
 
-use super::MacroId;
+use super::{Doubt, MacroId};
 use crate::names::Name;
 
 /// Names to macros. Emptying it costs nothing: what was put in before counts no more.
@@ -10,6 +10,7 @@ pub(crate) struct Table {
     run: u32,
     /// Values that `#pragma push_macro` put aside.
     pushed: Vec<(Name, MacroId)>,
+    pub(crate) doubt: Doubt,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +66,7 @@ impl Table {
 
     pub(crate) fn clear(&mut self) {
         self.pushed.clear();
+        self.doubt.clear();
         match self.run.checked_add(1) {
             Some(run) => self.run = run,
             None => {

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 /// A question as it was understood.
 pub(super) struct Asked<'q> {
     pub(super) question: &'q Question<'q>,
+    /// Without response files.
+    pub(super) words: &'q [OsString],
     pub(super) cwd: FolderId,
     pub(super) cwd_trail: Trail,
     pub(super) program: PathBuf,
@@ -56,6 +58,7 @@ impl State {
         Ok(Asked {
             environment: environment(question),
             question,
+            words,
             cwd,
             cwd_trail,
             program,

@@ -177,6 +177,7 @@ impl State {
             .iter()
             .filter(|(chain, _)| *chain == compiler::inclusion::Chain::Angle)
             .map(|&(_, name)| name)
+            .chain(for_the_assembler(asked.words))
             .collect();
         let start = Start {
             family: asked.family,
@@ -282,4 +283,21 @@ pub(super) fn refuse_overlays(asked: &Asked<'_>, tree: &mut Tree) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// The folders that `-Wa,-Ix` or `-Wa,-I,x` name.
+fn for_the_assembler(words: &[OsString]) -> impl Iterator<Item = &[u8]> {
+    let lists = words
+        .iter()
+        .filter_map(|word| word.as_bytes().strip_prefix(b"-Wa,"));
+    lists.flat_map(|list| {
+        let mut parts = list.split(|&byte| byte == b',');
+        std::iter::from_fn(move || {
+            let name = parts.find_map(|part| part.strip_prefix(b"-I"))?;
+            match name {
+                b"" => parts.next(),
+                name => Some(name),
+            }
+        })
+    })
 }

@@ -6,7 +6,7 @@ use crate::closure::{Dates, Refusal, Role};
 use crate::condition::{self, Decision};
 use crate::disk::{FileId, Map, Tree};
 use crate::lex::{Mode, Named, Op, Remarks, Site, Source};
-use crate::macros::{ConditionId, Library, MacroId, Scratch, SourceId, Table};
+use crate::macros::{ConditionId, Library, MacroId, OptionsPragma, Scratch, SourceId, Table};
 use crate::names::Name;
 use crate::search::{Miss, OpenedId, Place};
 use crate::{Family, lex};
@@ -35,6 +35,8 @@ pub(crate) struct Machine<'m> {
     /// Jumps that are not taken, because both branches are.
     both: Vec<(SourceId, u32)>,
     pub(super) stopped: bool,
+    /// How many files were listed when the first header of the source's own comes: the source, and what the compiler puts before it.
+    pub(super) before: usize,
 }
 
 /// How a run begins.
@@ -117,6 +119,7 @@ impl<'m> Machine<'m> {
             with_text: Map::default(),
             both: Vec::new(),
             stopped: false,
+            before: 1,
         }
     }
 
@@ -136,8 +139,10 @@ impl<'m> Machine<'m> {
                 .place
                 .find_angle(name, self.tree, &mut self.library.names)
         {
+            self.before = usize::MAX;
             self.enter(opened, lex::Inclusion::Include)?;
             self.go()?;
+            self.before = self.outcome.files.len();
         }
         for name in start.includes {
             self.forced(name)?;
@@ -190,7 +195,7 @@ impl<'m> Machine<'m> {
     fn go(&mut self) -> Result<(), Refusal> {
         while let Some(frame) = self.frames.last() {
             let source = frame.source.clone();
-            let (macros, conditions, id) = (frame.macros, frame.conditions, frame.id);
+            let (macros, conditions, source_id) = (frame.macros, frame.conditions, frame.id);
             let mut at = frame.at as usize;
             let ops = &source.ops[..];
             let depth = self.frames.len();
@@ -220,6 +225,12 @@ impl<'m> Machine<'m> {
                         negated,
                         otherwise,
                     } => {
+                        if self.table.doubt.is_any() && self.is_in_doubt(name) {
+                            self.outcome.unsure += 1;
+                            self.both.push((source_id, otherwise.saturating_sub(1)));
+                            at += 1;
+                            continue;
+                        }
                         let defined = self.table.get(name) != MacroId::NONE;
                         at = if defined != negated {
                             at + 1
@@ -235,12 +246,12 @@ impl<'m> Machine<'m> {
                         Decision::Holds(false) => at = otherwise as usize,
                         Decision::Unknown => {
                             self.outcome.unsure += 1;
-                            self.both.push((id, otherwise.saturating_sub(1)));
+                            self.both.push((source_id, otherwise.saturating_sub(1)));
                             at += 1;
                         }
                     },
                     Op::Jump(target) => {
-                        let here = (id, at as u32);
+                        let here = (source_id, at as u32);
                         if !self.both.is_empty()
                             && let Some(both) = self.both.iter().rposition(|&both| both == here)
                         {
@@ -288,6 +299,7 @@ impl<'m> Machine<'m> {
             }
             Op::PushMacro(name) => self.table.push(name),
             Op::PopMacro(name) => self.table.pop(name),
+            Op::Options(pragma) => self.change_options(pragma),
             Op::Line(site) => self.line_directive(source, &source.sites[site as usize]),
             Op::Text(remark) => self.text(source, source.remarks[remark as usize])?,
             Op::Span(span) => self.expand_text(source, source.spans[span as usize])?,
@@ -298,9 +310,16 @@ impl<'m> Machine<'m> {
         Ok(())
     }
 
+    /// May a pragma that changed options have changed this macro?
+    fn is_in_doubt(&self, name: Name) -> bool {
+        self.table.doubt.is_about(self.library.names.get(name))
+    }
+
     fn decide(&mut self, id: ConditionId) -> Decision {
         let condition = self.library.condition(id);
-        if let Some(holds) = self.library.recall(condition, self.table) {
+        if !self.table.doubt.is_any()
+            && let Some(holds) = self.library.recall(condition, self.table)
+        {
             return Decision::Holds(holds);
         }
         let offset = condition.at;
@@ -386,6 +405,20 @@ impl<'m> Machine<'m> {
             } else {
                 self.table.pop(name);
             }
+        } else if let Some(pragma) = word
+            .strip_prefix(b"GCC")
+            .and_then(|rest| OptionsPragma::read(rest.trim_ascii_start()))
+        {
+            self.change_options(pragma);
+        }
+    }
+
+    /// clang heeds none of these pragmas; gcc's own headers put all back before anything hangs on it.
+    fn change_options(&mut self, pragma: OptionsPragma) {
+        let frame = self.frames.last();
+        let own = frame.is_some_and(|frame| !self.place.get(frame.opened).system);
+        if own && self.start.family == Family::Gcc {
+            self.table.doubt.heed(pragma);
         }
     }
 

@@ -88,8 +88,8 @@ impl Machine<'_> {
             Inclusion::Dependency => Role::Probed,
             _ => Role::Header,
         };
-        if self.outcome.files.len() == 1 && self.start.family == Family::Gcc && role == Role::Header
-        {
+        let is_first = self.outcome.files.len() == self.before;
+        if is_first && self.start.family == Family::Gcc && role == Role::Header {
             self.refuse_precompiled(opened)?;
         }
         self.list(opened, role)?;
@@ -186,18 +186,27 @@ impl Machine<'_> {
         false
     }
 
-    /// gcc: has a file with these bytes and this time been marked?
+    /// Has a file been marked that the compiler takes for this one? To gcc that is one with these bytes and this time, to clang the same file
+    /// under another name.
     fn is_alike(&mut self, file: FileId) -> bool {
-        if self.start.family != Family::Gcc || self.tree.content(file, false).is_err() {
+        let gcc = self.start.family == Family::Gcc;
+        if gcc && self.tree.content(file, false).is_err() {
             return false;
         }
         let node = self.tree.file(file);
         let key = (node.stat.size as u32, node.stat.modified.0 as u32);
-        self.alike.get(&key).is_some_and(|others| {
-            others
-                .iter()
-                .any(|&other| other != file && self.tree.file(other).bytes == node.bytes)
-        })
+        let same = |&other: &FileId| {
+            let other = self.tree.file(other);
+            match gcc {
+                true => other.bytes == node.bytes,
+                false => {
+                    (other.stat.device, other.stat.inode) == (node.stat.device, node.stat.inode)
+                }
+            }
+        };
+        self.alike
+            .get(&key)
+            .is_some_and(|others| others.iter().any(|other| *other != file && same(other)))
     }
 
     /// `#pragma once`

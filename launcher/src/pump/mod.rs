@@ -117,7 +117,7 @@ pub(crate) fn files(
         resident::Server::Ours(stream) => ask::ask(stream, form, &cwd, &path, &args),
         // Stock's answers suit any daemon that reads protocol 3, and no other.
         resident::Server::Stock(_) if form != Form::Stock => Err(NotPumped("stock-include-server")),
-        resident::Server::Stock(stream) => mirror::ask(stream, &cwd, &about.remote, &args),
+        resident::Server::Stock(server) => mirror::ask(server.call()?, &cwd, &about.remote, &args),
     };
     if matches!(answer, Err(SLOW)) {
         // The others of this build need not all wait as long.

@@ -25,6 +25,8 @@ use crate::settings::Settings;
 const PROGRAM: &str = "include-server";
 /// The longest wait for an answer; ordinary ones take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a stock server: it answers one after the other, gives up on a source after seconds, and ends when who asked is gone.
+const STOCKS_PATIENCE: Duration = Duration::from_secs(30);
 /// In the folder of a server's sockets: made when it did not answer in time. Then nobody waits for it for a while.
 const SLOW: &str = "slow";
 /// The longest wait for a server that starts.
@@ -35,11 +37,31 @@ const STARTING: Timespec = Timespec {
 /// How long a server that could not be started, or did not answer, is not tried again.
 const GIVEN_UP: Duration = Duration::from_secs(60);
 
-/// An open conversation.
+/// An open conversation, or a server that is not yet called.
 #[derive(Debug)]
 pub(super) enum Server {
     Ours(UnixStream),
-    Stock(UnixStream),
+    Stock(StockServer),
+}
+
+/// A stock server. A call that asks nothing would end it, so nobody calls before there is a question.
+#[derive(Debug)]
+pub(super) struct StockServer {
+    port: PathBuf,
+}
+
+impl StockServer {
+    /// Calls it, to ask.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub(super) fn call(&self) -> Result<UnixStream, NotPumped> {
+        let stream = reach(&self.port).and_then(|stream| {
+            stream.set_read_timeout(Some(STOCKS_PATIENCE))?;
+            Ok(stream)
+        });
+        stream.map_err(|_| NotPumped("no-include-server"))
+    }
 }
 
 /// Where this user's resident server lives.
@@ -87,8 +109,11 @@ pub(super) fn connect(settings: &Settings, say: &Say) -> Result<Server, NotPumpe
         if let Some(stream) = beside.and_then(|path| reach(&path).ok()) {
             return Ok(Server::Ours(stream));
         }
-        let stream = reach(port).map_err(|_| NotPumped("no-include-server"))?;
-        return Ok(Server::Stock(stream));
+        if !port.exists() {
+            return Err(NotPumped("no-include-server"));
+        }
+        let port = port.to_owned();
+        return Ok(Server::Stock(StockServer { port }));
     }
     let folder = folder(settings).ok_or(NotPumped("no-include-server"))?;
     let stream = reach_or_start(settings, say, &folder, "launch")?;
@@ -100,11 +125,10 @@ pub(super) fn connect(settings: &Settings, say: &Say) -> Result<Server, NotPumpe
 /// # Errors
 /// There is none, and none could be started.
 pub(super) fn connect_as_stock(settings: &Settings, say: &Say) -> Result<UnixStream, NotPumped> {
-    const NONE: NotPumped = NotPumped("no-include-server");
     match &settings.include_server_port {
-        Some(port) => reach(Path::new(port)).map_err(|_| NONE),
+        Some(port) => StockServer { port: port.into() }.call(),
         None => {
-            let folder = folder(settings).ok_or(NONE)?;
+            let folder = folder(settings).ok_or(NotPumped("no-include-server"))?;
             reach_or_start(settings, say, &folder, "socket")
         }
     }
