@@ -287,7 +287,7 @@ fn check_remarks(
         };
         matches!(
             opt.effect,
-            Effect::Search | Effect::Neither | Effect::Deps(_) | Effect::Pass(Tool::Preprocessor)
+            Effect::Search | Effect::Deps(_) | Effect::Pass(Tool::Preprocessor)
         ) || opt.effect == Effect::Cpp && !is_macro(opt.name)
     };
     let names_library = |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name.contains("-stdlib"));

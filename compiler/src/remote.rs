@@ -23,9 +23,9 @@ pub(crate) fn goes(family: Family, language: Language, word: &Word<'_>) -> bool 
         Effect::Cpp | Effect::Search | Effect::Deps(_) | Effect::Pass(Tool::Preprocessor) => {
             family == Family::Clang && !language.wants_preprocessor() && !looks_like_file(word)
         }
-        Effect::Link => family == Family::Clang && !looks_like_file(word),
-        Effect::Neither
-        | Effect::Preprocessed
+        // clang remarks on options that are for its preprocessor alone, or knows them not.
+        Effect::Link | Effect::Neither => family == Family::Clang && !looks_like_file(word),
+        Effect::Preprocessed
         | Effect::Aux
         | Effect::Stop(_)
         | Effect::Output

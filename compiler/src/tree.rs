@@ -137,12 +137,8 @@ pub fn search_words(
     language: Language,
     get: &mut dyn FnMut(&str) -> Option<OsString>,
 ) -> Vec<OsString> {
-    let own = match language {
-        Language::C | Language::AssemblerWithCpp => "C_INCLUDE_PATH",
-        Language::Cxx => "CPLUS_INCLUDE_PATH",
-        Language::ObjC => "OBJC_INCLUDE_PATH",
-        Language::ObjCxx => "OBJCPLUS_INCLUDE_PATH",
-        _ => return Vec::new(),
+    let Some(own) = search_variable(language) else {
+        return Vec::new();
     };
     let mut words = Vec::new();
     for (variable, option) in [("CPATH", "-I"), (own, "-isystem")] {
@@ -156,6 +152,26 @@ pub fn search_words(
         }
     }
     words
+}
+
+/// Is a variable set that names folders for other languages than this? clang looks at the folders themselves for each.
+pub fn is_other_search(language: Language, get: &mut dyn FnMut(&str) -> Option<OsString>) -> bool {
+    let own = search_variable(language);
+    let languages = [Language::C, Language::Cxx, Language::ObjC, Language::ObjCxx];
+    let others = languages.into_iter().filter_map(search_variable);
+    others
+        .filter(|variable| Some(*variable) != own)
+        .any(|variable| get(variable).is_some_and(|value| !value.is_empty()))
+}
+
+fn search_variable(language: Language) -> Option<&'static str> {
+    match language {
+        Language::C | Language::AssemblerWithCpp => Some("C_INCLUDE_PATH"),
+        Language::Cxx => Some("CPLUS_INCLUDE_PATH"),
+        Language::ObjC => Some("OBJC_INCLUDE_PATH"),
+        Language::ObjCxx => Some("OBJCPLUS_INCLUDE_PATH"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

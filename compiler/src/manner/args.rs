@@ -161,8 +161,8 @@ fn stop(product: Product) -> &'static str {
 fn goes(family: Family, word: &Word<'_>) -> bool {
     match word.meaning {
         Meaning::Option(opt) if is_map(word) || opt.name == "-nostdinc" => true,
-        // Means nothing to who compiles, but debug information records it.
-        Meaning::Option(opt) if opt.effect == Effect::Neither => family == Family::Gcc,
+        // Means nothing to who compiles, but debug information records it, and clang remarks on it.
+        Meaning::Option(opt) if opt.effect == Effect::Neither => true,
         Meaning::Option(opt) if opt.effect == Effect::Cpp => {
             is_macro(opt.name) || family == Family::Gcc && opt.name == CHARSET
         }

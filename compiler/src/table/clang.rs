@@ -91,7 +91,6 @@ const OWN: &[Opt] = &[
     opt("-cuid=",                               Joined,   Here(DeviceCode)),
     opt("-cxx-isystem",                         Either,   Search),
     opt("-dM",                                  Flag,     Here(Dumps)),
-    opt("-dU",                                  Flag,     Here(UnusedArgument)),
     opt("-darwin-target-variant",               Separate, Here(UnknownOption)),
     opt("-darwin-target-variant-triple",        Separate, Here(UnknownOption)),
     opt("-dependency-dot",                      Separate, Here(WritesReport)),

@@ -132,6 +132,7 @@ pub(super) const ROWS: &[Opt] = &[
     opt("-dD",                               Flag,     Neither),
     opt("-dI",                               Flag,     Neither),
     opt("-dN",                               Flag,     Neither),
+    opt("-dU",                               Flag,     Neither),
     opt("-dumpfullversion",                  Flag,     Here(Question)),
     opt("-dumpmachine",                      Flag,     Here(Question)),
     opt("-dumpspecs",                        Flag,     Here(Question)),

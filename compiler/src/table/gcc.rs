@@ -39,7 +39,6 @@ const OWN: &[Opt] = &[
     opt("-aux-info=",                                    Joined,   Here(WritesReport)),
     opt("-completion=",                                  Joined,   Here(Dumps)),
     opt("-d",                                            Joined,   Letters),
-    opt("-dU",                                           Flag,     Neither),
     opt("-dependency-file",                              Joined,   Here(WritesReport)),
     opt("-dumpbase",                                     Separate, Aux),
     opt("-dumpbase-ext",                                 Separate, Aux),

@@ -41,6 +41,9 @@ pub(crate) fn sentence(code: &str) -> Option<&'static str> {
         "nothing-to-preprocess" => "it needs no preprocessor",
         "dependency-variable" => "DEPENDENCIES_OUTPUT asks for a dependency file that is added to",
         "names-library" => "it names a library, in vain, and only here that is told",
+        "search-variable" => {
+            "a variable names folders for another language, by whose names clang calls them"
+        }
         "clock" => "it asks for the date or the time, which are to be those of here",
         "include-missing" => "something that it includes was not found",
         "assembler-includes" => "assembler text in it may name files",
@@ -98,7 +101,11 @@ pub(crate) fn files(
     if job.names_libraries() {
         return Err(NotPumped("names-library"));
     }
-    let added = tree::search_words(job.language(), &mut |name| settings.variable(name));
+    let mut variable = |name: &str| settings.variable(name);
+    if job.family() == Family::Clang && tree::is_other_search(job.language(), &mut variable) {
+        return Err(NotPumped("search-variable"));
+    }
+    let added = tree::search_words(job.language(), &mut variable);
     let args = match form {
         Form::Stock => job
             .pump_args(&added)

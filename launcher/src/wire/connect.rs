@@ -23,7 +23,7 @@ use crate::resolve::{self, Lookup};
 use crate::settings::Settings;
 
 /// The longest wait for one address of a host to answer at all.  One lost SYN is sent again after 1 s.
-const LIMIT: Duration = Duration::from_secs(3);
+const LIMIT: Duration = Duration::from_secs(2);
 /// How long an address is alone in the race.
 const START: Duration = Duration::from_millis(250);
 /// A connection that is silent for so long is asked whether it is still there, and given up if it does not say so as soon.
