@@ -65,6 +65,7 @@ pub(crate) fn check(path: &OsStr, habit: Habit) -> io::Result<()> {
     let path = Path::new(path);
     match way(path, habit)? {
         Way::New { .. } => Ok(fs::access(folder_of(path), fs::Access::WRITE_OK)?),
+        Way::Into if path.is_dir() => Err(rustix::io::Errno::ISDIR.into()),
         Way::Into => Ok(()),
     }
 }
@@ -211,6 +212,24 @@ fn partial_name(path: &Path, folder: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    #[test]
+    fn where_nothing_can_come_is_seen_before() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name).into_os_string();
+        std::fs::create_dir(at("folder")).unwrap();
+        symlink("folder", at("link")).unwrap();
+        symlink("nothing", at("dangling")).unwrap();
+        for habit in [Habit::Truncate, Habit::Rename] {
+            for name in ["folder", "link", "nowhere/a.o"] {
+                assert!(check(&at(name), habit).is_err(), "{name} {habit:?}");
+            }
+            for name in ["new.o", "dangling", "folder/a.o"] {
+                assert!(check(&at(name), habit).is_ok(), "{name} {habit:?}");
+            }
+        }
+        assert!(!Path::new(&at("new.o")).exists());
+    }
 
     fn at(folder: &tempfile::TempDir, name: &str) -> OsString {
         folder.path().join(name).into()
