@@ -47,7 +47,11 @@ pub fn as_local(
         };
     }
     if there.is_empty() {
-        return Said::Text(here.to_vec());
+        // Without warnings a compile keeps remarks on options to itself, and gcc's preprocessor alone does not.
+        return match job.is_silent() && lines(here).any(on_options) {
+            true => Said::CompileHere,
+            false => Said::Text(here.to_vec()),
+        };
     }
     // clang's remarks on optimization look for their places in the file itself.
     if memmem::find(&there, remarks::LOST).is_some() {
@@ -218,6 +222,13 @@ mod tests {
             let text = said(Family::Gcc, "-c a.c", manner, "a.c:1:2: warning: x\n", "");
             assert_eq!(text.as_deref(), Some("a.c:1:2: warning: x\n"));
         }
+    }
+
+    #[test]
+    fn where_warnings_are_off_remarks_on_options_are_not_certain() {
+        let remark = "cc1: warning: command-line option x\n";
+        assert_eq!(gcc("-w -c a.c", remark, ""), None);
+        assert_eq!(gcc("-c a.c", remark, "").as_deref(), Some(remark));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A server that does what the test says: closes, stalls, sends what it should not.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard,
@@ -278,8 +278,10 @@ impl Conversation {
             match self.stream.read(&mut scrap) {
                 Ok(0) => return false,
                 Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return false,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::Interrupted => {}
+                    _ => return false,
+                },
             }
         }
     }

@@ -164,7 +164,7 @@ impl Job<'_> {
     }
 
     /// Are all warnings switched off?
-    fn is_silent(&self) -> bool {
+    pub(crate) fn is_silent(&self) -> bool {
         self.words.iter().any(is_no_warnings)
     }
 
