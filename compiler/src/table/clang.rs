@@ -122,7 +122,7 @@ const OWN: &[Opt] = &[
     opt("-fcoverage-compilation-dir=",          Joined,   Everywhere),
     opt("-fcoverage-mapping",                   Joined,   Here(Profile)),
     opt("-fcoverage-prefix-map=",               Joined,   Everywhere),
-    opt("-fcrash-diagnostics-dir=",             Joined,   Cpp),
+    opt("-fcrash-diagnostics-dir=",             Joined,   Aux),
     opt("-fcrash-diagnostics=all",              Joined,   Here(WritesReport)),
     opt("-fcreate-profile",                     Joined,   Here(Profile)),
     opt("-fcs-profile-generate",                Joined,   Everywhere),
