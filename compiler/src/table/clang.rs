@@ -22,6 +22,7 @@ const OWN: &[Opt] = &[
     opt("--driver-mode=",                       Joined,   Here(DriverMode)),
     opt("--dyld-prefix=",                       Joined,   Here(WritesReport)),
     opt("--end-no-unused-arguments",            Flag,     Everywhere),
+    opt("--entry",                              Flag,     Link),
     opt("--extra-warnings",                     Flag,     Everywhere),
     opt("--extract-api",                        Joined,   Here(ChecksOnly)),
     opt("--gcc-install-dir=",                   Joined,   Search),

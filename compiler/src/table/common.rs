@@ -17,7 +17,6 @@ pub(super) const ROWS: &[Opt] = &[
     opt("--define-macro",                    Separate, Cpp),
     opt("--define-macro=",                   Joined,   Cpp),
     opt("--dependencies",                    Flag,     Stop(Stage::Preprocess)),
-    opt("--entry",                           Separate, Link),
     opt("--entry=",                          Joined,   Link),
     opt("--for-assembler",                   Separate, Pass(Tool::Assembler)),
     opt("--for-assembler=",                  Joined,   Pass(Tool::Assembler)),

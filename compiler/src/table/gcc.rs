@@ -17,6 +17,7 @@ const OWN: &[Opt] = &[
     opt("--dumpbase",                                    Separate, Aux),
     opt("--dumpbase-ext",                                Separate, Aux),
     opt("--dumpdir",                                     Separate, Aux),
+    opt("--entry",                                       Separate, Link),
     opt("--extra-warnings",                              Flag,     Fallthrough),
     opt("--machine-",                                    Joined,   LikeM),
     opt("--machine=",                                    Joined,   LikeM),
