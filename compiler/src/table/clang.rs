@@ -182,7 +182,7 @@ const OWN: &[Opt] = &[
     opt("-foffload-",                           Joined,   Here(DeviceCode)),
     opt("-fopenmp-",                            Joined,   Everywhere),
     opt("-fopenmp-targets=",                    Joined,   Here(DeviceCode)),
-    opt("-foptimization-record-passes=",        Joined,   Everywhere),
+    opt("-foptimization-record-passes=",        Joined,   Here(WritesReport)),
     opt("-forder-file-instrumentation",         Joined,   Here(Profile)),
     opt("-fpass-plugin=",                       Joined,   Here(Wrapper)),
     opt("-fpch-codegen",                        Flag,     Here(PrecompiledHeader)),
