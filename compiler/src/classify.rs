@@ -279,37 +279,39 @@ fn check_remarks(
     source: &[u8],
     language: Language,
 ) -> Result<(), Reason> {
-    let any = |effect: Effect| words.iter().any(|word| word.meaning.has(effect));
-    let taken_for_cxx = cxx && names::suffix(source) == Some(b"i") && !any(Effect::Language);
-    let preprocesses = |word: &Word<'_>| {
-        let Meaning::Option(opt) = word.meaning else {
-            return false;
-        };
-        matches!(
-            opt.effect,
-            Effect::Search | Effect::Deps(_) | Effect::Pass(Tool::Preprocessor)
-        ) || opt.effect == Effect::Cpp && !is_macro(opt.name)
-    };
-    let names_library = |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name.contains("-stdlib"));
-    let remarks = match language.wants_preprocessor() {
-        false => taken_for_cxx || words.iter().any(preprocesses),
-        true => {
+    let remarks = match (family, language.wants_preprocessor()) {
+        (Family::Clang, false) => {
+            let taken_for_cxx = cxx
+                && names::suffix(source) == Some(b"i")
+                && !words.iter().any(|word| word.meaning.has(Effect::Language));
+            taken_for_cxx || words.iter().any(is_for_the_preprocessor)
+        }
+        (Family::Clang, true) => {
+            let names_library = |word: &Word<'_>| matches!(word.meaning, Meaning::Option(opt) if opt.name.contains("-stdlib"));
             !matches!(language, Language::Cxx | Language::ObjCxx) && words.iter().any(names_library)
         }
-    };
-    let mut behind = words
-        .iter()
-        .skip_while(|word| !word.meaning.is_operand() || word.value != source);
-    let remarks = match family {
-        Family::Clang => remarks,
-        // `-x` behind the last file; where there is a preprocessor's run here, that says it.
-        Family::Gcc => {
-            !language.wants_preprocessor() && behind.any(|word| word.meaning.has(Effect::Language))
-        }
+        (Family::Gcc, false) => words
+            .iter()
+            .skip_while(|word| !word.meaning.is_operand() || word.value != source)
+            .any(|word| word.meaning.has(Effect::Language)),
+        // The preprocessor's run here says it.
+        (Family::Gcc, true) => false,
     };
     match remarks {
         true => Err(Reason::UnusedArgument),
         false => Ok(()),
+    }
+}
+
+/// Has nothing but a preprocessor a use for this word?
+fn is_for_the_preprocessor(word: &Word<'_>) -> bool {
+    let Meaning::Option(opt) = word.meaning else {
+        return false;
+    };
+    match opt.effect {
+        Effect::Search | Effect::Deps(_) | Effect::Pass(Tool::Preprocessor) => true,
+        Effect::Cpp => !is_macro(opt.name),
+        _ => false,
     }
 }
 

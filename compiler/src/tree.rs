@@ -164,7 +164,8 @@ pub fn is_other_search(language: Language, get: &mut dyn FnMut(&str) -> Option<O
         .any(|variable| get(variable).is_some_and(|value| !value.is_empty()))
 }
 
-fn search_variable(language: Language) -> Option<&'static str> {
+/// The variable that names folders for a compile of `language`, besides `CPATH`; `None` where nothing is preprocessed.
+pub fn search_variable(language: Language) -> Option<&'static str> {
     match language {
         Language::C | Language::AssemblerWithCpp => Some("C_INCLUDE_PATH"),
         Language::Cxx => Some("CPLUS_INCLUDE_PATH"),

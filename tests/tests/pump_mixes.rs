@@ -75,26 +75,23 @@ fn our_client_and_stocks_server() {
     }
 }
 
-#[test]
-fn stocks_client_and_our_server() {
-    let server = IncludeServer::start(&[]);
+/// Stock's client with daemons of both kinds.
+fn stocks_client(socket: &Path) {
     let stock = Farm::stock(1);
-    let space = project(&stock, &server.socket()).client(Client::stock());
+    let space = project(&stock, socket).client(Client::stock());
     all_in_files(&space, EQUAL);
     let ours = Farm::ours(1);
-    let space = project(&ours, &server.socket()).client(Client::stock());
+    let space = project(&ours, socket).client(Client::stock());
     all_in_files(&space, EQUAL);
     all_in_files(&space, TIED);
 }
 
 #[test]
+fn stocks_client_and_our_server() {
+    stocks_client(&IncludeServer::start(&[]).socket());
+}
+
+#[test]
 fn stocks_client_and_stocks_server() {
-    let server = StockIncludeServer::start();
-    let stock = Farm::stock(1);
-    let space = project(&stock, &server.socket()).client(Client::stock());
-    all_in_files(&space, EQUAL);
-    let ours = Farm::ours(1);
-    let space = project(&ours, &server.socket()).client(Client::stock());
-    all_in_files(&space, EQUAL);
-    all_in_files(&space, TIED);
+    stocks_client(&StockIncludeServer::start().socket());
 }

@@ -4,8 +4,8 @@ use super::SearchFolder;
 use crate::Family;
 use crate::disk::{FolderId, Found, Trail, Tree};
 use crate::names::Names;
-use compiler::Language;
 use compiler::inclusion::{Chain, Inclusion};
+use compiler::tree::search_variable;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -224,12 +224,7 @@ impl Wanted {
 
 impl Wishes {
     fn add_environment(&mut self, plan: &Plan<'_>) {
-        let of_language = match plan.inclusion.language {
-            Language::Cxx => "CPLUS_INCLUDE_PATH",
-            Language::ObjC => "OBJC_INCLUDE_PATH",
-            Language::ObjCxx => "OBJCPLUS_INCLUDE_PATH",
-            _ => "C_INCLUDE_PATH",
-        };
+        let of_language = search_variable(plan.inclusion.language).unwrap_or("C_INCLUDE_PATH");
         for (name, value) in plan.environment {
             let parts = || {
                 value
