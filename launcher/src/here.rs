@@ -216,10 +216,10 @@ impl Ended {
 
     /// Ends this process as the compiler ended, which a build tool would have seen; gives the exit code where it ended by itself.
     pub(crate) fn pass_on(self) -> i32 {
-        if let Some(signal) = self.signal {
-            os::end_by(signal);
+        match self.signal {
+            Some(signal) => os::end_by(signal),
+            None => self.code,
         }
-        self.code
     }
 }
 

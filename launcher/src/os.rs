@@ -162,9 +162,9 @@ pub(crate) fn on_signals(
     }
 }
 
-/// Ends this process by `signal`, as a child of ours ended; comes back where that is not possible.
-pub(crate) fn end_by(signal: libc::c_int) {
-    // Safety: plain system calls with whole structures.
+/// Ends this process by `signal`, as a child of ours ended; gives an exit code where that is not possible.
+pub(crate) fn end_by(signal: libc::c_int) -> i32 {
+    // Safety: plain system calls on numbers and whole structures.
     unsafe {
         // If there is to be a core, it is the child's and there already.
         let none = libc::rlimit {
@@ -175,6 +175,7 @@ pub(crate) fn end_by(signal: libc::c_int) {
         libc::signal(signal, libc::SIG_DFL);
         libc::raise(signal);
     }
+    128 + signal
 }
 
 /// Does `work` whole: a signal that comes meanwhile waits for its end, if it is one that we undo something on.

@@ -42,13 +42,3 @@ pub(super) fn listen(came: impl Fn(i32) + Send + 'static) -> io::Result<()> {
     on_signals(&signals, note, libc::SA_RESTART);
     Ok(())
 }
-
-/// Ends this process by `signal`, so that whoever waits for us sees what happened; gives an exit code should that fail.
-pub(super) fn end_by(signal: i32) -> i32 {
-    // Safety: plain calls on numbers.
-    unsafe {
-        libc::signal(signal, libc::SIG_DFL);
-        libc::raise(signal);
-    }
-    128 + signal
-}

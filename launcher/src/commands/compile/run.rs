@@ -45,7 +45,7 @@ pub(super) fn run(settings: &Settings, plan: &Plan, jobs: u32, skip_unknown: boo
     }
     let signal = children.lock().signal;
     let code = report.end(skip_unknown, signal.is_some());
-    signal.map_or(code, os::end_by)
+    signal.map_or(code, crate::os::end_by)
 }
 
 /// Runs `units`, `jobs` at a time, and tells each as it ends.

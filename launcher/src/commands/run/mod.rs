@@ -238,7 +238,7 @@ impl Surroundings for Machine {
 pub(super) fn end_as(ended: ExitStatus) -> i32 {
     match (ended.code(), ended.signal()) {
         (Some(code), _) => code,
-        (None, Some(signal)) => os::end_by(signal),
+        (None, Some(signal)) => crate::os::end_by(signal),
         (None, None) => 1,
     }
 }

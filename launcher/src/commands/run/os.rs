@@ -75,18 +75,3 @@ pub(in crate::commands) fn run_forwarding(command: &mut Command) -> io::Result<E
     CHILD.store(0, Ordering::Relaxed);
     child.wait()
 }
-
-/// Ends this process by `signal`, without a core of its own; gives an exit code should that fail.
-pub(super) fn end_by(signal: i32) -> i32 {
-    // Safety: plain calls on numbers and whole structures.
-    unsafe {
-        let none = libc::rlimit {
-            rlim_cur: 0,
-            rlim_max: 0,
-        };
-        libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
-        libc::signal(signal, libc::SIG_DFL);
-        libc::raise(signal);
-    }
-    128 + signal
-}
