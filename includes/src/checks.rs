@@ -60,6 +60,8 @@ const MODES: [Mode; 3] = [
         elifdef: true,
         booleans: false,
         va_opt: true,
+        unsigned_chars: false,
+        unsigned_wide: false,
         modules: false,
     },
     Mode {
@@ -73,6 +75,8 @@ const MODES: [Mode; 3] = [
         elifdef: true,
         booleans: true,
         va_opt: true,
+        unsigned_chars: false,
+        unsigned_wide: false,
         modules: true,
     },
     Mode {
@@ -86,6 +90,8 @@ const MODES: [Mode; 3] = [
         elifdef: false,
         booleans: false,
         va_opt: false,
+        unsigned_chars: false,
+        unsigned_wide: false,
         modules: false,
     },
 ];

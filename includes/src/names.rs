@@ -65,7 +65,6 @@ known! {
     BITAND = "bitand",
     BITOR = "bitor",
     NOT_EQ = "not_eq",
-    CHAR_UNSIGNED = "__CHAR_UNSIGNED__",
 }
 
 /// The names known so far.

@@ -106,11 +106,11 @@ impl Evaluation<'_, '_> {
         let condition = self.binary(0);
         let value = if self.peek().kind == Kind::Punct(Punct::Question) {
             self.take();
-            let yes = self.conditional();
+            let yes = self.idly(!condition.holds(), Self::conditional);
             if self.take().kind != Kind::Punct(Punct::Colon) {
                 return self.fail();
             }
-            let no = self.choice();
+            let no = self.idly(condition.holds(), Self::choice);
             let chosen = if condition.holds() { yes } else { no };
             Value {
                 bits: chosen.bits,
@@ -120,6 +120,15 @@ impl Evaluation<'_, '_> {
             condition
         };
         self.depth -= 1;
+        value
+    }
+
+    /// An operand that does not count if `idle`.
+    fn idly(&mut self, idle: bool, operand: impl FnOnce(&mut Self) -> Value) -> Value {
+        let before = self.expansion.idle;
+        self.expansion.idle |= idle;
+        let value = operand(self);
+        self.expansion.idle = before;
         value
     }
 
@@ -134,7 +143,12 @@ impl Evaluation<'_, '_> {
                 return left;
             };
             self.take();
-            let right = self.binary(precedence + 1);
+            let decided = match operator {
+                Punct::Or => left.holds(),
+                Punct::And => !left.holds(),
+                _ => false,
+            };
+            let right = self.idly(decided, |evaluation| evaluation.binary(precedence + 1));
             left = match self.apply(operator, left, right) {
                 Some(value) => value,
                 // Division by zero is an error only where it is evaluated, which is nowhere that compiles.
@@ -146,12 +160,14 @@ impl Evaluation<'_, '_> {
         }
     }
 
-    fn apply(&self, operator: Punct, left: Value, right: Value) -> Option<Value> {
+    fn apply(&mut self, operator: Punct, left: Value, right: Value) -> Option<Value> {
         let to_left = match operator {
             Punct::ShiftLeft => true,
             Punct::ShiftRight => false,
             _ => return apply(operator, left, right),
         };
+        // Another compiler may shift otherwise; `EMPTY` stands for this one among what is read.
+        self.expansion.macro_of(names::EMPTY);
         Some(match self.expansion.family() {
             Family::Gcc => shift(left, right, to_left),
             // To clang a negative distance is a long one: to the left nothing remains, to the right the sign.
@@ -212,9 +228,8 @@ impl Evaluation<'_, '_> {
                 }
             }
             Kind::Character => {
-                let unsigned = self.expansion.macro_of(names::CHAR_UNSIGNED) != MacroId::NONE;
                 let text = self.expansion.library.names.get(token.name);
-                match number::character(text, unsigned) {
+                match number::character(text, mode) {
                     Some(value) => value,
                     None => self.fail(),
                 }

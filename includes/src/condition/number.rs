@@ -1,6 +1,7 @@
 //! Numbers and characters as conditions take them.
 
 use super::Value;
+use crate::lex::Mode;
 
 /// An integer constant; `None` for anything else.
 pub(super) fn integer(text: &[u8]) -> Option<Value> {
@@ -50,16 +51,23 @@ pub(super) fn integer(text: &[u8]) -> Option<Value> {
 }
 
 /// A character constant with its quotes and prefix.
-pub(super) fn character(text: &[u8], char_unsigned: bool) -> Option<Value> {
+pub(super) fn character(text: &[u8], mode: Mode) -> Option<Value> {
     let quote = text.iter().position(|&b| b == b'\'')?;
     let prefix = &text[..quote];
     let inner = text[quote + 1..].strip_suffix(b"'")?;
     if inner.is_empty() {
         return None;
     }
-    if !prefix.is_empty() {
-        return wide(prefix, inner);
+    match prefix {
+        b"" => narrow(inner, mode.unsigned_chars),
+        b"u8" => narrow(inner, mode.unsigned_chars || !mode.cxx),
+        b"L" => wide(inner, u32::MAX, mode.unsigned_wide),
+        b"u" => wide(inner, u32::from(u16::MAX), true),
+        _ => wide(inner, u32::MAX, true),
     }
+}
+
+fn narrow(inner: &[u8], no_sign: bool) -> Option<Value> {
     let mut bits = 0u32;
     let mut count = 0u32;
     let mut at = 0;
@@ -72,14 +80,14 @@ pub(super) fn character(text: &[u8], char_unsigned: bool) -> Option<Value> {
         }
         at += len;
     }
-    let value = if count == 1 && !char_unsigned {
+    let value = if count == 1 && !no_sign {
         i64::from(bits as u8 as i8)
     } else {
         i64::from(bits as i32)
     };
     Some(Value {
         bits: value as u64,
-        unsigned: count == 1 && char_unsigned,
+        unsigned: count == 1 && no_sign,
     })
 }
 
@@ -151,7 +159,7 @@ fn hex(digits: &[u8]) -> u32 {
 }
 
 /// Of several characters the last one counts.
-fn wide(prefix: &[u8], inner: &[u8]) -> Option<Value> {
+fn wide(inner: &[u8], mask: u32, no_sign: bool) -> Option<Value> {
     let mut rest = inner;
     let mut code = 0;
     while !rest.is_empty() {
@@ -167,15 +175,15 @@ fn wide(prefix: &[u8], inner: &[u8]) -> Option<Value> {
         };
         rest = &rest[len..];
     }
-    let signed = prefix == b"L";
-    let bits = if signed {
-        i64::from(code as i32) as u64
-    } else {
+    let code = code & mask;
+    let bits = if no_sign {
         u64::from(code)
+    } else {
+        i64::from(code as i32) as u64
     };
     Some(Value {
         bits,
-        unsigned: !signed,
+        unsigned: no_sign,
     })
 }
 
@@ -185,7 +193,7 @@ mod tests {
 
     fn value(text: &str) -> Option<(i64, bool)> {
         let value = if text.contains('\'') && !text.starts_with(|c: char| c.is_ascii_digit()) {
-            character(text.as_bytes(), false)
+            character(text.as_bytes(), Mode::default())
         } else {
             integer(text.as_bytes())
         };
@@ -210,6 +218,7 @@ mod tests {
         assert_eq!(value("'ab'"), Some((0x6162, false)));
         assert_eq!(value("L'\\xffffffff'"), Some((-1, false)));
         assert_eq!(value("u'a'"), Some((97, true)));
+        assert_eq!(value("u8'\\xff'"), Some((255, true)));
         assert_eq!(value("''"), None);
     }
 }

@@ -41,6 +41,10 @@ pub(crate) struct Mode {
     pub(crate) booleans: bool,
     /// `__VA_OPT__`
     pub(crate) va_opt: bool,
+    /// `'a'` has no sign.
+    pub(crate) unsigned_chars: bool,
+    /// `L'a'` has no sign.
+    pub(crate) unsigned_wide: bool,
     /// `import` and `module` without an option.
     pub(crate) modules: bool,
 }

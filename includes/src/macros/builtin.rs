@@ -17,7 +17,10 @@ impl Expansion<'_> {
             }
             Builtin::HasInclude { next } => {
                 self.repeatable = false;
-                let found = self.header_in_parentheses().is_some_and(|(quote, name)| {
+                let header = self.header_in_parentheses();
+                // gcc does not look for what cannot count.
+                let looked_for = header.filter(|_| !self.idle || self.family == Family::Clang);
+                let found = looked_for.is_some_and(|(quote, name)| {
                     self.facts
                         .has_include(next, quote, &name, &mut self.library.names)
                 });

@@ -77,6 +77,8 @@ pub(crate) struct Expansion<'s> {
     pub(super) family: Family,
     /// Is it the name of a file that is made, where blanks count?
     pub(super) pads: bool,
+    /// Does what is read not count, since the condition is decided without it?
+    pub(crate) idle: bool,
     /// Contexts below this one are not read.
     pub(super) floor: usize,
     /// Greater than 0: nothing is expanded.
@@ -136,6 +138,7 @@ impl<'s> Expansion<'s> {
             mode,
             family,
             pads: false,
+            idle: false,
             floor: 1,
             raw: 0,
             depth: 0,

@@ -52,6 +52,8 @@ pub(crate) fn first_source() -> Vec<u8> {
         "#if 1 //**/ 2\nDLIS line_comments\n#endif\n\
          #if 0\n#elifdef __FILE__\nDLIS elifdef\n#endif\n\
          #if true\nDLIS booleans\n#endif\n\
+         #if '\\0' - 1 > 0\nDLIS unsigned_chars\n#endif\n\
+         #if L'\\0' - 1 > 0\nDLIS unsigned_wide\n#endif\n\
          %:define DL_DIGRAPH\n#ifdef DL_DIGRAPH\nDLIS digraphs\n#endif\n\
          ??=define DL_TRIGRAPH\n#ifdef DL_TRIGRAPH\nDLIS trigraphs\n#endif\n\
          #define DL_OPT(x, ...) DL##__VA_OPT__(I)##S\n\

@@ -95,6 +95,8 @@ impl Said {
             b"line_comments" => self.mode.line_comments = true,
             b"elifdef" => self.mode.elifdef = true,
             b"booleans" => self.mode.booleans = true,
+            b"unsigned_chars" => self.mode.unsigned_chars = true,
+            b"unsigned_wide" => self.mode.unsigned_wide = true,
             b"digraphs" => self.mode.digraphs = true,
             b"trigraphs" => self.mode.trigraphs = true,
             b"va_opt" => self.mode.va_opt = true,

@@ -161,6 +161,9 @@ fn wishes(plan: &Plan<'_>) -> Wishes {
     let sysroot = inclusion.header_sysroot.or(inclusion.sysroot);
     let mut wishes = Wishes::default();
     let mut prefix: Option<Vec<u8>> = None;
+    // Behind every -I; and to clang before every -idirafter.
+    let mut prefixed_angle = Vec::new();
+    let mut prefixed_after = Vec::new();
     for &(chain, value) in &inclusion.search {
         let rooted = || below_sysroot(plan.family, value, sysroot);
         let prefixed = |prefix: &Option<Vec<u8>>| {
@@ -174,10 +177,10 @@ fn wishes(plan: &Plan<'_>) -> Wishes {
             Chain::System => wishes.system.push(Wanted::system(rooted())),
             Chain::After => wishes.after.push(Wanted::system(rooted())),
             Chain::PrefixedAfter if plan.family == Family::Clang => {
-                wishes.after.push(Wanted::system(prefixed(&prefix)));
+                prefixed_after.push(Wanted::system(prefixed(&prefix)));
             }
             Chain::PrefixedAfter => wishes.after.push(Wanted::system(prefixed(&prefix))),
-            Chain::PrefixedAngle => wishes.angle.push(Wanted::user(prefixed(&prefix))),
+            Chain::PrefixedAngle => prefixed_angle.push(Wanted::user(prefixed(&prefix))),
             Chain::Prefix => prefix = Some(value.to_vec()),
             Chain::SysrootSystem => {
                 let mut name = sysroot.unwrap_or_default().to_vec();
@@ -198,6 +201,8 @@ fn wishes(plan: &Plan<'_>) -> Wishes {
             }
         }
     }
+    wishes.angle.extend(prefixed_angle);
+    wishes.after.splice(0..0, prefixed_after);
     wishes.add_environment(plan);
     wishes
         .system

@@ -9,7 +9,7 @@ mod tests;
 
 use crate::answers::Answers;
 use crate::closure::{Closure, Member, Refusal, Role};
-use crate::disk::{Disk, System, Tree};
+use crate::disk::{Disk, System, Trail, Tree};
 use crate::macros::{Library, MacroId, Scratch, SourceId, Table};
 use crate::names::Name;
 use crate::probe::{self, Ask, Said};
@@ -138,7 +138,7 @@ impl State {
         self.predefine(compiler);
         let place_key = place_key(asked, compiler);
         let mut place = match self.places.remove(&place_key) {
-            Some(place) if place.generation == self.tree.names_generation => place,
+            Some(place) if self.is_as_it_was(&place) => place,
             _ => self.new_place(asked, compiler),
         };
         place.last_used = self.tree.question;
@@ -160,6 +160,19 @@ impl State {
         };
         self.keep_place(place_key, place);
         result
+    }
+
+    /// Do the names of the place's folders lead where they led? Where nobody watches, they are looked at, which the tree takes note of.
+    fn is_as_it_was(&mut self, place: &Place) -> bool {
+        if place.folders.unwatched {
+            let named = place.folders.all.iter().map(|folder| &folder.name);
+            for name in named.chain(&place.folders.absent) {
+                let names = &mut self.library.names;
+                let mut trail = Trail::default();
+                self.tree.resolve(place.cwd, name, names, &mut trail);
+            }
+        }
+        place.generation == self.tree.names_generation
     }
 
     fn keep_place(&mut self, key: Vec<u8>, place: Place) {

@@ -1,0 +1,274 @@
+//! Commands: compilers, languages, and options that say what is included.
+
+use super::chance::Chance;
+use super::layout::UNITS;
+use super::text::Dialect;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+pub(crate) struct Command {
+    pub(crate) directory: PathBuf,
+    pub(crate) words: Vec<OsString>,
+    pub(crate) environment: Vec<(OsString, OsString)>,
+}
+
+/// A language as compilers are told it.
+#[derive(Clone, Copy)]
+pub(crate) struct Language {
+    std: &'static str,
+    pub(crate) dialect: Dialect,
+}
+
+const C: Dialect = Dialect {
+    cxx: false,
+    gcc_only: false,
+    trigraphs: false,
+    separators: false,
+    wide: true,
+    utf8: false,
+    elifdef: false,
+    va_opt: false,
+    line_comments: true,
+    comma: true,
+    has_include: true,
+    digraphs: true,
+};
+const CXX: Dialect = Dialect {
+    cxx: true,
+    comma: false,
+    ..C
+};
+
+/// Languages and what may be written in all of their compilers.
+pub(crate) fn language(chance: &mut Chance) -> Language {
+    let mut dialect = C;
+    let std = if chance.one_in(2) {
+        let std = chance.of(&[
+            "",
+            "",
+            "-std=c89",
+            "-ansi",
+            "-std=c99",
+            "-std=c11",
+            "-std=c17",
+            "-std=gnu11",
+            "-std=c2x",
+            "-std=gnu89",
+            "-std=gnu2x",
+        ]);
+        let old = matches!(std, "-std=c89" | "-ansi" | "-std=gnu89" | "-std=c99");
+        dialect.wide = !old;
+        dialect.line_comments = !matches!(std, "-std=c89" | "-ansi");
+        dialect.trigraphs = std.starts_with("-std=c") && std != "-std=c2x" || std == "-ansi";
+        dialect.separators = std.ends_with("2x");
+        dialect.elifdef = std.ends_with("2x");
+        dialect.comma = !old;
+        dialect.digraphs = !matches!(std, "-std=c89" | "-ansi");
+        std
+    } else {
+        dialect = CXX;
+        let std = chance.of(&[
+            "",
+            "",
+            "-std=c++98",
+            "-std=c++11",
+            "-std=c++14",
+            "-std=c++17",
+            "-std=c++20",
+            "-std=gnu++17",
+            "-std=gnu++20",
+            "-std=c++2b",
+            "-std=gnu++98",
+        ]);
+        let old = std.ends_with("98");
+        dialect.wide = !old;
+        dialect.separators = !old && !std.ends_with("11");
+        dialect.utf8 = std.ends_with("17") || std.ends_with("20") || std.ends_with("2b");
+        dialect.trigraphs = matches!(std, "-std=c++98" | "-std=c++11" | "-std=c++14");
+        dialect.elifdef = std.ends_with("2b");
+        dialect.va_opt = std.ends_with("20") || std.ends_with("2b");
+        std
+    };
+    if chance.one_in(3) {
+        dialect.gcc_only = true;
+        dialect.va_opt |= !matches!(std, "-std=c89" | "-ansi" | "-std=c++98");
+    }
+    Language { std, dialect }
+}
+
+/// Options, with `@` before a name below the root.
+const OPTIONS: &[&str] = &[
+    "-I @inc1",
+    "-I@inc2",
+    "-iquote @quo",
+    "-isystem @sys",
+    "-isystem @inc1",
+    "-idirafter @aft",
+    "-I@ln",
+    "-I@ln2/../inc2",
+    "-I@sub",
+    "-I@inc1/",
+    "-I@abs",
+    "-iquote @inc1",
+    "-iquote @ln",
+    "-idirafter @inc1",
+    "-isystem @inc0",
+    "-I@nothere",
+    "-I@sp_ace",
+    "-I@é",
+    "-iprefix @pre- -iwithprefix x",
+    "-iprefix @pre- -iwithprefixbefore x",
+    "-isysroot @root -I=/inc",
+    "--sysroot=@root",
+    "--sysroot @root -isystem =/inc",
+    "-isysroot @root",
+    "-nostdinc",
+    "-undef",
+    "-DO1=3",
+    "-DO2",
+    "-DO3=(1+2)",
+    "-D O4=O5",
+    "-U O1",
+    "-UO0",
+    "-DO5=__LINE__",
+    "-DO6=__COUNTER__",
+    "-D O7(x)=1",
+    "-O2",
+    "-fPIC",
+    "-pthread",
+    "-march=haswell",
+    "-m32",
+    "-funsigned-char",
+    "-ffreestanding",
+    "-fms-extensions",
+    "-fshort-wchar",
+    "-fexceptions",
+    "-trigraphs",
+    "-Wp,-DO2=5",
+    "-Wp,-I,@inc2",
+    "-Wp,-I@sub",
+    "-Xpreprocessor -DO4",
+    "-include @inc1/h4.h",
+    "-include h5.h",
+    "-imacros @inc0/h4.h",
+    "-include limits.h",
+    "-pedantic",
+    "-Wall -Wundef",
+    "-H",
+    "-fno-builtin",
+    "-g3",
+    "-w",
+    "-I @inc0/d",
+    "-I@inc0/../inc1",
+    "--include-directory=@inc2",
+    "--define-macro=O1=4",
+    "-iquote @",
+    "-isystem @sub/ln",
+    "-I@lnq",
+    "-iquote @sub",
+    "-fmax-include-depth=12",
+    "-C",
+    "-P",
+    "-MP",
+    "-fdirectives-only",
+    "-dD",
+];
+
+/// A command for one of the case's sources.
+pub(crate) fn command(chance: &mut Chance, language: Language, root: &Path) -> Command {
+    let dialect = language.dialect;
+    let directory = chance.of(&["", "", "", "sub", "inc1", "ln"]);
+    let directory = if root.join(directory).is_dir() {
+        directory
+    } else {
+        ""
+    };
+    let form = chance.below(5);
+    let place = |name: &str| -> String {
+        match (form, directory) {
+            (0, _) => format!("{}/{name}", root.display()),
+            (_, "") if name.is_empty() => ".".to_owned(),
+            (1, "") => format!("./{name}"),
+            (_, "") => name.to_owned(),
+            _ => format!("../{name}"),
+        }
+    };
+    let compilers: &[&str] = match (dialect.gcc_only, dialect.cxx) {
+        (true, false) => &["gcc", "cc"],
+        (true, true) => &["g++", "c++"],
+        (false, false) => &["gcc", "clang"],
+        (false, true) => &["g++", "clang++"],
+    };
+    let mut words = vec![chance.of(compilers).to_owned()];
+    let clang = words[0].starts_with("clang");
+    let mut options: Vec<String> = Vec::new();
+    for _ in 0..chance.below(7) {
+        let option = chance.of(OPTIONS);
+        let only_gcc = ["-fmax-include", "-fdirectives-only", "-P"]
+            .iter()
+            .any(|start| option.starts_with(start));
+        if !(clang && only_gcc) {
+            options.push(option.to_owned());
+        }
+    }
+    let at = chance.below(options.len() + 1);
+    options.insert(at, "-I@inc0".to_owned());
+    if !language.std.is_empty() {
+        options.push(language.std.to_owned());
+    }
+    // What is included by the command needs the macros too.
+    words.push("-include".to_owned());
+    words.push(place("pro.h"));
+    if options.iter().any(|option| option.starts_with("-imacros")) {
+        words.push("-imacros".to_owned());
+        words.push(place("pro.h"));
+    }
+    for option in options {
+        for word in option.split(' ') {
+            words.push(match word.split_once('@') {
+                Some((start, name)) => format!("{start}{}", place(&name.replace('_', " "))),
+                None => word.to_owned(),
+            });
+        }
+    }
+    let unit = chance.of(UNITS);
+    let unit = if unit == "inc1/v" && root.join("ln").is_dir() && chance.one_in(2) {
+        "ln/v"
+    } else {
+        unit
+    };
+    let source = place(&format!("{unit}.{}", if dialect.cxx { "cc" } else { "c" }));
+    if chance.one_in(8) {
+        words.extend([
+            "-x".to_owned(),
+            if dialect.cxx { "c++" } else { "c" }.to_owned(),
+        ]);
+    }
+    let tail = ["-c".to_owned(), source];
+    let at = if words.iter().any(|word| word == "-x") || chance.one_in(2) {
+        words.len()
+    } else {
+        1
+    };
+    words.splice(at..at, tail);
+    let mut environment = Vec::new();
+    for (name, value) in [
+        ("CPATH", "inc1:sub"),
+        ("C_INCLUDE_PATH", "sys:"),
+        ("CPLUS_INCLUDE_PATH", "inc2:sys"),
+        ("CPATH", ":aft"),
+    ] {
+        if chance.one_in(12)
+            && !environment
+                .iter()
+                .any(|(known, _): &(OsString, OsString)| known == name)
+        {
+            environment.push((name.into(), value.into()));
+        }
+    }
+    Command {
+        directory: root.join(directory),
+        words: words.into_iter().map(OsString::from).collect(),
+        environment,
+    }
+}
