@@ -50,6 +50,7 @@ pub(crate) fn state(disk: &Memory) -> State {
 
 const MODES: [Mode; 3] = [
     Mode {
+        clang: false,
         cxx: false,
         assembler: false,
         raw_strings: true,
@@ -65,6 +66,7 @@ const MODES: [Mode; 3] = [
         modules: false,
     },
     Mode {
+        clang: false,
         cxx: true,
         assembler: false,
         raw_strings: true,
@@ -80,6 +82,7 @@ const MODES: [Mode; 3] = [
         modules: true,
     },
     Mode {
+        clang: false,
         cxx: false,
         assembler: true,
         raw_strings: false,

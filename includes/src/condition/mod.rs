@@ -160,14 +160,12 @@ impl Evaluation<'_, '_> {
         }
     }
 
-    fn apply(&mut self, operator: Punct, left: Value, right: Value) -> Option<Value> {
+    fn apply(&self, operator: Punct, left: Value, right: Value) -> Option<Value> {
         let to_left = match operator {
             Punct::ShiftLeft => true,
             Punct::ShiftRight => false,
             _ => return apply(operator, left, right),
         };
-        // Another compiler may shift otherwise; `EMPTY` stands for this one among what is read.
-        self.expansion.macro_of(names::EMPTY);
         Some(match self.expansion.family() {
             Family::Gcc => shift(left, right, to_left),
             // To clang a negative distance is a long one: to the left nothing remains, to the right the sign.

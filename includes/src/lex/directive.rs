@@ -27,6 +27,7 @@ impl Program {
     pub(super) fn new(text: Arc<[u8]>, mode: Mode) -> Program {
         Program {
             source: Source {
+                normal: false,
                 text,
                 mode,
                 cleaned: Vec::new(),

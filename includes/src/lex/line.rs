@@ -1,7 +1,7 @@
 //! One directive's text: to the end of its logical line, without comments and splices.
 
 use super::Mode;
-use super::blank::{after_end, find_end, is_end, splice};
+use super::blank::{after_end, find_end, is_end, is_word, splice};
 
 /// The text of a directive.
 pub(super) enum Text {
@@ -45,7 +45,7 @@ fn clean(text: &[u8], start: usize, odd: usize, mode: Mode) -> (Text, usize) {
             },
             b'/' => at = slash(text, at, mode, &mut out),
             b'"' | b'\'' => at = literal(text, at, byte, mode, &mut out),
-            b'<' if names_file(&out) => at = literal(text, at, b'>', mode, &mut out),
+            b'<' if names_file(&out, mode) => at = literal(text, at, b'>', mode, &mut out),
             _ => {
                 out.push(byte);
                 at += 1;
@@ -175,18 +175,34 @@ fn literal(text: &[u8], from: usize, close: u8, mode: Mode, out: &mut Vec<u8>) -
     at
 }
 
-/// Does the directive whose beginning this is take the name of a header next?
-fn names_file(start: &[u8]) -> bool {
-    let word = start.trim_ascii();
+/// May the directive whose beginning this is take the name of a header next? To clang macros may stand before it.
+fn names_file(start: &[u8], mode: Mode) -> bool {
+    let word = start.trim_ascii_start();
+    let len = word.iter().take_while(|&&byte| is_word(byte)).count();
+    let behind = word[len..].trim_ascii();
+    match &word[..len] {
+        b"include" | b"include_next" | b"import" | b"embed" => mode.clang || behind.is_empty(),
+        b"pragma" => word.trim_ascii() == b"pragma GCC dependency",
+        _ => asks_for_header(word, mode),
+    }
+}
+
+/// Does `__has_include (` or one of its kin stand here, with that parenthesis still open?
+fn asks_for_header(text: &[u8], mode: Mode) -> bool {
+    let Some(at) = memchr::memmem::rfind(text, b"__has_") else {
+        return false;
+    };
+    let word = &text[at..];
+    let len = word.iter().take_while(|&&byte| is_word(byte)).count();
+    let rest = word[len..].trim_ascii_start();
+    let open = rest.iter().filter(|&&byte| byte == b'(').count();
+    let closed = rest.iter().filter(|&&byte| byte == b')').count();
     matches!(
-        word,
-        b"include" | b"include_next" | b"import" | b"embed" | b"pragma GCC dependency"
-    ) || (word.ends_with(b"(") && {
-        let word = word[..word.len() - 1].trim_ascii_end();
-        word.ends_with(b"__has_include")
-            || word.ends_with(b"__has_include_next")
-            || word.ends_with(b"__has_embed")
-    })
+        &word[..len],
+        b"__has_include" | b"__has_include_next" | b"__has_embed"
+    ) && rest.starts_with(b"(")
+        && open > closed
+        && (mode.clang || rest.trim_ascii() == b"(")
 }
 
 #[cfg(test)]
@@ -194,6 +210,7 @@ mod tests {
     use super::*;
 
     const C: Mode = Mode {
+        clang: false,
         cxx: false,
         assembler: false,
         raw_strings: true,
@@ -204,6 +221,8 @@ mod tests {
         elifdef: true,
         booleans: false,
         va_opt: true,
+        unsigned_chars: false,
+        unsigned_wide: false,
         modules: false,
     };
 

@@ -15,7 +15,7 @@ mod token;
 pub(crate) use directive::{macro_pragma, pragma_text};
 pub(crate) use line::clean_text;
 pub(crate) use scan::{scan, scan_with_text};
-pub(crate) use token::{Kind, Punct, Token, WHITE, tokens};
+pub(crate) use token::{Kind, Punct, Token, WHITE, header_tokens, tokens};
 
 use crate::macros::OptionsPragma;
 use crate::names::Name;
@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 /// What the compiler takes text for; what its probe said of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Mode {
+    /// Does clang read it?
+    pub(crate) clang: bool,
     pub(crate) cxx: bool,
     pub(crate) assembler: bool,
     /// `R"(…)"`
@@ -206,6 +208,8 @@ pub(crate) struct Remark {
 pub(crate) struct Source {
     /// What was scanned: the bytes of the file, or those without splices and trigraphs where these stand at odd places.
     pub(crate) text: Arc<[u8]>,
+    /// Are these without splices and trigraphs?
+    pub(crate) normal: bool,
     pub(crate) mode: Mode,
     /// Text of directives that had comments or splices in them, without these.
     pub(crate) cleaned: Vec<u8>,
@@ -233,6 +237,15 @@ impl Source {
     /// The number of the line that this offset is in.
     pub(crate) fn line(&self, at: u32) -> u32 {
         memchr::memchr_iter(b'\n', &self.text[..at as usize]).count() as u32 + 1
+    }
+
+    /// Is the directive at this offset on several lines?
+    pub(crate) fn goes_on(&self, at: u32) -> bool {
+        let at = at as usize;
+        let (_, next) = line::logical_line(&self.text, at, self.mode);
+        let lines = memchr::memchr_iter(b'\n', &self.text[at..next]).count();
+        // Behind a line that was put together, empty ones take the places of its parts.
+        lines > 1 || (self.normal && self.text.get(next) == Some(&b'\n'))
     }
 
     /// About how much memory it takes, its text left out, in bytes.

@@ -2,10 +2,12 @@
 
 use super::blank::splice;
 
-/// The text without splices and, if they count, with trigraphs replaced.
+/// The text without splices and, if they count, with trigraphs replaced. Lines that were put together have empty ones behind them, so that
+/// the next one has its number.
 pub(super) fn normalise(text: &[u8], trigraphs: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
+    let mut spliced = 0;
     while let Some(&byte) = text.get(at) {
         let (byte, used) = match text.get(at + 1..at + 3) {
             Some(&[b'?', third]) if trigraphs && byte == b'?' => match trigraph(third) {
@@ -25,11 +27,16 @@ pub(super) fn normalise(text: &[u8], trigraphs: bool) -> Vec<u8> {
             };
             if let Some(next) = next {
                 at = next;
+                spliced += 1;
                 continue;
             }
         }
         out.push(byte);
         at += used;
+        if byte == b'\n' {
+            out.extend(std::iter::repeat_n(b'\n', spliced));
+            spliced = 0;
+        }
     }
     out
 }
@@ -57,6 +64,7 @@ mod tests {
     fn splices_and_trigraphs_go() {
         assert_eq!(normalise(b"a\\\nb \\ \r\nc", false), b"ab c");
         assert_eq!(normalise(b"??=if ??/\nx ??? ??", true), b"#if x ??? ??");
+        assert_eq!(normalise(b"a\\\nb\nc\n", false), b"ab\n\nc\n");
         assert_eq!(normalise(b"??=if", false), b"??=if");
     }
 }

@@ -25,9 +25,11 @@ fn scan_for(bytes: &Arc<[u8]>, mode: Mode, names: &mut Names, with_text: bool) -
         return source;
     }
     let text: Arc<[u8]> = normalise(bytes, mode.trigraphs).into();
-    Scanner::new(&text, mode, names, with_text)
+    let mut source = Scanner::new(&text, mode, names, with_text)
         .run()
-        .unwrap_or_else(|| Program::new(text, mode).finish())
+        .unwrap_or_else(|| Program::new(text, mode).finish());
+    source.normal = true;
+    source
 }
 
 struct Scanner<'t, 'n> {

@@ -4,6 +4,7 @@ use super::*;
 use crate::names::Names;
 
 const C: Mode = Mode {
+    clang: false,
     cxx: false,
     assembler: false,
     raw_strings: true,
@@ -14,6 +15,8 @@ const C: Mode = Mode {
     elifdef: true,
     booleans: false,
     va_opt: true,
+    unsigned_chars: false,
+    unsigned_wide: false,
     modules: false,
 };
 
@@ -73,6 +76,7 @@ fn what_only_looks_like_a_directive_is_none() {
         assert_eq!(files(text, C), [""; 0], "{text:?}");
     }
     let cxx = Mode {
+        clang: false,
         cxx: true,
         separators: true,
         ..C

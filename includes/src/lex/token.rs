@@ -107,16 +107,28 @@ puncts! {
 
 /// The tokens of `text`, in which no comments and splices are left, after those in `out`.
 pub(crate) fn tokens(text: &[u8], mode: Mode, names: &mut Names, out: &mut Vec<Token>) {
+    read(text, mode, names, out, false);
+}
+
+/// The tokens of what stands behind `#include`, where to clang each `<` begins the name of a header; to gcc none behind a macro does.
+pub(crate) fn header_tokens(text: &[u8], mode: Mode, names: &mut Names, out: &mut Vec<Token>) {
+    read(text, mode, names, out, mode.clang);
+}
+
+fn read(text: &[u8], mode: Mode, names: &mut Names, out: &mut Vec<Token>, headers: bool) {
     let mut at = 0;
     let mut flags = 0;
     let start = out.len();
+    // Parentheses that are open since that of the last `__has_include`.
+    let mut open = 0u32;
     while let Some(&byte) = text.get(at) {
         if is_blank(byte) || super::blank::is_end(byte) {
             flags = WHITE;
             at += 1;
             continue;
         }
-        let (kind, len) = if takes_header(&out[start..], byte) {
+        let opens = open > 0 && (mode.clang || has_just_opened(&out[start..]));
+        let (kind, len) = if byte == b'<' && (headers || opens) {
             header(&text[at..])
         } else {
             one(text, at, mode)
@@ -126,18 +138,29 @@ pub(crate) fn tokens(text: &[u8], mode: Mode, names: &mut Names, out: &mut Vec<T
             Kind::Word if mode.cxx => named_operator(name).map_or(kind, Kind::Punct),
             _ => kind,
         };
+        match kind {
+            Kind::Punct(Punct::Open) if open > 0 || asks_for_header(&out[start..]) => open += 1,
+            Kind::Punct(Punct::Close) => open = open.saturating_sub(1),
+            _ => {}
+        }
         out.push(Token { kind, flags, name });
         flags = 0;
         at += len;
     }
 }
 
-/// Is the next thing the name of a header, because `__has_include (` stands before it?
-fn takes_header(before: &[Token], byte: u8) -> bool {
-    byte == b'<'
-        && matches!(before, [.., word, open]
-            if open.kind == Kind::Punct(Punct::Open)
-                && matches!(word.name, names::HAS_INCLUDE | names::HAS_INCLUDE_NEXT | names::HAS_EMBED))
+fn has_just_opened(before: &[Token]) -> bool {
+    matches!(before, [rest @ .., open] if open.kind == Kind::Punct(Punct::Open) && asks_for_header(rest))
+}
+
+/// Is the last of these `__has_include` or one of its kin?
+fn asks_for_header(before: &[Token]) -> bool {
+    before.last().is_some_and(|word| {
+        matches!(
+            word.name,
+            names::HAS_INCLUDE | names::HAS_INCLUDE_NEXT | names::HAS_EMBED
+        )
+    })
 }
 
 fn header(text: &[u8]) -> (Kind, usize) {

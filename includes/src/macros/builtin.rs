@@ -60,7 +60,11 @@ impl Expansion<'_> {
             text
         };
         match builtin {
-            Builtin::Line => (Kind::Number, self.facts.line().to_string().into_bytes()),
+            Builtin::Line => {
+                let number = self.facts.line();
+                self.unknown |= number.is_none();
+                (Kind::Number, number.unwrap_or(0).to_string().into_bytes())
+            }
             Builtin::Level => (Kind::Number, self.facts.level().to_string().into_bytes()),
             Builtin::Counter => {
                 let number = self.facts.counter();

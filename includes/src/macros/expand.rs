@@ -16,7 +16,8 @@ const MAX_DEPTH: u32 = 250;
 
 /// What an expansion has to ask for.
 pub(crate) trait Facts {
-    fn line(&mut self) -> u32;
+    /// `None` where a directive goes on over several lines.
+    fn line(&mut self) -> Option<u32>;
     /// The name of the file, as the compiler opened it.
     fn file(&mut self, names: &Names) -> Vec<u8>;
     fn base_file(&mut self, names: &Names) -> Vec<u8>;

@@ -3,7 +3,7 @@
 //! There are two shelves: what is shared by all questions, and what is one question's own (its unit, `-D`) and goes with it.
 
 use super::{Body, Table};
-use crate::lex::{Remarks, Source, Span, Token, tokens};
+use crate::lex::{Remarks, Source, Span, Token, header_tokens, tokens};
 use crate::names::{Name, Names};
 use std::sync::Arc;
 
@@ -321,5 +321,12 @@ impl Library {
         let shelf = if id.is_own() { &self.own } else { &self.shared };
         let source = &shelf.sources[id.index()].source;
         tokens(source.get(span), source.mode, &mut self.names, out);
+    }
+
+    /// The same of the text behind `#include`.
+    pub(crate) fn header_tokens(&mut self, id: SourceId, span: Span, out: &mut Vec<Token>) {
+        let shelf = if id.is_own() { &self.own } else { &self.shared };
+        let source = &shelf.sources[id.index()].source;
+        header_tokens(source.get(span), source.mode, &mut self.names, out);
     }
 }

@@ -74,6 +74,7 @@ pub(crate) fn said(out: &[u8], err: &[u8]) -> Option<Said> {
     };
     let cxx = numeric("__cplusplus");
     let c = numeric("__STDC_VERSION__");
+    said.mode.clang = said.clang;
     said.mode.cxx = cxx.is_some();
     said.mode.separators = cxx.is_some_and(|version| version >= 201_402)
         || (cxx.is_none() && c.is_some_and(|version| version > 201_710));

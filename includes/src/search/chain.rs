@@ -20,6 +20,8 @@ pub(crate) struct Folders {
     pub(crate) unwatched: bool,
     /// Absolute names of folders that were named and are not there, or are something else.
     pub(crate) absent: Vec<Vec<u8>>,
+    /// The names of all folders that were looked for.
+    pub(crate) named: Vec<Vec<u8>>,
 }
 
 /// What the folders are made from.
@@ -56,13 +58,14 @@ pub(crate) fn folders(
     names: &mut Names,
 ) -> Folders {
     let wishes = wishes(plan);
-    let (mut unwatched, mut absent) = (false, Vec::new());
+    let (mut unwatched, mut absent, mut named) = (false, Vec::new(), Vec::new());
     let mut look = |list: Vec<Wanted>| -> Vec<SearchFolder> {
         list.into_iter()
             .filter_map(|wanted| {
                 let mut trail = Trail::default();
                 let found = tree.resolve(cwd, &wanted.name, names, &mut trail);
                 unwatched |= trail.unwatched;
+                named.push(wanted.name.clone());
                 let Some(Found::Folder(id)) = found else {
                     absent.push(match wanted.name.first() {
                         Some(b'/') => wanted.name,
@@ -97,6 +100,7 @@ pub(crate) fn folders(
         only_named: wishes.only_named,
         unwatched,
         absent,
+        named,
     }
 }
 
@@ -165,7 +169,7 @@ fn wishes(plan: &Plan<'_>) -> Wishes {
     let mut prefixed_angle = Vec::new();
     let mut prefixed_after = Vec::new();
     for &(chain, value) in &inclusion.search {
-        let rooted = || below_sysroot(plan.family, value, sysroot);
+        let rooted = || below_sysroot(plan.family, chain, value, sysroot);
         let prefixed = |prefix: &Option<Vec<u8>>| {
             let mut name = prefix.clone().unwrap_or_else(|| own_prefix(plan.own));
             name.extend_from_slice(value);
@@ -246,21 +250,25 @@ impl Wishes {
     }
 }
 
-/// `=dir` and `$SYSROOT/dir` are below the system root.
-fn below_sysroot(family: Family, value: &[u8], sysroot: Option<&[u8]>) -> Vec<u8> {
-    let rest = match value.strip_prefix(b"=") {
-        Some(rest) => Some(rest),
-        None if family == Family::Gcc => value.strip_prefix(b"$SYSROOT"),
-        None => None,
+/// `=dir` and gcc's `$SYSROOT/dir` are below the system root, where there is one; to clang only behind `-I`.
+fn below_sysroot(family: Family, chain: Chain, value: &[u8], sysroot: Option<&[u8]>) -> Vec<u8> {
+    let Some(sysroot) = sysroot else {
+        return value.to_vec();
     };
-    match (rest, sysroot) {
-        (Some(rest), Some(sysroot)) => {
-            let mut name = sysroot.to_vec();
-            name.extend_from_slice(rest);
-            name
+    let (rest, between): (_, &[u8]) = match family {
+        Family::Gcc => {
+            let after_equals = value.strip_prefix(b"=");
+            (after_equals.or(value.strip_prefix(b"$SYSROOT")), b"")
         }
-        (Some(rest), None) => rest.to_vec(),
-        (None, _) => value.to_vec(),
+        Family::Clang => {
+            let rest = value.strip_prefix(b"=").filter(|_| chain == Chain::Angle);
+            let joined = rest.is_some_and(|rest| rest.starts_with(b"/")) || sysroot.ends_with(b"/");
+            (rest, if joined { b"" } else { b"/" })
+        }
+    };
+    match rest {
+        Some(rest) => [sysroot, between, rest].concat(),
+        None => value.to_vec(),
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) enum Origin {
     Command,
     /// By the folder of the file that includes it.
     Beside,
-    /// By this folder of the search.
+    /// By this folder of the search; to clang also beside a file that was.
     Folder(u32),
     /// By an absolute name.
     Absolute,
@@ -70,6 +70,8 @@ pub(crate) struct Opened {
 pub(crate) struct Hot {
     /// The path up to and with its last slash.
     folder: Name,
+    /// Stands for what a search from here depends on: the folder and, to clang, by which one the file was found.
+    start: u32,
     /// The question that it was listed for, and where in the list.
     pub(crate) listed: (u32, u32),
     /// What makes it do nothing, once it was run for this question.
@@ -102,6 +104,7 @@ pub(crate) struct Place {
     /// Tells this place from any other, and from itself before something changed.
     pub(crate) serial: u32,
     by_path: Map<(u32, u32), OpenedId>,
+    starts: Map<(u32, u32), u32>,
     /// The state of the tree that all this is for.
     pub(crate) generation: u64,
     pub(crate) last_used: u32,
@@ -136,6 +139,7 @@ impl Place {
             hot: Vec::new(),
             serial,
             by_path: Map::default(),
+            starts: Map::default(),
             generation,
             last_used: 0,
         }
@@ -209,7 +213,7 @@ impl Place {
         let from = self.hot[wish.from.0 as usize];
         let start = match (wish.kind, wish.quote) {
             (Inclusion::Next, quote) => 1 << 31 | wish.from.0 << 1 | u32::from(quote),
-            (_, true) => from.folder.0 + 1,
+            (_, true) => from.start + 1,
             (_, false) => 0,
         };
         (start, wish.name.0)
@@ -237,14 +241,18 @@ impl Place {
         let beside = self.hot[wish.from.0 as usize].folder;
         let (first, look_beside) = match (wish.kind, from.origin) {
             (Inclusion::Next, Origin::Folder(at)) => (at as usize + 1, false),
-            (Inclusion::Next, Origin::Beside) => (0, false),
+            (Inclusion::Next, Origin::Beside) if self.family == Family::Gcc => (0, false),
             _ if wish.quote => (0, !self.folders.only_named),
             _ => (self.folders.angle, false),
         };
         if look_beside {
             let mut path = names.get(beside).to_vec();
             path.extend_from_slice(&name);
-            if let Some(found) = self.open(&path, Origin::Beside, tree, names, unwatched) {
+            let origin = match (self.family, from.origin) {
+                (Family::Clang, Origin::Folder(at)) => Origin::Folder(at),
+                _ => Origin::Beside,
+            };
+            if let Some(found) = self.open(&path, origin, tree, names, unwatched) {
                 return Some(found);
             }
             self.missed.beside(&path, self.cwd, tree, names);
@@ -412,6 +420,12 @@ impl Place {
         }
         let slash = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
         let folder = names.add(&path[..slash]);
+        let found_by = match self.family {
+            Family::Gcc => 0,
+            Family::Clang => from,
+        };
+        let next = self.starts.len() as u32;
+        let start = *self.starts.entry((folder.0, found_by)).or_insert(next);
         let system = file.is_some_and(|file| is_below(&tree.file(file).path, &self.system));
         let id = OpenedId(self.opened.len() as u32);
         self.opened.push(Opened {
@@ -425,6 +439,7 @@ impl Place {
         });
         self.hot.push(Hot {
             folder,
+            start,
             listed: (0, 0),
             skip: Skip::Never,
         });

@@ -165,11 +165,10 @@ impl State {
     /// Do the names of the place's folders lead where they led? Where nobody watches, they are looked at, which the tree takes note of.
     fn is_as_it_was(&mut self, place: &Place) -> bool {
         if place.folders.unwatched {
-            let named = place.folders.all.iter().map(|folder| &folder.name);
-            for name in named.chain(&place.folders.absent) {
+            for name in &place.folders.named {
                 let names = &mut self.library.names;
-                let mut trail = Trail::default();
-                self.tree.resolve(place.cwd, name, names, &mut trail);
+                self.tree
+                    .resolve(place.cwd, name, names, &mut Trail::default());
             }
         }
         place.generation == self.tree.names_generation

@@ -1,6 +1,7 @@
 //! What an expansion asks of the run that it is part of.
 
 use super::machine::{Frame, Machine, Outcome, Start};
+use crate::Family;
 use crate::closure::Role;
 use crate::disk::Tree;
 use crate::lex::{Inclusion, Mode, Token};
@@ -20,6 +21,8 @@ pub(super) struct Counting {
 /// The place in the run where an expansion happens.
 pub(super) struct Here<'h> {
     frame: Option<&'h Frame>,
+    /// The file at the bottom, which is the unit but for what the command includes.
+    base: Option<&'h Frame>,
     depth: usize,
     offset: u32,
     start: &'h Start<'h>,
@@ -41,6 +44,7 @@ impl Machine<'_> {
     ) -> T {
         let mut here = Here {
             frame: self.frames.last(),
+            base: self.frames.first(),
             depth: self.frames.len(),
             offset,
             start: self.start,
@@ -104,15 +108,18 @@ impl Here<'_> {
 }
 
 impl Facts for Here<'_> {
-    fn line(&mut self) -> u32 {
+    fn line(&mut self) -> Option<u32> {
         let Some(frame) = self.frame else {
-            return 1;
+            return Some(1);
         };
+        if frame.source.goes_on(self.offset) {
+            return None;
+        }
         let line = frame.source.line(self.offset);
-        match frame.line {
+        Some(match frame.line {
             Some((at, number)) => number + (line - frame.source.line(at)).saturating_sub(1),
             None => line,
-        }
+        })
     }
 
     fn file(&mut self, names: &Names) -> Vec<u8> {
@@ -123,7 +130,12 @@ impl Facts for Here<'_> {
     }
 
     fn base_file(&mut self, names: &Names) -> Vec<u8> {
-        self.path_of(self.start.unit, names)
+        // To clang `#line` renames it too.
+        let renamed = self.base.and_then(|base| base.file.clone());
+        match renamed.filter(|_| self.start.family == Family::Clang) {
+            Some(file) => file,
+            None => self.path_of(self.start.unit, names),
+        }
     }
 
     fn level(&mut self) -> u32 {

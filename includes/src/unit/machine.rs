@@ -343,7 +343,7 @@ impl<'m> Machine<'m> {
         let (header, unknown) = self.expand(
             site.at,
             self.start.mode,
-            |library, out| library.span_tokens(id, span, out),
+            |library, out| library.header_tokens(id, span, out),
             |expansion| {
                 expansion.pad();
                 let first = expansion.next();

@@ -4,7 +4,7 @@ use super::machine::Machine;
 use crate::Family;
 use crate::closure::{Refusal, Role};
 use crate::disk::FileId;
-use crate::lex::{Inclusion, Kind, Named, Site, Source, scan, scan_with_text, tokens};
+use crate::lex::{Inclusion, Kind, Named, Site, Source, scan, scan_with_text};
 use crate::macros::{MacroId, SourceId};
 use crate::search::{OpenedId, Origin, Skip, Wish};
 use std::sync::Arc;
@@ -257,26 +257,24 @@ impl Machine<'_> {
         let Named::Computed(span) = site.file else {
             return;
         };
-        let mut words = Vec::new();
-        tokens(
-            source.get(span),
-            self.start.mode,
-            &mut self.library.names,
-            &mut words,
-        );
-        let text = |at: usize| {
-            words
-                .get(at)
-                .map(|word| (word.kind, self.library.names.get(word.name)))
+        let Some(id) = self.frames.last().map(|frame| frame.id) else {
+            return;
         };
+        let words = self.expand(
+            site.at,
+            source.mode,
+            |library, out| library.span_tokens(id, span, out),
+            |expansion| [expansion.next(), expansion.next()],
+        );
+        let text = |at: usize| (words[at].kind, self.library.names.get(words[at].name));
         let number = match text(0) {
-            Some((Kind::Number, digits)) => std::str::from_utf8(digits)
+            (Kind::Number, digits) => std::str::from_utf8(digits)
                 .ok()
                 .and_then(|d| d.parse().ok()),
             _ => None,
         };
         let file = match text(1) {
-            Some((Kind::String, quoted)) if quoted.len() >= 2 => {
+            (Kind::String, quoted) if quoted.len() >= 2 => {
                 Some(quoted[1..quoted.len() - 1].to_vec())
             }
             _ => None,
