@@ -27,7 +27,7 @@ impl Program {
     pub(super) fn new(text: Arc<[u8]>, mode: Mode) -> Program {
         Program {
             source: Source {
-                normal: false,
+                splices: Vec::new(),
                 text,
                 mode,
                 cleaned: Vec::new(),

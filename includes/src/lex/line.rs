@@ -7,8 +7,8 @@ use super::blank::{after_end, find_end, is_end, is_word, splice};
 pub(super) enum Text {
     /// As it stands: a range of the source.
     Plain { start: usize, end: usize },
-    /// Had comments or splices in it.
-    Cleaned(Vec<u8>),
+    /// Had comments or splices in it. The other list tells before which bytes line ends were, one entry for each.
+    Cleaned(Vec<u8>, Vec<usize>),
 }
 
 /// Reads the logical line from `at`, which is behind the `#`. Gives its text and where the next line begins.
@@ -30,20 +30,29 @@ pub(super) fn logical_line(text: &[u8], at: usize, mode: Mode) -> (Text, usize) 
 /// As [`logical_line`], when something odd stands at `odd`.
 fn clean(text: &[u8], start: usize, odd: usize, mode: Mode) -> (Text, usize) {
     let mut out = Vec::with_capacity(odd - start + 64);
+    let mut breaks = Vec::new();
     let mut at = start;
     while let Some(&byte) = text.get(at) {
         if is_end(byte) {
-            return (Text::Cleaned(out), after_end(text, at));
+            return (Text::Cleaned(out, breaks), after_end(text, at));
         }
         match byte {
             b'\\' => match splice(text, at) {
-                Some(next) => at = next,
+                Some(next) => {
+                    breaks.push(out.len());
+                    at = next;
+                }
                 None => {
                     out.push(byte);
                     at += 1;
                 }
             },
-            b'/' => at = slash(text, at, mode, &mut out),
+            b'/' => {
+                let next = slash(text, at, mode, &mut out);
+                let ends = memchr::memchr_iter(b'\n', &text[at..next]).count();
+                breaks.extend(std::iter::repeat_n(out.len() - 1, ends));
+                at = next;
+            }
             b'"' | b'\'' => at = literal(text, at, byte, mode, &mut out),
             b'<' if names_file(&out, mode) => at = literal(text, at, b'>', mode, &mut out),
             _ => {
@@ -52,7 +61,7 @@ fn clean(text: &[u8], start: usize, odd: usize, mode: Mode) -> (Text, usize) {
             }
         }
     }
-    (Text::Cleaned(out), at)
+    (Text::Cleaned(out, breaks), at)
 }
 
 /// Text of several lines without comments and splices.
@@ -230,7 +239,7 @@ mod tests {
         let (line, next) = logical_line(text.as_bytes(), 0, C);
         let line = match line {
             Text::Plain { start, end } => text.as_bytes()[start..end].to_vec(),
-            Text::Cleaned(line) => line,
+            Text::Cleaned(line, _) => line,
         };
         (String::from_utf8(line).expect("tests use UTF-8"), next)
     }

@@ -15,10 +15,11 @@ mod token;
 pub(crate) use directive::{macro_pragma, pragma_text};
 pub(crate) use line::clean_text;
 pub(crate) use scan::{scan, scan_with_text};
-pub(crate) use token::{Kind, Punct, Token, WHITE, header_tokens, tokens};
+pub(crate) use token::{DERIVED, Kind, Punct, Token, WHITE, header_tokens, tokens};
 
 use crate::macros::OptionsPragma;
 use crate::names::Name;
+use line::Text;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -208,8 +209,8 @@ pub(crate) struct Remark {
 pub(crate) struct Source {
     /// What was scanned: the bytes of the file, or those without splices and trigraphs where these stand at odd places.
     pub(crate) text: Arc<[u8]>,
-    /// Are these without splices and trigraphs?
-    pub(crate) normal: bool,
+    /// Before which bytes of the text splices were that it has not any more.
+    pub(crate) splices: Vec<u32>,
     pub(crate) mode: Mode,
     /// Text of directives that had comments or splices in them, without these.
     pub(crate) cleaned: Vec<u8>,
@@ -236,16 +237,38 @@ impl Source {
 
     /// The number of the line that this offset is in.
     pub(crate) fn line(&self, at: u32) -> u32 {
-        memchr::memchr_iter(b'\n', &self.text[..at as usize]).count() as u32 + 1
+        let spliced = self.splices.partition_point(|&splice| splice <= at);
+        memchr::memchr_iter(b'\n', &self.text[..at as usize]).count() as u32 + spliced as u32 + 1
     }
 
-    /// Is the directive at this offset on several lines?
-    pub(crate) fn goes_on(&self, at: u32) -> bool {
-        let at = at as usize;
-        let (_, next) = line::logical_line(&self.text, at, self.mode);
-        let lines = memchr::memchr_iter(b'\n', &self.text[at..next]).count();
-        // Behind a line that was put together, empty ones take the places of its parts.
-        lines > 1 || (self.normal && self.text.get(next) == Some(&b'\n'))
+    /// Where the line behind the directive at this offset begins.
+    pub(crate) fn behind(&self, at: u32) -> u32 {
+        line::logical_line(&self.text, at as usize, self.mode).1 as u32
+    }
+
+    /// How many lines below its beginning the directive at this offset has its token number `place`, the first word not counted; if it is
+    /// known. `before`: where the splices begin that stand directly before the token.
+    pub(crate) fn lines_down(&self, at: u32, place: u8, before: bool) -> Option<u32> {
+        let (line, next) = line::logical_line(&self.text, at as usize, self.mode);
+        let within = |splice: &&u32| **splice > at && (**splice as usize) < next;
+        let spliced = self.splices.iter().filter(within);
+        let (line, breaks) = match line {
+            Text::Plain { start, end } => {
+                let breaks: Vec<usize> = spliced.map(|&splice| (splice - at) as usize).collect();
+                if breaks.is_empty() {
+                    return Some(0);
+                }
+                (self.text[start..end].to_vec(), breaks)
+            }
+            Text::Cleaned(..) if spliced.count() > 0 => return None,
+            Text::Cleaned(line, breaks) => (line, breaks),
+        };
+        let sign = if line.starts_with(b"%:") { 2 } else { 1 };
+        let starts = token::starts(&line[sign..], self.mode);
+        let start = sign + starts.get(usize::from(place) + 1)?;
+        let passed = |&&at: &&usize| at < start || (at == start && !before);
+        let count = breaks.iter().filter(passed).count();
+        (place < u8::MAX).then_some(count as u32)
     }
 
     /// About how much memory it takes, its text left out, in bytes.

@@ -2,12 +2,11 @@
 
 use super::blank::splice;
 
-/// The text without splices and, if they count, with trigraphs replaced. Lines that were put together have empty ones behind them, so that
-/// the next one has its number.
-pub(super) fn normalise(text: &[u8], trigraphs: bool) -> Vec<u8> {
+/// The text without splices and, if they count, with trigraphs replaced; and before which of its bytes splices were.
+pub(super) fn normalise(text: &[u8], trigraphs: bool) -> (Vec<u8>, Vec<u32>) {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
-    let mut spliced = 0;
+    let mut splices = Vec::new();
     while let Some(&byte) = text.get(at) {
         let (byte, used) = match text.get(at + 1..at + 3) {
             Some(&[b'?', third]) if trigraphs && byte == b'?' => match trigraph(third) {
@@ -27,18 +26,14 @@ pub(super) fn normalise(text: &[u8], trigraphs: bool) -> Vec<u8> {
             };
             if let Some(next) = next {
                 at = next;
-                spliced += 1;
+                splices.push(out.len() as u32);
                 continue;
             }
         }
         out.push(byte);
         at += used;
-        if byte == b'\n' {
-            out.extend(std::iter::repeat_n(b'\n', spliced));
-            spliced = 0;
-        }
     }
-    out
+    (out, splices)
 }
 
 fn trigraph(third: u8) -> Option<u8> {
@@ -62,9 +57,13 @@ mod tests {
 
     #[test]
     fn splices_and_trigraphs_go() {
-        assert_eq!(normalise(b"a\\\nb \\ \r\nc", false), b"ab c");
-        assert_eq!(normalise(b"??=if ??/\nx ??? ??", true), b"#if x ??? ??");
-        assert_eq!(normalise(b"a\\\nb\nc\n", false), b"ab\n\nc\n");
-        assert_eq!(normalise(b"??=if", false), b"??=if");
+        let text = |text: &[u8], trigraphs| normalise(text, trigraphs).0;
+        assert_eq!(text(b"a\\\nb \\ \r\nc", false), b"ab c");
+        assert_eq!(text(b"??=if ??/\nx ??? ??", true), b"#if x ??? ??");
+        assert_eq!(text(b"??=if", false), b"??=if");
+        assert_eq!(
+            normalise(b"a\\\nb\nc\\\n", false),
+            (b"ab\nc".to_vec(), vec![1, 4])
+        );
     }
 }

@@ -24,11 +24,12 @@ fn scan_for(bytes: &Arc<[u8]>, mode: Mode, names: &mut Names, with_text: bool) -
     if !odd_trigraphs && let Some(source) = Scanner::new(bytes, mode, names, with_text).run() {
         return source;
     }
-    let text: Arc<[u8]> = normalise(bytes, mode.trigraphs).into();
+    let (text, splices) = normalise(bytes, mode.trigraphs);
+    let text: Arc<[u8]> = text.into();
     let mut source = Scanner::new(&text, mode, names, with_text)
         .run()
         .unwrap_or_else(|| Program::new(text, mode).finish());
-    source.normal = true;
+    source.splices = splices;
     source
 }
 
@@ -143,7 +144,7 @@ impl<'t, 'n> Scanner<'t, 'n> {
         }
         let span = match line {
             Text::Plain { start, end } => self.program.plain(start, end),
-            Text::Cleaned(line) => self.program.cleaned(&line),
+            Text::Cleaned(line, _) => self.program.cleaned(&line),
         };
         self.program
             .directive(sign as u32, span, remarks, self.names);

@@ -10,11 +10,15 @@ use crate::names::{self, Name, Names};
 pub(crate) struct Token {
     pub(crate) kind: Kind,
     pub(crate) flags: u8,
+    /// The number of the token of the directive's own text that it is or came out of; the last number stands for all from there on.
+    pub(crate) place: u8,
     pub(crate) name: Name,
 }
 
 /// There is blank before it.
 pub(crate) const WHITE: u8 = 1;
+/// It came out of a macro.
+pub(crate) const DERIVED: u8 = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -107,15 +111,37 @@ puncts! {
 
 /// The tokens of `text`, in which no comments and splices are left, after those in `out`.
 pub(crate) fn tokens(text: &[u8], mode: Mode, names: &mut Names, out: &mut Vec<Token>) {
-    read(text, mode, names, out, false);
+    read(text, mode, names, out, false, &mut |_| {});
 }
 
 /// The tokens of what stands behind `#include`, where to clang each `<` begins the name of a header; to gcc none behind a macro does.
 pub(crate) fn header_tokens(text: &[u8], mode: Mode, names: &mut Names, out: &mut Vec<Token>) {
-    read(text, mode, names, out, mode.clang);
+    read(text, mode, names, out, mode.clang, &mut |_| {});
 }
 
-fn read(text: &[u8], mode: Mode, names: &mut Names, out: &mut Vec<Token>, headers: bool) {
+/// Where the tokens of a directive begin in its text, from the `#` on.
+pub(super) fn starts(text: &[u8], mode: Mode) -> Vec<usize> {
+    let mut starts = Vec::new();
+    let mut each = |at| starts.push(at);
+    read(
+        text,
+        mode,
+        &mut Names::new(),
+        &mut Vec::new(),
+        false,
+        &mut each,
+    );
+    starts
+}
+
+fn read(
+    text: &[u8],
+    mode: Mode,
+    names: &mut Names,
+    out: &mut Vec<Token>,
+    headers: bool,
+    begins: &mut dyn FnMut(usize),
+) {
     let mut at = 0;
     let mut flags = 0;
     let start = out.len();
@@ -143,7 +169,13 @@ fn read(text: &[u8], mode: Mode, names: &mut Names, out: &mut Vec<Token>, header
             Kind::Punct(Punct::Close) => open = open.saturating_sub(1),
             _ => {}
         }
-        out.push(Token { kind, flags, name });
+        begins(at);
+        out.push(Token {
+            kind,
+            flags,
+            place: u8::try_from(out.len() - start).unwrap_or(u8::MAX),
+            name,
+        });
         flags = 0;
         at += len;
     }

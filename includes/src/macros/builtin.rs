@@ -3,7 +3,7 @@
 use super::Builtin;
 use super::expand::Expansion;
 use crate::Family;
-use crate::lex::{Kind, Punct, Token, WHITE};
+use crate::lex::{DERIVED, Kind, Punct, Token, WHITE};
 use crate::names;
 
 impl Expansion<'_> {
@@ -35,19 +35,20 @@ impl Expansion<'_> {
             }
             _ => {
                 self.repeatable = false;
-                self.plain_builtin(builtin)
+                self.plain_builtin(word, builtin)
             }
         };
         let token = Token {
             kind,
             flags: word.flags & WHITE,
+            place: word.place,
             name: self.library.names.add(&text),
         };
         self.push_tokens(&[token], None, None);
         true
     }
 
-    fn plain_builtin(&mut self, builtin: Builtin) -> (Kind, Vec<u8>) {
+    fn plain_builtin(&mut self, word: Token, builtin: Builtin) -> (Kind, Vec<u8>) {
         let quoted = |name: &[u8]| {
             let mut text = vec![b'"'];
             for &byte in name {
@@ -61,7 +62,7 @@ impl Expansion<'_> {
         };
         match builtin {
             Builtin::Line => {
-                let number = self.facts.line();
+                let number = self.facts.line(word.place, word.flags & DERIVED != 0);
                 self.unknown |= number.is_none();
                 (Kind::Number, number.unwrap_or(0).to_string().into_bytes())
             }

@@ -3,7 +3,7 @@
 
 use super::{Library, MacroId, Table};
 use crate::Family;
-use crate::lex::{Kind, Mode, Punct, Token, WHITE};
+use crate::lex::{DERIVED, Kind, Mode, Punct, Token, WHITE};
 use crate::names::{self, Name, Names};
 
 /// The name was met while its macro was disabled.
@@ -16,8 +16,8 @@ const MAX_DEPTH: u32 = 250;
 
 /// What an expansion has to ask for.
 pub(crate) trait Facts {
-    /// `None` where a directive goes on over several lines.
-    fn line(&mut self) -> Option<u32>;
+    /// The number of the line of a token, by its place in the directive; `None` where that is not known.
+    fn line(&mut self, place: u8, derived: bool) -> Option<u32>;
     /// The name of the file, as the compiler opened it.
     fn file(&mut self, names: &Names) -> Vec<u8>;
     fn base_file(&mut self, names: &Names) -> Vec<u8>;
@@ -48,6 +48,8 @@ pub(super) struct Context {
     disables: Option<Name>,
     /// What the first token's blank is to be, when not its own.
     white: Option<bool>,
+    /// The place of the tokens of a body.
+    place: u8,
 }
 
 /// Memory that expansions use one after another.
@@ -130,6 +132,7 @@ impl<'s> Expansion<'s> {
             end: scratch.tokens.len() as u32,
             disables: None,
             white: None,
+            place: 0,
         });
         Expansion {
             library: parts.library,
@@ -245,10 +248,18 @@ impl<'s> Expansion<'s> {
             if context.at < context.end {
                 let at = context.at as usize;
                 context.at += 1;
-                let white = context.white.take();
+                let (white, place) = (context.white.take(), context.place);
                 let mut token = match context.from {
                     From::Scratch => self.scratch.tokens[at],
-                    From::Body(id) => self.library.read_body(id)?.tokens[at],
+                    From::Body(id) => {
+                        let token = self.library.read_body(id)?.tokens[at];
+                        let flags = token.flags | DERIVED;
+                        Token {
+                            flags,
+                            place,
+                            ..token
+                        }
+                    }
                 };
                 if let Some(white) = white {
                     token.flags = token.flags & !WHITE | u8::from(white);
@@ -289,6 +300,7 @@ impl<'s> Expansion<'s> {
             end: range.1,
             disables,
             white,
+            place: 0,
         });
     }
 
@@ -317,8 +329,11 @@ impl<'s> Expansion<'s> {
         let Some(parameters) = body.parameters else {
             if body.plain {
                 self.push(From::Body(id), (0, len), Some(word.name), white);
+                if let Some(context) = self.scratch.contexts.last_mut() {
+                    context.place = word.place;
+                }
             } else {
-                let tokens = self.substitute(id, (0, len), &mut []);
+                let tokens = self.substitute(id, (0, len), &mut [], word.place);
                 self.push_tokens(&tokens, Some(word.name), white);
                 self.scratch.spare.push(tokens);
             }
@@ -332,7 +347,7 @@ impl<'s> Expansion<'s> {
             }
             return false;
         }
-        let Some(mut arguments) = self.collect(parameters, variadic) else {
+        let Some((mut arguments, end)) = self.collect(parameters, variadic) else {
             self.failed = true;
             return false;
         };
@@ -342,7 +357,12 @@ impl<'s> Expansion<'s> {
             return false;
         }
         self.depth += 1;
-        let tokens = self.substitute(id, (0, len), &mut arguments);
+        // To clang a macro is where its arguments end.
+        let place = match self.family {
+            Family::Gcc => word.place,
+            Family::Clang => end,
+        };
+        let tokens = self.substitute(id, (0, len), &mut arguments, place);
         self.depth -= 1;
         self.push_tokens(&tokens, Some(word.name), white);
         self.scratch.spare.push(tokens);
@@ -352,8 +372,8 @@ impl<'s> Expansion<'s> {
         true
     }
 
-    /// Reads arguments up to the closing parenthesis; `None` when they do not fit the parameters.
-    fn collect(&mut self, parameters: u32, variadic: bool) -> Option<Vec<Argument>> {
+    /// Reads arguments up to the closing parenthesis, whose place is given too; `None` when they do not fit the parameters.
+    fn collect(&mut self, parameters: u32, variadic: bool) -> Option<(Vec<Argument>, u8)> {
         let mut arguments: Vec<Argument> = Vec::with_capacity(parameters as usize);
         let mut depth = 0u32;
         let mut tokens = self.spare();
@@ -363,12 +383,12 @@ impl<'s> Expansion<'s> {
         let closed = loop {
             let token = self.next_padded();
             match token.kind {
-                Kind::End => break false,
+                Kind::End => break None,
                 Kind::Padding if tokens.len() == start => continue,
                 Kind::Punct(Punct::Open) => depth += 1,
                 Kind::Punct(Punct::Close) if depth == 0 => {
                     bounds.push((start, tokens.len()));
-                    break true;
+                    break Some(token.place);
                 }
                 Kind::Punct(Punct::Close) => depth -= 1,
                 Kind::Punct(Punct::Comma)
@@ -399,7 +419,7 @@ impl<'s> Expansion<'s> {
         let given = arguments.len() as u32;
         let one_empty = given == 1 && arguments[0].start == arguments[0].end;
         if given == parameters || (parameters == 0 && one_empty) {
-            return closed.then_some(arguments);
+            return closed.map(|end| (arguments, end));
         }
         if variadic && given + 1 == parameters {
             arguments.push(Argument {
@@ -407,7 +427,7 @@ impl<'s> Expansion<'s> {
                 end: base as u32,
                 expanded: None,
             });
-            return closed.then_some(arguments);
+            return closed.map(|end| (arguments, end));
         }
         None
     }
@@ -422,6 +442,7 @@ impl<'s> Expansion<'s> {
 const END: Token = Token {
     kind: Kind::End,
     flags: 0,
+    place: 0,
     name: names::EMPTY,
 };
 

@@ -63,6 +63,7 @@ pub(super) fn string(argument: &[Token], flags: u8, names: &mut Names) -> Token 
     Token {
         kind: Kind::String,
         flags: flags & WHITE,
+        place: 0,
         name: names.add(&text),
     }
 }

@@ -4,7 +4,7 @@ use super::body::{PASTE, STRING};
 use super::expand::{Argument, Expansion, From, SOURCE};
 use super::{MacroId, paste};
 use crate::Family;
-use crate::lex::{Kind, Punct, Token, WHITE};
+use crate::lex::{DERIVED, Kind, Punct, Token, WHITE};
 use crate::names;
 
 impl Expansion<'_> {
@@ -14,6 +14,7 @@ impl Expansion<'_> {
         id: MacroId,
         range: (u32, u32),
         arguments: &mut [Argument],
+        place: u8,
     ) -> Vec<Token> {
         let mut out = self.spare();
         let mut pasting = false;
@@ -33,7 +34,7 @@ impl Expansion<'_> {
                     let text = self.argument(arguments, token.name.0);
                     let made = paste::string(&text, token.flags, &mut self.library.names);
                     self.scratch.spare.push(text);
-                    self.operand(&[made], &mut pasting, &mut nothing, &mut out);
+                    self.operand(&[made], place, &mut pasting, &mut nothing, &mut out);
                 }
                 Kind::Parameter if pasting || pasted => {
                     let text = self.argument(arguments, token.name.0);
@@ -50,7 +51,7 @@ impl Expansion<'_> {
                         }
                     }
                     let head = if pasting { usize::MAX } else { out.len() };
-                    self.operand(&text, &mut pasting, &mut nothing, &mut out);
+                    self.operand(&text, place, &mut pasting, &mut nothing, &mut out);
                     self.take_blank(&mut out, head, token);
                     self.scratch.spare.push(text);
                 }
@@ -60,6 +61,7 @@ impl Expansion<'_> {
                         out.push(Token {
                             kind: Kind::Padding,
                             flags: SOURCE | token.flags & WHITE,
+                            place,
                             name: names::EMPTY,
                         });
                     }
@@ -82,23 +84,24 @@ impl Expansion<'_> {
                             expanded.iter().any(|token| token.kind != Kind::Padding)
                         });
                     let inner = if given {
-                        self.substitute(id, (at, at + len), arguments)
+                        self.substitute(id, (at, at + len), arguments, place)
                     } else {
                         self.spare()
                     };
                     at += len;
                     if token.flags & STRING != 0 {
                         let made = paste::string(&inner, token.flags, &mut self.library.names);
-                        self.operand(&[made], &mut pasting, &mut nothing, &mut out);
+                        self.operand(&[made], place, &mut pasting, &mut nothing, &mut out);
                     } else {
-                        self.operand(&inner, &mut pasting, &mut nothing, &mut out);
+                        self.operand(&inner, place, &mut pasting, &mut nothing, &mut out);
                     }
                     self.scratch.spare.push(inner);
                 }
                 _ => {
                     let mut token = token;
-                    token.flags &= WHITE;
-                    self.operand(&[token], &mut pasting, &mut nothing, &mut out);
+                    token.flags = token.flags & WHITE | DERIVED;
+                    token.place = place;
+                    self.operand(&[token], place, &mut pasting, &mut nothing, &mut out);
                 }
             }
             if pasted {
@@ -113,6 +116,7 @@ impl Expansion<'_> {
     fn operand(
         &mut self,
         tokens: &[Token],
+        place: u8,
         pasting: &mut bool,
         nothing: &mut bool,
         out: &mut Vec<Token>,
@@ -125,6 +129,9 @@ impl Expansion<'_> {
         match out.pop() {
             Some(left) if pastes && !*nothing => {
                 self.failed |= !paste::paste(left, first, self.mode, &mut self.library.names, out);
+                if let Some(made) = out.last_mut() {
+                    (made.flags, made.place) = (made.flags | DERIVED, place);
+                }
             }
             other => {
                 out.extend(other);

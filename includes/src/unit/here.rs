@@ -108,16 +108,16 @@ impl Here<'_> {
 }
 
 impl Facts for Here<'_> {
-    fn line(&mut self) -> Option<u32> {
+    fn line(&mut self, place: u8, derived: bool) -> Option<u32> {
         let Some(frame) = self.frame else {
             return Some(1);
         };
-        if frame.source.goes_on(self.offset) {
-            return None;
-        }
-        let line = frame.source.line(self.offset);
+        // To clang a macro begins with the splices before its name.
+        let before = derived && self.start.family == Family::Clang;
+        let down = frame.source.lines_down(self.offset, place, before)?;
+        let line = frame.source.line(self.offset) + down;
         Some(match frame.line {
-            Some((at, number)) => number + (line - frame.source.line(at)).saturating_sub(1),
+            Some((behind, number)) => number + line.saturating_sub(frame.source.line(behind)),
             None => line,
         })
     }

@@ -281,7 +281,7 @@ impl Machine<'_> {
         };
         if let Some(frame) = self.frames.last_mut() {
             if let Some(number) = number {
-                frame.line = Some((site.at, number));
+                frame.line = Some((source.behind(site.at), number));
             }
             if file.is_some() {
                 frame.file = file;

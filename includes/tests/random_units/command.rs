@@ -170,7 +170,6 @@ const OPTIONS: &[&str] = &[
     "-C",
     "-P",
     "-MP",
-    "-fdirectives-only",
     "-dD",
 ];
 
@@ -204,7 +203,7 @@ pub(crate) fn command(chance: &mut Chance, language: Language, root: &Path) -> C
     let mut options: Vec<String> = Vec::new();
     for _ in 0..chance.below(7) {
         let option = chance.of(OPTIONS);
-        let only_gcc = ["-fmax-include", "-fdirectives-only", "-P"]
+        let only_gcc = ["-fmax-include", "-P"]
             .iter()
             .any(|start| option.starts_with(start));
         if !(clang && only_gcc) {
