@@ -175,7 +175,7 @@ impl Machine<'_> {
         let before = node.entered == question;
         if import {
             self.mark_once(opened);
-            if before {
+            if before || (self.start.family == Family::Gcc && self.is_known(opened, file)) {
                 return true;
             }
         }
@@ -186,11 +186,30 @@ impl Machine<'_> {
         false
     }
 
+    /// Has gcc seen these bytes and this time under another name, be it that it only looked whether that is there?
+    fn is_known(&mut self, opened: OpenedId, file: FileId) -> bool {
+        let files = std::mem::take(&mut self.outcome.files);
+        let known = files.iter().any(|&(other, _)| {
+            let other_file = self.place.get(other).file;
+            other != opened && other_file.is_some_and(|other| self.are_equal(file, other))
+        });
+        self.outcome.files = files;
+        known
+    }
+
+    fn are_equal(&mut self, one: FileId, other: FileId) -> bool {
+        let mut state = |file| {
+            let bytes = self.tree.content(file, false).cloned().ok()?;
+            Some((self.tree.file(file).stat.modified.0, bytes))
+        };
+        one == other || state(one).is_some_and(|one| Some(one) == state(other))
+    }
+
     /// Has a file been marked that the compiler takes for this one? To gcc that is one with these bytes and this time, to clang the same file
     /// under another name.
     fn is_alike(&mut self, file: FileId) -> bool {
         let gcc = self.start.family == Family::Gcc;
-        if gcc && self.tree.content(file, false).is_err() {
+        if self.tree.content(file, false).is_err() {
             return false;
         }
         let node = self.tree.file(file);
