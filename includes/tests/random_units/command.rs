@@ -167,30 +167,42 @@ const OPTIONS: &[&str] = &[
     "-I@lnq",
     "-iquote @sub",
     "-fmax-include-depth=12",
-    "-C",
     "-P",
     "-MP",
     "-dD",
+    "-I-",
+    "-nostdinc++",
+    "-iwithprefix inc1",
 ];
 
-/// A command for one of the case's sources.
-pub(crate) fn command(chance: &mut Chance, language: Language, root: &Path) -> Command {
-    let dialect = language.dialect;
-    let directory = chance.of(&["", "", "", "sub", "inc1", "ln"]);
-    let directory = if root.join(directory).is_dir() {
-        directory
-    } else {
-        ""
-    };
-    let form = chance.below(5);
-    let place = |name: &str| -> String {
-        match (form, directory) {
-            (0, _) => format!("{}/{name}", root.display()),
+/// How a command spells names of files.
+struct Spelling<'r> {
+    root: &'r Path,
+    directory: &'static str,
+    form: usize,
+}
+
+impl Spelling<'_> {
+    fn of(&self, name: &str) -> String {
+        match (self.form, self.directory) {
+            (0, _) => format!("{}/{name}", self.root.display()),
             (_, "") if name.is_empty() => ".".to_owned(),
             (1, "") => format!("./{name}"),
             (_, "") => name.to_owned(),
             _ => format!("../{name}"),
         }
+    }
+}
+
+/// A command for one of the case's sources.
+pub(crate) fn command(chance: &mut Chance, language: Language, root: &Path) -> Command {
+    let dialect = language.dialect;
+    let directory = chance.of(&["", "", "", "sub", "inc1", "ln"]);
+    let there = root.join(directory).is_dir();
+    let spelling = Spelling {
+        root,
+        directory: if there { directory } else { "" },
+        form: chance.below(5),
     };
     let compilers: &[&str] = match (dialect.gcc_only, dialect.cxx) {
         (true, false) => &["gcc", "cc"],
@@ -199,75 +211,85 @@ pub(crate) fn command(chance: &mut Chance, language: Language, root: &Path) -> C
         (false, true) => &["g++", "clang++"],
     };
     let mut words = vec![chance.of(compilers).to_owned()];
-    let clang = words[0].starts_with("clang");
-    let mut options: Vec<String> = Vec::new();
+    words.extend(options(
+        chance,
+        language,
+        &spelling,
+        words[0].starts_with("clang"),
+    ));
+    let (suffix, name) = if dialect.cxx {
+        ("cc", "c++")
+    } else {
+        ("c", "c")
+    };
+    let mut unit = chance.of(UNITS);
+    if unit == "inc1/v" && root.join("ln").is_dir() && chance.one_in(2) {
+        unit = "ln/v";
+    }
+    let source = ["-c".to_owned(), spelling.of(&format!("{unit}.{suffix}"))];
+    match chance.below(16) {
+        0..=1 => {
+            words.extend(["-x".to_owned(), name.to_owned()]);
+            words.extend(source);
+        }
+        2 if !dialect.cxx => {
+            words.extend(["-x".to_owned(), "assembler-with-cpp".to_owned()]);
+            words.extend(source);
+        }
+        3..=9 => words.extend(source),
+        _ => drop(words.splice(1..1, source)),
+    }
+    Command {
+        directory: root.join(spelling.directory),
+        words: words.into_iter().map(OsString::from).collect(),
+        environment: environment(chance),
+    }
+}
+
+fn options(
+    chance: &mut Chance,
+    language: Language,
+    spelling: &Spelling<'_>,
+    clang: bool,
+) -> Vec<String> {
+    let mut options = Vec::new();
     for _ in 0..chance.below(7) {
         let option = chance.of(OPTIONS);
-        let only_gcc = ["-fmax-include", "-P"]
-            .iter()
-            .any(|start| option.starts_with(start));
-        if !(clang && only_gcc) {
-            options.push(option.to_owned());
+        let of_gcc = matches!(option, "-fmax-include-depth=12" | "-P" | "-I-");
+        if !(clang && of_gcc) {
+            options.push(option);
         }
     }
-    let at = chance.below(options.len() + 1);
-    options.insert(at, "-I@inc0".to_owned());
+    options.insert(chance.below(options.len() + 1), "-I@inc0");
     if !language.std.is_empty() {
-        options.push(language.std.to_owned());
+        options.push(language.std);
     }
     // What is included by the command needs the macros too.
-    words.push("-include".to_owned());
-    words.push(place("pro.h"));
     if options.iter().any(|option| option.starts_with("-imacros")) {
-        words.push("-imacros".to_owned());
-        words.push(place("pro.h"));
+        options.insert(0, "-imacros @pro.h");
     }
-    for option in options {
-        for word in option.split(' ') {
-            words.push(match word.split_once('@') {
-                Some((start, name)) => format!("{start}{}", place(&name.replace('_', " "))),
-                None => word.to_owned(),
-            });
-        }
-    }
-    let unit = chance.of(UNITS);
-    let unit = if unit == "inc1/v" && root.join("ln").is_dir() && chance.one_in(2) {
-        "ln/v"
-    } else {
-        unit
-    };
-    let source = place(&format!("{unit}.{}", if dialect.cxx { "cc" } else { "c" }));
-    if chance.one_in(8) {
-        words.extend([
-            "-x".to_owned(),
-            if dialect.cxx { "c++" } else { "c" }.to_owned(),
-        ]);
-    }
-    let tail = ["-c".to_owned(), source];
-    let at = if words.iter().any(|word| word == "-x") || chance.one_in(2) {
-        words.len()
-    } else {
-        1
-    };
-    words.splice(at..at, tail);
-    let mut environment = Vec::new();
-    for (name, value) in [
+    options.insert(0, "-include @pro.h");
+    let words = options.iter().flat_map(|option| option.split(' '));
+    words
+        .map(|word| match word.split_once('@') {
+            Some((start, name)) => format!("{start}{}", spelling.of(&name.replace('_', " "))),
+            None => word.to_owned(),
+        })
+        .collect()
+}
+
+fn environment(chance: &mut Chance) -> Vec<(OsString, OsString)> {
+    const VARIABLES: &[(&str, &str)] = &[
         ("CPATH", "inc1:sub"),
         ("C_INCLUDE_PATH", "sys:"),
         ("CPLUS_INCLUDE_PATH", "inc2:sys"),
-        ("CPATH", ":aft"),
-    ] {
-        if chance.one_in(12)
-            && !environment
-                .iter()
-                .any(|(known, _): &(OsString, OsString)| known == name)
-        {
+    ];
+    let mut environment = Vec::new();
+    for (name, value) in VARIABLES {
+        if chance.one_in(10) {
+            let value = if chance.one_in(3) { ":aft" } else { value };
             environment.push((name.into(), value.into()));
         }
     }
-    Command {
-        directory: root.join(directory),
-        words: words.into_iter().map(OsString::from).collect(),
-        environment,
-    }
+    environment
 }

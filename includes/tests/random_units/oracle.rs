@@ -93,12 +93,10 @@ pub(crate) fn opened(command: &Command, root: &Path, scratch: &Path) -> Opened {
         .expect("the compiler starts");
     let mut files = watch.files();
     if output.status.success() {
-        let text = fs::read(scratch).expect("the compiler wrote it");
-        files.extend(
-            listed(&text, &command.directory)
-                .into_iter()
-                .filter(|path| path.starts_with(root)),
-        );
+        let names = listed(&fs::read(scratch).expect("the compiler wrote it"));
+        let real = |name: &PathBuf| command.directory.join(name).canonicalize().ok();
+        let below = names.iter().filter_map(real);
+        files.extend(below.filter(|path| path.starts_with(root)));
     }
     Opened {
         files,
@@ -107,8 +105,8 @@ pub(crate) fn opened(command: &Command, root: &Path, scratch: &Path) -> Opened {
     }
 }
 
-/// The names of a dependency file that lead to files. Names that make cannot spell are left to the kernel's reports.
-fn listed(text: &[u8], directory: &Path) -> Vec<PathBuf> {
+/// The names of a dependency file. Those that make cannot spell are left to the kernel's reports.
+fn listed(text: &[u8]) -> Vec<PathBuf> {
     let colon = text
         .windows(2)
         .position(|two| two == b": ")
@@ -128,9 +126,8 @@ fn listed(text: &[u8], directory: &Path) -> Vec<PathBuf> {
             rest.next();
         }
     }
+    let names = names.iter().filter(|name| !name.is_empty());
     names
-        .iter()
-        .filter(|name| !name.is_empty())
-        .filter_map(|name| directory.join(OsStr::from_bytes(name)).canonicalize().ok())
+        .map(|name| PathBuf::from(OsStr::from_bytes(name)))
         .collect()
 }
