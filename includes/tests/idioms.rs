@@ -415,3 +415,13 @@ fn a_precompiled_form_beside_the_first_header_is_refused() {
     fs::write(root.join("b.h.gch"), "").unwrap();
     assert!(ask().is_err());
 }
+
+#[test]
+fn gcc_includes_nothing_of_a_name_that_it_looked_for_in_vain() {
+    let source = "#if __has_include(<none.h>)\n#endif\n#include <none.h>\n#include \"a.h\"\n";
+    let files = [("t.c", source), ("a.h", "")];
+    let (names, _) = headers("gcc -c t.c", &files);
+    assert_eq!(names, ["a.h"]);
+    let (names, _) = headers("clang -c t.c", &files);
+    assert!(names.is_empty(), "clang stops there: {names:?}");
+}

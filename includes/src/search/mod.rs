@@ -203,6 +203,15 @@ impl Place {
         }
     }
 
+    /// From which folder on, those for quotes left out, a wish has a name looked for.
+    pub(crate) fn start_of(&self, wish: Wish) -> usize {
+        let first = match (wish.kind, self.get(wish.from).origin) {
+            (Inclusion::Next, Origin::Folder(at)) => at as usize + 1,
+            _ => 0,
+        };
+        first.max(self.folders.angle)
+    }
+
     /// What was looked for in vain by a wish that nothing was found for.
     pub(crate) fn missed_by(&self, wish: Wish) -> &[Miss] {
         self.missed.by(self.key(wish))

@@ -93,6 +93,8 @@ impl Here<'_> {
         let Some(opened) = self.place.find(wish, self.tree, names) else {
             let missed = self.place.missed_by(wish);
             self.outcome.missed.extend_from_slice(missed);
+            let vain = (wish.name, self.place.start_of(wish));
+            self.outcome.vain.push(vain);
             return false;
         };
         let number = self.outcome.files.len() as u32;

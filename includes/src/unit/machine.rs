@@ -69,6 +69,8 @@ pub(crate) struct Outcome {
     pub(crate) wants_text: bool,
     /// What `#assert` and `#unassert` said.
     pub(crate) asserted: Vec<(Vec<u8>, bool)>,
+    /// Names that `__has_include` looked for in vain, and from which folder on. To gcc these are known: an `#include` of one does nothing.
+    pub(super) vain: Vec<(Name, usize)>,
     pub(crate) missing: Option<Vec<u8>>,
     /// What was looked for by those that found nothing.
     pub(crate) missed: Vec<Miss>,

@@ -58,6 +58,12 @@ impl Machine<'_> {
                 self.outcome.missed.extend_from_slice(missed);
                 Ok(())
             }
+            (None, _)
+                if self.start.family == Family::Gcc
+                    && (self.outcome.vain).contains(&(name, self.place.start_of(wish))) =>
+            {
+                Ok(())
+            }
             (None, _) => {
                 self.outcome.missing = Some(self.library.names.get(name).to_vec());
                 self.stopped = true;

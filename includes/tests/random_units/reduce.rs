@@ -7,7 +7,7 @@ use std::path::Path;
 /// Takes away from the command's words and from the lines of `files` what `differs` does without.
 pub(crate) fn reduce<'f>(
     command: &mut Command,
-    files: impl Iterator<Item = &'f Path>,
+    files: impl Iterator<Item = &'f Path> + Clone,
     mut differs: impl FnMut(&Command) -> bool,
 ) {
     let mut at = 1;
@@ -25,7 +25,8 @@ pub(crate) fn reduce<'f>(
             at += 1;
         }
     }
-    for path in files {
+    // What a file does without may depend on what another holds.
+    for path in files.clone().chain(files) {
         let Ok(text) = fs::read(path) else { continue };
         let mut lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
         let mut len = lines.len();
