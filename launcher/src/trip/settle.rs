@@ -36,7 +36,9 @@ impl Trip<'_> {
         self.attempted(&leg, None);
         let arrival = match ended {
             // That is no host's fault.
-            Err(Stop::Wire(error @ WireError::Unsendable(_))) => {
+            Err(Stop::Wire(error))
+                if matches!(error, WireError::Unsendable(_)) || error.is_want_here() =>
+            {
                 self.note_error(error.code());
                 let say = self.dispatch.command.say;
                 say.info(format_args!("{}", chain(&error)));
