@@ -307,9 +307,10 @@ impl Race {
         self.rest = now + if over { ASK_AGAIN } else { TRY_EVERY };
     }
 
-    /// The legs that are as good as lost, though all was sent to their hosts.
+    /// The legs whose hosts have all of the job for many times as long as such jobs are known to take.
     pub fn lost(&self, now: Moment) -> Vec<LegId> {
-        let legs = self.legs.iter().filter(|leg| leg.is_overdue(now));
+        let known = self.legs.iter().filter(|leg| leg.ms.is_some());
+        let legs = known.filter(|leg| leg.is_overdue(now));
         legs.map(|leg| leg.id).collect()
     }
 

@@ -244,6 +244,14 @@ fn without_copies_a_late_job_waits_until_it_is_as_good_as_lost() {
 }
 
 #[test]
+fn of_a_job_of_which_nothing_is_known_no_deadline_is() {
+    let (mut race, _) = sent(None, false);
+    let (step, now) = next_wish(&mut race, 0);
+    assert!(matches!(step, Step::Copy { host: None, .. }), "{step:?}");
+    assert_eq!(race.lost(now + 100_000), []);
+}
+
+#[test]
 fn who_is_still_preprocessing_for_a_host_that_took_the_connection_does_not_leave_it() {
     let mut race = Race::new(Copies::Yes);
     let leg = race.started(0);
