@@ -1,11 +1,6 @@
 //! Hosts that die, freeze or fall silent while they have a job.
 
-use std::{
-    net::{TcpListener, TcpStream},
-    time::Duration,
-};
-
-use tests::{LyingServer, Make, Puppet, Reply, until};
+use tests::{BlackHole, LyingServer, Make, Puppet, Reply, until};
 
 use super::{LOST, Scene, assert_moved, names};
 
@@ -156,14 +151,8 @@ fn half_of_the_reply_and_then_silence() {
 /// Another host takes the job while the first still does not answer the connection.
 #[test]
 fn a_connection_that_is_never_answered() {
-    // A queue that is full: what comes is not answered, as behind a firewall that drops it.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    rustix::net::listen(&listener, 0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut fill = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
-        fill.push(stream);
-    }
+    let nobody = BlackHole::here();
+    let address = nobody.address;
     let lives = Puppet::start(Make::Ours, &[], "");
     let scene = Scene::new(&[format!("{address}/1"), lives.host() + "/1"]);
     let row = scene.job();
