@@ -115,6 +115,7 @@ const CONDITIONS: &[(&str, &str)] = &[
     ),
     ("#define A /* x\n y */ 1", "A /* z */ == 1 // no"),
     ("#define A \\\n 1", "A \\\n == 1"),
+    ("#// odd \\\n words", "1"),
     (
         "#define CAT(a,b) a##b\n#define CAT2(a,b) CAT(a,b)\n#define A CAT2(__LI, NE__)",
         "A > 0",

@@ -50,7 +50,7 @@ fn clean(text: &[u8], start: usize, odd: usize, mode: Mode) -> (Text, usize) {
             b'/' => {
                 let next = slash(text, at, mode, &mut out);
                 let ends = memchr::memchr_iter(b'\n', &text[at..next]).count();
-                breaks.extend(std::iter::repeat_n(out.len() - 1, ends));
+                breaks.extend(std::iter::repeat_n(out.len().saturating_sub(1), ends));
                 at = next;
             }
             b'"' | b'\'' => at = literal(text, at, byte, mode, &mut out),
