@@ -426,3 +426,17 @@ fn gcc_includes_nothing_of_a_name_that_it_looked_for_in_vain() {
     let (names, _) = headers("clang -c t.c", &files);
     assert!(names.is_empty(), "clang stops there: {names:?}");
 }
+
+#[test]
+fn a_pragma_may_stand_behind_the_mark_of_the_byte_order() {
+    let files = [
+        ("t.c", "#include \"a.h\"\n#include \"a.h\"\n"),
+        (
+            "a.h",
+            "\u{feff}_Pragma(\"once\")\n#ifdef SEEN\n#include \"b.h\"\n#endif\n#define SEEN\n",
+        ),
+        ("b.h", ""),
+    ];
+    let (names, _) = headers("gcc -c t.c", &files);
+    assert_eq!(names, ["a.h"]);
+}

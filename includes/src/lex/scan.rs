@@ -33,6 +33,9 @@ fn scan_for(bytes: &Arc<[u8]>, mode: Mode, names: &mut Names, with_text: bool) -
     source
 }
 
+/// The mark of the byte order, in UTF-8.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 struct Scanner<'t, 'n> {
     text: &'t [u8],
     mode: Mode,
@@ -70,11 +73,7 @@ impl<'t, 'n> Scanner<'t, 'n> {
     /// `None` when splices stand where only a normalised text can be scanned.
     fn run(mut self) -> Option<Source> {
         let text = self.text;
-        let mut at = if text.starts_with(b"\xef\xbb\xbf") {
-            3
-        } else {
-            0
-        };
+        let mut at = if text.starts_with(BOM) { BOM.len() } else { 0 };
         let mut begins = true;
         while let Some(&byte) = text.get(at) {
             match CLASS[byte as usize] {
@@ -434,5 +433,7 @@ fn is_meant(text: &[u8], remark: Remark, mode: Mode) -> bool {
         b"import",
         b"module",
     ];
-    whole.contains(&&text[at..at + len]) && !(at > 0 && is_word(text[at - 1]))
+    // A mark of the byte order is no part of a word.
+    let before = text[..at].strip_prefix(BOM).unwrap_or(&text[..at]);
+    whole.contains(&&text[at..at + len]) && !before.last().is_some_and(|&byte| is_word(byte))
 }
