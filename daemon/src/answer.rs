@@ -48,7 +48,16 @@ impl Answer {
     /// Bytes of what a compiler left.
     pub(crate) fn size(&self) -> usize {
         match self {
-            Self::Finished(finished) => finished.product.len() + finished.stderr.len(),
+            Self::Finished(finished) => {
+                let Finished {
+                    product,
+                    depfile,
+                    stderr,
+                    stdout,
+                    ..
+                } = &**finished;
+                product.len() + depfile.len() + stderr.len() + stdout.len()
+            }
             _ => 0,
         }
     }

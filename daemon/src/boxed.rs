@@ -22,6 +22,7 @@ const DISK: u64 = 2 << 30;
 const PROCESSES: u64 = 256;
 /// Processor time of a job, when nobody says so: an hour.
 const SECONDS: u64 = 3600;
+const USUAL: u64 = 18;
 /// Processes that there may be beyond what jobs may have: two of ours for each.
 const SPARE: u64 = 512;
 
@@ -69,9 +70,10 @@ pub(crate) fn start(
     let wanted = &options.sandbox;
     let limits = limits(wanted, tmpdir);
     let jobs = u64::try_from(options.jobs).unwrap_or(u64::MAX);
-    let processes = limits
-        .processes
-        .map(|each| each.saturating_mul(jobs).saturating_add(SPARE));
+    let processes = limits.processes.map(|each| {
+        each.saturating_add(jobs.saturating_mul(USUAL))
+            .saturating_add(SPARE)
+    });
     let setup = Setup {
         wanted: wanted.layers,
         folders: folders(options, search, compilers),

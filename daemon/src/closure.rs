@@ -4,6 +4,7 @@
 //! out of a folder, and folders by a file in them that stands for them. Ours (tree jobs) say what is what. Both become one closure.
 
 mod names;
+mod wanted;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -11,7 +12,6 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use compiler::{Surroundings, Verdict, classify};
 use protocol::include_talk::FORCING;
@@ -26,6 +26,7 @@ use crate::compilers::{Compiler, Compilers};
 use crate::headers::Headers;
 use crate::moved::Thing;
 use names::{climbs, is_plain, resolve, stays_below_root};
+pub(crate) use wanted::Wanted;
 
 /// Where a dependency file goes that the words do not ask for, but the client.
 const DEPFILE: &str = ".distccd.d";
@@ -83,25 +84,6 @@ impl Packed for While<'_> {
         }
         let content = self.block.content().map_err(io::Error::other)?;
         Ok(content.into_owned())
-    }
-}
-
-/// Whether somebody still waits for a job: what is done beside the threads that serve cannot be stopped from outside.
-#[derive(Debug, Default)]
-pub(crate) struct Wanted {
-    gone: AtomicBool,
-}
-
-impl Wanted {
-    pub(crate) fn end(&self) {
-        self.gone.store(true, Ordering::Relaxed);
-    }
-
-    fn look(&self) -> Result<(), LayoutError> {
-        match self.gone.load(Ordering::Relaxed) {
-            true => Err(LayoutError::Unwanted),
-            false => Ok(()),
-        }
     }
 }
 

@@ -101,11 +101,17 @@ where
     let end = answer.end(peer);
     // Before the answer: who has one also finds it in the log and the counters.
     summary(server, peer, &end, start.elapsed(), Some(&label));
-    if let Some(reply) = heavy(answer.size(), || answer.reply(version))
-        && let Err(error) = send(&mut writer, &reply).await
-    {
-        log::info!("{peer}: could not hand over the answer: {error}");
-        return Close::Abort;
+    let size = answer.size();
+    let held = server.answers.hold(*client, size);
+    if let Some(reply) = heavy(size, || answer.reply(version)) {
+        let sent = tokio::select! {
+            sent = send(&mut writer, &reply) => sent,
+            () = held.given_up() => Err(std::io::Error::other("answers fill the memory, and this client has most")),
+        };
+        if let Err(error) = sent {
+            log::info!("{peer}: could not hand over the answer: {error}");
+            return Close::Abort;
+        }
     }
     if let Some(compiled) = compiled {
         server.metrics.handed_over(compiled.elapsed());

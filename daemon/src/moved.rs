@@ -108,8 +108,12 @@ fn args(job: &ClosureJob, folder: &Path) -> Result<Vec<OsString>, LayoutError> {
     let mut args = Vec::with_capacity(job.args.len() + 2);
     for word in words::read(family, &job.args) {
         let written = &job.args[word.at..word.at + word.span];
-        if matches!(word.effect(), Some(Effect::Pass(Tool::Preprocessor))) && may_name_file(word.value) {
-            return Err(LayoutError::Unmovable(OsStr::from_bytes(word.value).to_owned()));
+        if matches!(word.effect(), Some(Effect::Pass(Tool::Preprocessor)))
+            && may_name_file(word.value)
+        {
+            return Err(LayoutError::Unmovable(
+                OsStr::from_bytes(word.value).to_owned(),
+            ));
         }
         let moves = match word.effect() {
             // The source.

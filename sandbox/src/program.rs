@@ -152,13 +152,7 @@ fn allowed(keeper: &Keeper, order: &Order) -> Vec<(PathBuf, Access)> {
             .iter()
             .map(|name| Path::new("/etc").join(name));
         allowed.extend(etc.map(|path| (path, Access::Read)));
-        let own = [
-            "/dev/null",
-            "/dev/zero",
-            "/dev/full",
-            "/dev/random",
-            "/dev/urandom",
-        ];
+        let own = ["/dev/null", "/dev/full", "/dev/random", "/dev/urandom"];
         allowed.extend(own.map(|path| (PathBuf::from(path), Access::Devices)));
         allowed.extend(
             template

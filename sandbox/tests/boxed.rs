@@ -218,7 +218,7 @@ fn a_view_holds_the_toolchain_and_the_job(boxed: &Boxed) {
     }
     assert_eq!(
         ok(boxed.shell(
-            "pwd; echo x > /tmp/x; cat /tmp/x; head -c4 /dev/zero | wc -c; echo > /dev/null",
+            "pwd; echo x > /tmp/x; cat /tmp/x; head -c4 /dev/full | wc -c; echo > /dev/null",
             LIMITS
         )),
         "/home/ann/build\nx\n4\n"
@@ -355,18 +355,18 @@ fn limits_end_a_job_and_are_named(boxed: &Boxed) {
         disk: 1 << 20,
         ..LIMITS
     };
-    assert_eq!(excess("cat /dev/zero > big", full), Some(Excess::Disk));
+    assert_eq!(excess("cat /dev/full > big", full), Some(Excess::Disk));
     if boxed.has(Layer::Mount) {
         // Many files that are each small, and what is printed.
         assert_eq!(
             excess(
-                "set -e; i=0; while :; do i=$((i+1)); head -c 65536 /dev/zero > f$i; done",
+                "set -e; i=0; while :; do i=$((i+1)); head -c 65536 /dev/full > f$i; done",
                 full
             ),
             Some(Excess::Disk)
         );
         assert_eq!(
-            excess("set -e; while :; do head -c 65536 /dev/zero; done", full),
+            excess("set -e; while :; do head -c 65536 /dev/full; done", full),
             Some(Excess::Disk)
         );
     }
@@ -478,7 +478,7 @@ fn the_next_job_knows_nothing_of_the_last(boxed: &Boxed) {
         assert_eq!(ended.status, 0);
         (ended.peak, ended.cpu_us)
     };
-    let hungry = "head -c 100000000 /dev/zero | tail -n 1 > /dev/null; setsid sleep 71 & echo $! > pid; sleep 0.05";
+    let hungry = "head -c 100000000 /dev/full | tail -n 1 > /dev/null; setsid sleep 71 & echo $! > pid; sleep 0.05";
     for _ in 0..3 {
         let (peak, cpu) = few(boxed.shell(hungry, LIMITS));
         assert!(peak > 90 << 20 && cpu > 5000, "{peak} {cpu}");

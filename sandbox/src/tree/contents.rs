@@ -85,8 +85,9 @@ impl Contents {
         self.state().bytes
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.state().bytes > self.room
+    /// Whether there is more than there is room for, with so many bytes of other things.
+    pub(super) fn is_full(&self, others: u64) -> bool {
+        self.state().bytes + others > self.room
     }
 
     /// `owner` has one tree more. What it is to be called, the same for all its trees.
@@ -280,7 +281,7 @@ mod tests {
         let (large, removed) = write(&contents, &owner, TWO, 90);
         assert_eq!(removed, [one]);
         let (small, removed) = write(&contents, &owner, ONE, 20);
-        assert!(removed.is_empty() && contents.is_full());
+        assert!(removed.is_empty() && contents.is_full(0));
         assert_eq!(contents.release([small]), [small]);
         assert_eq!(contents.bytes(), 90);
         assert_eq!(contents.take(&owner, &TWO, &HashSet::new()), Some(large));
