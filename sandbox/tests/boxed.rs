@@ -381,6 +381,18 @@ fn limits_end_a_job_and_are_named(boxed: &Boxed) {
         ),
         Some(Excess::Processes)
     );
+    // Each below the last, deeper than anybody nests them.
+    let deep = Limits {
+        processes: Some(90),
+        ..LIMITS
+    };
+    assert_eq!(
+        excess(
+            "f() { if [ $1 -gt 0 ]; then (f $(($1 - 1)); :); else sleep 60; fi; }; f 100",
+            deep
+        ),
+        Some(Excess::Processes)
+    );
     // A job that fails by itself is over no limit.
     let ended = boxed
         .shell("echo error: nothing wrong >&2; exit 1", LIMITS)
@@ -467,6 +479,10 @@ fn a_program_cannot_reach_its_warden(boxed: &Boxed) {
     } else {
         // It can, and then there is an error and no hang.
         drop(ended);
+    }
+    if boxed.has(Layer::Seccomp) {
+        let script = "prlimit --pid $PPID --nofile=9:9 2>/dev/null && echo limited; echo done";
+        assert_eq!(ok(boxed.shell(script, LIMITS)), "done\n");
     }
     assert_eq!(ok(boxed.shell("echo next", LIMITS)), "next\n");
 }

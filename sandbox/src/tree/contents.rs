@@ -4,7 +4,7 @@
 //! A tree never has two names for one file: compilers take those for one, as they do files of the same bytes and time. So each has a
 //! time of its own, and equal contents at two names are two files. Knows nothing of names and folders: files are numbers here.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Stands for the bytes of a file.
@@ -17,6 +17,10 @@ pub(super) type Owner = Arc<[u8]>;
 const EPOCH: i64 = 1_000_000_000;
 /// So many files later times come again. No tree has so many.
 const TIMES: u64 = 500_000_000;
+
+/// Files of the same content that are looked at for one that a tree has not named yet. A tree may want one content under each of its
+/// names, and all owners wait meanwhile.
+const LOOKED_AT: usize = 64;
 
 #[derive(Debug)]
 struct Stored {
@@ -32,7 +36,7 @@ struct Stored {
 #[derive(Debug, Default)]
 struct Share {
     trees: usize,
-    files: HashMap<Digest, Vec<u64>>,
+    files: HashMap<Digest, BTreeSet<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -103,7 +107,7 @@ impl Contents {
     pub(super) fn take(&self, owner: &Owner, digest: &Digest, has: &HashSet<u64>) -> Option<u64> {
         let mut state = self.state();
         let share = state.owners.get(owner)?;
-        let mut files = share.files.get(digest)?.iter();
+        let mut files = share.files.get(digest)?.iter().take(LOOKED_AT);
         let number = *files.find(|number| !has.contains(number))?;
         state.begin_naming(number);
         Some(number)
@@ -124,7 +128,7 @@ impl Contents {
     pub(super) fn add(&self, owner: &Owner, digest: Digest, number: u64, bytes: u64) -> Vec<u64> {
         let mut state = self.state();
         let share = state.owners.entry(Arc::clone(owner)).or_default();
-        share.files.entry(digest).or_default().push(number);
+        share.files.entry(digest).or_default().insert(number);
         let stored = Stored {
             owner: Arc::clone(owner),
             digest,
@@ -222,7 +226,7 @@ impl State {
         if let Some(share) = self.owners.get_mut(&stored.owner)
             && let Some(files) = share.files.get_mut(&stored.digest)
         {
-            files.retain(|other| *other != number);
+            files.remove(&number);
             if files.is_empty() {
                 share.files.remove(&stored.digest);
             }
@@ -293,6 +297,19 @@ mod tests {
         let owner = contents.add_tree(b"ann");
         let [one, two] = [ONE, TWO].map(|digest| write(&contents, &owner, digest, 0).0);
         assert_eq!(contents.release([one, two]), [one]);
+    }
+
+    #[test]
+    fn few_of_many_equal_ones_are_looked_at() {
+        let contents = Contents::new(1 << 20, 1 << 20, 1000);
+        let owner = contents.add_tree(b"ann");
+        let all: Vec<u64> = (0..=LOOKED_AT)
+            .map(|_| write(&contents, &owner, ONE, 1).0)
+            .collect();
+        let named: HashSet<u64> = all[..LOOKED_AT].iter().copied().collect();
+        assert_eq!(contents.take(&owner, &ONE, &named), None);
+        let named: HashSet<u64> = all[1..].iter().copied().collect();
+        assert_eq!(contents.take(&owner, &ONE, &named), Some(all[0]));
     }
 
     #[test]
