@@ -59,7 +59,7 @@ where
         place,
         watched,
     } = peer;
-    let mut keep = Keep::new(&server.store);
+    let mut keep = Keep::new(&server.store, *client);
     let received = tokio::select! {
         received = receive::receive(&mut reader, Limits::for_daemon(), server.io_timeout, &mut keep) => received,
         () = place.sent_away() => Err(ReceiveError::TooMany),

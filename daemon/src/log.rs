@@ -197,7 +197,11 @@ pub(crate) fn write_with(level: Level, message: fmt::Arguments<'_>, values: &[(&
 const LONGEST: usize = 4 << 10;
 
 fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LONGEST)]
+    let mut end = text.len().min(LONGEST);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// Tells the log of a panic, which ends one connection and not the daemon. Look for `panicked at`.
