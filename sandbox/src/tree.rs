@@ -276,6 +276,9 @@ impl Shared {
                 &unpacked[..]
             }
         };
+        if !self.make_room(&slot.owner, bytes.len() as u64) {
+            return Err(Misfit::Room);
+        }
         let new = self.contents.number();
         if let Err(error) = self.write_content(new, bytes) {
             self.remove_contents(&[new.number]);
@@ -286,6 +289,24 @@ impl Shared {
         let removed = self.contents.add(&slot.owner, *digest, new.number, len);
         self.remove_contents(&removed);
         Ok(new.number)
+    }
+
+    /// Lets go of what `owner` has and does not use, until so many bytes are free for it.
+    fn make_room(&self, owner: &Owner, bytes: u64) -> bool {
+        while !self.contents.fits(owner, bytes) {
+            let spare = self.contents.drop_spare(owner);
+            self.remove_contents(&spare);
+            let mut state = self.state();
+            let idle = state.idle.iter().position(|slot| slot.owner == *owner);
+            let idle = idle.map(|at| state.idle.remove(at));
+            drop(state);
+            match idle {
+                Some(idle) => self.remove(&idle),
+                None if spare.is_empty() => return false,
+                None => {}
+            }
+        }
+        true
     }
 
     fn write_content(&self, new: New, bytes: &[u8]) -> io::Result<()> {

@@ -36,6 +36,7 @@ struct Stored {
 #[derive(Debug, Default)]
 struct Share {
     trees: usize,
+    bytes: u64,
     files: HashMap<Digest, BTreeSet<u64>>,
 }
 
@@ -113,6 +114,26 @@ impl Contents {
         Some(number)
     }
 
+    /// Whether `owner` may have so many bytes more: half of the room, so that nobody can lock others out.
+    pub(super) fn fits(&self, owner: &Owner, bytes: u64) -> bool {
+        let state = self.state();
+        let own = state.owners.get(owner).map_or(0, |share| share.bytes);
+        own + bytes <= self.room / 2
+    }
+
+    /// Forgets what of `owner`'s no tree names. What is to be removed.
+    pub(super) fn drop_spare(&self, owner: &Owner) -> Vec<u64> {
+        let mut state = self.state();
+        let spare = state.spare.values().copied();
+        let own = |number: &u64| {
+            let stored = state.stored.get(number);
+            stored.is_some_and(|stored| stored.owner == *owner)
+        };
+        let spare: Vec<u64> = spare.filter(own).collect();
+        spare.iter().for_each(|number| state.forget(*number));
+        spare
+    }
+
     /// A number that no file has.
     pub(super) fn number(&self) -> New {
         let mut state = self.state();
@@ -129,6 +150,7 @@ impl Contents {
         let mut state = self.state();
         let share = state.owners.entry(Arc::clone(owner)).or_default();
         share.files.entry(digest).or_default().insert(number);
+        share.bytes += bytes;
         let stored = Stored {
             owner: Arc::clone(owner),
             digest,
@@ -223,9 +245,11 @@ impl State {
             self.spare_bytes -= stored.bytes;
             self.spare.remove(&stored.since);
         }
-        if let Some(share) = self.owners.get_mut(&stored.owner)
-            && let Some(files) = share.files.get_mut(&stored.digest)
-        {
+        let Some(share) = self.owners.get_mut(&stored.owner) else {
+            return;
+        };
+        share.bytes -= stored.bytes;
+        if let Some(files) = share.files.get_mut(&stored.digest) {
             files.remove(&number);
             if files.is_empty() {
                 share.files.remove(&stored.digest);
@@ -310,6 +334,21 @@ mod tests {
         assert_eq!(contents.take(&owner, &ONE, &named), None);
         let named: HashSet<u64> = all[1..].iter().copied().collect();
         assert_eq!(contents.take(&owner, &ONE, &named), Some(all[0]));
+    }
+
+    #[test]
+    fn an_owner_has_half_of_the_room() {
+        let contents = Contents::new(100, 100, 10);
+        let [ann, bob] = ["ann", "bob"].map(|name| contents.add_tree(name.as_bytes()));
+        let (one, _) = write(&contents, &ann, ONE, 30);
+        write(&contents, &ann, TWO, 10);
+        assert!(contents.fits(&ann, 10) && !contents.fits(&ann, 11));
+        assert!(contents.fits(&bob, 50));
+        assert!(contents.drop_spare(&ann).is_empty());
+        contents.release([one]);
+        assert!(!contents.fits(&ann, 11) && contents.drop_spare(&bob).is_empty());
+        assert_eq!(contents.drop_spare(&ann), [one]);
+        assert!(contents.fits(&ann, 40) && contents.bytes() == 10);
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub enum Misfit {
     Toolchain(PathBuf),
     #[error("more names, or longer ones, than a job may have")]
     Names,
+    #[error("more bytes than one client's files may have here")]
+    Room,
     #[error("could not unpack {}", path.display())]
     Content { path: PathBuf, source: io::Error },
     #[error("could not write {}", path.display())]
