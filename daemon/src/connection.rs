@@ -160,7 +160,7 @@ async fn compile(
         slot = waiting.slot(server, &mut body) => slot,
         () = &mut unwanted => return Answer::Unwanted,
     };
-    let _slot = match slot {
+    let slot = match slot {
         Ok(slot) => slot,
         Err(answer) => return answer,
     };
@@ -175,6 +175,12 @@ async fn compile(
         Ok(text) => text,
         Err(error) => return Answer::Broken(error),
     };
+    let unwanted = async {
+        tokio::select! {
+            () = unwanted => {}
+            () = slot.recalled() => {}
+        }
+    };
     match work.run(server, text, waiting.client, unwanted).await {
         Ok(finished) => {
             let started = finished.started.duration_since(waiting.ready);
@@ -184,6 +190,7 @@ async fn compile(
                 .compiled(finished.ended.duration_since(finished.started));
             Answer::Finished(Box::new(finished))
         }
+        Err(JobError::Unwanted) if slot.is_recalled() => Answer::Recalled,
         Err(JobError::Unwanted) => Answer::Unwanted,
         Err(error) => Answer::Failed(error),
     }
