@@ -193,7 +193,9 @@ impl<'a> Warden<'a> {
             excess = self.excess(task.number, status, &order.limits, seconds, &printed);
         }
         let outputs = order.outputs.iter();
-        let outputs = outputs.map(|path| files::open_output(path)).collect();
+        let outputs = outputs
+            .map(|path| files::open_output(&order.location, path))
+            .collect();
         let Printed { stdout, stderr } = printed;
         let cpu_us = (seconds * 1e6) as u64;
         let report = Ended {

@@ -159,14 +159,14 @@ fn files_go_in_and_come_out(boxed: &Boxed) {
     let words = [
         "sh",
         "-c",
-        "cat src/a.c > out/a.o; echo said; echo so >&2; ln -s /etc/passwd link; exit 3",
+        "cat src/a.c > out/a.o; echo said; echo so >&2; ln -s /etc/passwd link; mv swapped old; ln -s /etc swapped; exit 3",
     ];
     let words = words.map(OsString::from);
     let mut ended = boxed
         .job(
             &words,
             &[("src/a.c", "int x;\n"), ("big", &"b".repeat(300_000))],
-            &["out/a.o", "none", "link", "src", "big"],
+            &["out/a.o", "none", "link", "src", "swapped/passwd", "big"],
             LIMITS,
         )
         .unwrap();
@@ -175,9 +175,9 @@ fn files_go_in_and_come_out(boxed: &Boxed) {
     assert_eq!(text(&mut ended.stderr), "so\n");
     let mut outputs = ended.outputs;
     assert_eq!(text(outputs[0].as_mut().unwrap()), "int x;\n");
-    // What is not there, what is a link, what is a folder.
-    assert!(outputs[1..4].iter().all(Option::is_none), "{outputs:?}");
-    assert_eq!(text(outputs[4].as_mut().unwrap()).len(), 300_000);
+    // What is not there, what is a link, what is a folder, what is behind a link.
+    assert!(outputs[1..5].iter().all(Option::is_none), "{outputs:?}");
+    assert_eq!(text(outputs[5].as_mut().unwrap()).len(), 300_000);
     assert!(ended.excess.is_none());
 }
 
