@@ -233,7 +233,7 @@ fn writes_columns(kinds: &[u8]) -> bool {
 }
 
 impl<'a> Deps<'a> {
-    fn note(&mut self, dep: Dep, value: &'a [u8]) {
+    pub(crate) fn note(&mut self, dep: Dep, value: &'a [u8]) {
         match dep {
             Dep::All | Dep::User => {
                 self.asked = true;

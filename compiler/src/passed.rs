@@ -97,10 +97,15 @@ fn weigh_preprocessor_clang<'a>(words: &[(&'a [u8], usize)], draft: &mut Draft<'
     for group in words.chunk_by(|a, b| a.1 == b.1) {
         let index = group[0].1;
         match group {
-            [(b"-MD" | b"-MMD", _)] => draft.deps.asked = true,
-            [(b"-MD" | b"-MMD", _), (file, _)] => {
-                draft.deps.asked = true;
-                draft.deps.file = Some(file);
+            [(kind @ (b"-MD" | b"-MMD"), _), file @ ..] if file.len() < 2 => {
+                let dep = if *kind == b"-MD" { Dep::All } else { Dep::User };
+                draft.deps.note(dep, b"");
+                match (file, draft.deps.file) {
+                    // The last one counts, of all words, whose order is not known here.
+                    ([_], Some(_)) => draft.stay(Reason::Malformed, index),
+                    ([(file, _)], None) => draft.deps.note(Dep::File, file),
+                    _ => {}
+                }
             }
             _ if group.iter().all(|(word, _)| is_macro_or_folder(word)) => {}
             _ => draft.stay(Reason::UnknownOption, index),

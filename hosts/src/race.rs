@@ -4,7 +4,8 @@
 //! clock, so that launchers and the simulation run the same decisions.
 //!
 //! A job that takes far longer than its like gets a second copy on a slot that stands idle; whichever ends first counts. A host
-//! that gives no sign of life loses the job, which then waits its turn like a new one.
+//! that gives no sign of life loses the job, which then waits its turn like a new one.  One that cannot be asked for a sign loses it
+//! when the job is as good as lost there and no copy can be had.
 
 use crate::pace::{Expected, Moment};
 
@@ -81,6 +82,9 @@ pub enum Step {
     Note(LegId, f32),
     /// What is expected of the leg's job by now?  Answer with [`Race::expect`].
     Expect(LegId),
+    /// The job is as good as lost where it is, and copies are not made: end the legs of [`Race::lost`] whose hosts do not live.
+    /// [`Race::refused`] in any case.
+    GiveUp,
 }
 
 /// Whether second copies are made at all.
@@ -135,12 +139,14 @@ impl Leg {
         self.sent.is_some() && self.elapsed(now) >= self.late
     }
 
-    /// Is it not to be relied on, so that the job needs another host now?
-    fn is_lost(&self, now: Moment) -> bool {
-        match self.sent {
-            Some(_) => self.elapsed(now) >= self.lost,
-            None => !self.connected && now >= self.begun + CONNECT_ALONE,
-        }
+    /// Was all of it sent, so long ago that it is as good as lost?
+    fn is_overdue(&self, now: Moment) -> bool {
+        self.sent.is_some() && self.elapsed(now) >= self.lost
+    }
+
+    /// Had its host its time to answer the connection?
+    fn is_unreached(&self, now: Moment) -> bool {
+        self.sent.is_none() && !self.connected && now >= self.begun + CONNECT_ALONE
     }
 
     /// The time in ms that it still needs, as far as that is known.  What is late may take as long again.
@@ -301,6 +307,13 @@ impl Race {
         self.rest = now + if over { ASK_AGAIN } else { TRY_EVERY };
     }
 
+    /// The legs whose hosts have all of the job for many times as long as such jobs are known to take.
+    pub fn lost(&self, now: Moment) -> Vec<LegId> {
+        let known = self.legs.iter().filter(|leg| leg.ms.is_some());
+        let legs = known.filter(|leg| leg.is_overdue(now));
+        legs.map(|leg| leg.id).collect()
+    }
+
     /// What to do at `now`.
     pub fn step(&mut self, now: Moment) -> Step {
         if self.legs.is_empty() {
@@ -326,45 +339,46 @@ impl Race {
         if let Some(step) = self.second(now) {
             return step;
         }
-        let alone = self.legs.len() == 1 && self.wants(&self.legs[0], now);
-        let rest = Some(self.rest).filter(|_| alone || self.is_unreached(now));
+        let rest = Some(self.rest).filter(|_| self.wants_another(now));
         let legs = self.legs.iter().map(|leg| leg.until(now));
         Step::Watch(legs.chain(rest).min().unwrap_or(Moment::MAX))
     }
 
-    fn wants(&self, leg: &Leg, now: Moment) -> bool {
-        match leg.sent {
-            None => leg.is_lost(now),
-            Some(_) if self.copies == Copies::No => false,
-            Some(_) => leg.is_late(now) || leg.best.is_some_and(|best| best < leg.left(now)),
-        }
+    /// Is something to be done about a second leg, once it has rested?
+    fn wants_another(&self, now: Moment) -> bool {
+        let late =
+            |leg: &Leg| leg.is_late(now) || leg.best.is_some_and(|best| best < leg.left(now));
+        let alone = || match &self.legs[..] {
+            [leg] if leg.sent.is_some() => self.copies == Copies::Yes && late(leg),
+            _ => false,
+        };
+        self.is_unreached(now) || self.is_overdue(now) || alone()
     }
 
     /// Is no host reached, though each had its time, and may there be one more?
     fn is_unreached(&self, now: Moment) -> bool {
-        let waits = |leg: &Leg| leg.sent.is_none() && leg.is_lost(now);
-        self.legs.len() < TRIED_AT_ONCE && self.legs.iter().all(waits)
+        self.may_grow() && self.legs.iter().all(|leg| leg.is_unreached(now))
     }
 
-    /// Is it time for a second leg, or one more where none is reached?
+    /// Is the job as good as lost wherever it is?
+    fn is_overdue(&self, now: Moment) -> bool {
+        self.may_grow() && self.legs.iter().all(|leg| leg.is_overdue(now))
+    }
+
+    fn may_grow(&self) -> bool {
+        self.legs.len() < TRIED_AT_ONCE
+    }
+
+    /// Is it time for a second leg, or one more where none is reached or all are lost?
     fn second(&self, now: Moment) -> Option<Step> {
-        if now >= self.rest && self.is_unreached(now) {
-            return Some(Step::Copy {
-                host: None,
-                counts: false,
-            });
-        }
-        let [leg] = &self.legs[..] else { return None };
-        if now < self.rest || !self.wants(leg, now) {
+        if now < self.rest || !self.wants_another(now) {
             return None;
         }
-        if leg.is_lost(now) {
-            return Some(Step::Copy {
-                host: None,
-                counts: true,
-            });
-        }
+        let any = |counts| Step::Copy { host: None, counts };
         Some(match self.seen {
+            _ if self.is_unreached(now) => any(false),
+            _ if self.is_overdue(now) && self.copies == Copies::No => Step::GiveUp,
+            _ if self.is_overdue(now) => any(true),
             Some(((host, _), times)) if times >= LOOKS => Step::Copy {
                 host: Some(host),
                 counts: true,

@@ -7,6 +7,7 @@
 //! Knows nothing of the insides of launcher and daemon: what is said here of the wire is said a second time, on
 //! purpose.
 
+mod black_hole;
 pub mod builds;
 mod daemon;
 mod effects;
@@ -30,6 +31,7 @@ mod space;
 mod stand_ins;
 mod wire;
 
+pub use black_hole::BlackHole;
 pub use daemon::{Daemon, Make};
 pub use effects::{Effects, Entry, snapshot};
 pub use elf::{for_another_compiler, for_machine, for_other_class};

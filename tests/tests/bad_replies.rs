@@ -1,15 +1,11 @@
 //! Hosts that break off, stall or lie: the result is the local one, always.
 
-use std::{
-    net::TcpStream,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
 
 use regex::Regex;
 use tests::{
-    Compared, Conversation, Effects, Farm, Greeting, LyingServer, Recorded, Reply, Space,
-    for_another_compiler, for_machine, for_other_class, long, side_by_side, token,
+    BlackHole, Compared, Conversation, Effects, Farm, Greeting, LyingServer, Recorded, Reply,
+    Space, for_another_compiler, for_machine, for_other_class, long, side_by_side, token,
 };
 
 const SOURCE: [(&str, &str); 2] = [
@@ -208,24 +204,9 @@ fn stalling_anywhere() {
 
 #[test]
 fn a_host_that_never_accepts() {
-    // The queue of a listener that accepts nothing fills up; then no connection is made, and none refused.
-    let listener = rustix::net::socket(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::STREAM,
-        None,
-    )
-    .unwrap();
-    rustix::net::bind(&listener, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    rustix::net::listen(&listener, 0).unwrap();
-    let listener = std::net::TcpListener::from(listener);
-    let address = listener.local_addr().unwrap();
-    let mut held = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
-        held.push(stream);
-        assert!(held.len() < 100, "the queue never fills");
-    }
+    let nobody = BlackHole::here();
     let space = Space::new(SOURCE)
-        .hosts(&address.to_string())
+        .hosts(&nobody.host())
         .client_env("DISTCC_IO_TIMEOUT", "1");
     space
         .compile_against(local(), COMMAND)

@@ -13,7 +13,9 @@ use std::{
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::{Farm, Ran, Row, data, launcher, read_journal, run, script, start, until};
+use tests::{
+    Farm, Ran, Row, data, launcher, read_journal, run, script, start, until, with_default_signals,
+};
 
 /// A folder with a project, and what a launcher needs besides.
 struct Project {
@@ -887,7 +889,8 @@ fn signals_end_all_that_runs() {
             .map(|words| ("u.c", words.as_str()))
             .collect();
         project.database(&each);
-        let mut running = start(&mut project.command(&["compile", "-j", "3"]));
+        let command = project.command(&["compile", "-j", "3"]);
+        let mut running = start(&mut with_default_signals(&command));
         let mut pids = Vec::new();
         until("three compilers are at work", || {
             let files = fs::read_dir(project.marks())
@@ -936,7 +939,7 @@ fn stubborn(project: &Project) {
 fn the_second_signal_gives_no_time() {
     let project = Project::new("");
     stubborn(&project);
-    let mut running = start(&mut project.command(&["compile"]));
+    let mut running = start(&mut with_default_signals(&project.command(&["compile"])));
     let pid = project.marks().join("in");
     until("the compiler is at work", || pid.exists());
     let pid = fs::read_to_string(pid).unwrap();

@@ -11,8 +11,8 @@ use std::{
 
 use serde_json::Value;
 use tests::{
-    Client, Daemon, Farm, Greeting, LyingServer, Make, Reply, Request, Running, Space, for_machine,
-    launcher, run, script, stand_in_ssh, start, token, until, wrapped_cc,
+    BlackHole, Client, Daemon, Farm, Greeting, LyingServer, Make, Reply, Request, Running, Space,
+    for_machine, launcher, run, script, stand_in_ssh, start, token, until, wrapped_cc,
 };
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -292,19 +292,11 @@ fn examine_in_network(space: &Space, setup: &str) -> Report {
     }
 }
 
-/// A port whose queue is full: what comes is not answered, as behind a firewall that drops it.
 #[test]
 fn packets_vanish() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    rustix::net::listen(&listener, 0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let patience = std::time::Duration::from_millis(200);
-    let mut fill = Vec::new();
-    while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, patience) {
-        fill.push(stream);
-    }
-    let report = examine_in_time(&space().hosts(&address.to_string()));
-    report.assert_only("connect-timeout", &format!("{address},down"));
+    let nobody = BlackHole::here();
+    let report = examine_in_time(&space().hosts(&nobody.host()));
+    report.assert_only("connect-timeout", &format!("{},down", nobody.host()));
 }
 
 #[test]

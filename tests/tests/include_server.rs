@@ -172,7 +172,7 @@ fn one_resident_server_serves_a_folder_and_ends_when_idle() {
     let folder = above.path().join("x".repeat(120)).join("pump");
     let start = || {
         let mut command = Command::new(include_server());
-        command.arg("--resident").arg(&folder).args(["--idle", "1"]);
+        command.arg("--resident").arg(&folder).args(["--idle", "4"]);
         // It must not hold what the build tool waits for.
         said(&mut command)
     };

@@ -1,6 +1,6 @@
 //! A host that freezes, stalls, does not answer or is cut off in the middle of a job: another does the job.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tests::{
-    Attempt, Farm, LyingServer, Make, Network, Reply, Running, Space, address, run, start, until,
+    Attempt, BlackHole, Farm, LyingServer, Make, Network, Reply, Running, Space, address, run,
+    start, until,
 };
 
 const SOURCE: [(&str, &str); 1] = [("a.c", "int answer(void) { return 42; }\n")];
@@ -20,31 +21,6 @@ fn attempts(attempts: &[Attempt]) -> Vec<(&str, Option<&str>, bool)> {
         .iter()
         .map(|one| (one.host.as_str(), one.error.as_deref(), one.hedge))
         .collect()
-}
-
-/// A listener whose queue is full: what comes is not answered, as behind a firewall that drops it.
-struct BlackHole {
-    address: SocketAddr,
-    _listener: TcpListener,
-    _queue: Vec<TcpStream>,
-}
-
-impl BlackHole {
-    fn at(address: impl Into<SocketAddr>) -> BlackHole {
-        let listener = TcpListener::bind(address.into()).unwrap();
-        rustix::net::listen(&listener, 0).unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut queue = Vec::new();
-        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
-            queue.push(stream);
-            assert!(queue.len() < 100, "the queue never fills");
-        }
-        BlackHole {
-            address,
-            _listener: listener,
-            _queue: queue,
-        }
-    }
 }
 
 #[test]
@@ -104,7 +80,7 @@ fn a_reply_that_stops_half_way_is_given_up() {
 
 #[test]
 fn a_host_that_is_not_reached_gets_another_beside_it() {
-    let hole = BlackHole::at(([127, 0, 0, 1], 0));
+    let hole = BlackHole::here();
     let farm = Farm::ours(1);
     let (bad, good) = (hole.address.to_string(), farm.hosts(""));
     for list in [format!("{bad} {good}"), format!("{bad} localhost {good}")] {

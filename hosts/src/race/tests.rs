@@ -159,31 +159,41 @@ fn who_may_have_none_asks_again_later() {
     assert!(again >= late + ASK_AGAIN.min(late));
 }
 
-#[test]
-fn a_job_as_good_as_lost_takes_any_slot() {
-    let (mut race, _) = sent(Some(SECOND), false);
-    let mut now = 0;
-    let step = loop {
-        let (step, then) = next(&mut race, now);
+/// The next step that asks for something of other hosts, where none of them stands idle.
+fn next_wish(race: &mut Race, mut now: Moment) -> (Step, Moment) {
+    loop {
+        let (step, then) = next(race, now);
         now = then;
         match step {
             Step::Look => race.looked(None, now),
             Step::Note(..) => {}
-            step => break step,
+            step => return (step, now),
         }
+    }
+}
+
+#[test]
+fn a_job_as_good_as_lost_takes_any_slot() {
+    let (mut race, first) = sent(Some(SECOND), false);
+    let any = Step::Copy {
+        host: None,
+        counts: true,
     };
-    assert_eq!(
-        step,
-        Step::Copy {
-            host: None,
-            counts: true
-        }
-    );
+    let (step, now) = next_wish(&mut race, 0);
+    assert_eq!(step, any);
     assert!((10_000..20_000).contains(&now), "{now}");
+    assert_eq!(race.lost(now), [first]);
     race.refused(false, now);
     let (step, again) = next(&mut race, now);
-    assert!(matches!(step, Step::Copy { .. }));
+    assert_eq!(step, any);
     assert!(again <= now + TRY_EVERY);
+
+    let second = race.started(now);
+    race.sent(second, Some(SECOND), false, now);
+    let (step, then) = next_wish(&mut race, now);
+    assert_eq!(step, any, "the copy is lost too");
+    assert!((now + 10_000..now + 20_000).contains(&then), "{now} {then}");
+    assert_eq!(race.lost(then), [first, second]);
 }
 
 #[test]
@@ -220,19 +230,25 @@ fn signs_of_life_are_asked_for_each_second() {
 }
 
 #[test]
-fn without_copies_a_late_job_waits() {
+fn without_copies_a_late_job_waits_until_it_is_as_good_as_lost() {
     let mut race = Race::new(Copies::No);
     let leg = race.started(0);
     race.sent(leg, Some(SECOND), false, 0);
-    let mut now = 0;
-    for _ in 0..8 {
-        let step;
-        (step, now) = next(&mut race, now);
-        if matches!(step, Step::Watch(_)) {
-            return;
-        }
-        assert!(matches!(step, Step::Note(..)), "{step:?}");
-    }
+    let (step, now) = next_wish(&mut race, 0);
+    assert_eq!(step, Step::GiveUp);
+    assert!((10_000..20_000).contains(&now), "{now}");
+    assert_eq!(race.lost(now), [leg]);
+    race.refused(true, now);
+    let (step, again) = next_wish(&mut race, now);
+    assert_eq!((step, again), (Step::GiveUp, now + ASK_AGAIN));
+}
+
+#[test]
+fn of_a_job_of_which_nothing_is_known_no_deadline_is() {
+    let (mut race, _) = sent(None, false);
+    let (step, now) = next_wish(&mut race, 0);
+    assert!(matches!(step, Step::Copy { host: None, .. }), "{step:?}");
+    assert_eq!(race.lost(now + 100_000), []);
 }
 
 #[test]

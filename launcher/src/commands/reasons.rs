@@ -39,7 +39,9 @@ fn of_attempt(code: &str) -> Option<&'static str> {
         "send-failed" => "the connection broke while the job was sent",
         "send-timeout" => "it stopped taking the job",
         "receive-failed" => "the connection broke while it was at work",
-        "receive-timeout" => "its answer did not come in time (DISTCC_IO_TIMEOUT)",
+        "receive-timeout" => {
+            "its answer did not come in time (DISTCC_IO_TIMEOUT, or many times what such jobs take)"
+        }
         "receive-stalled" => "it stopped in the middle of its answer",
         "hello-timeout" => "it did not say whose daemon it runs",
         "network-lost" => "the network to it was gone",

@@ -3,7 +3,7 @@
 //! A daemon of ours answers a greeting at any time, so one that does not is dead or cut off, and its jobs are lost.  Stock's
 //! answers only while one of its children is free: nothing is made of its silence.  One launcher asks for all, once in a second.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use hosts::Transport;
 use hosts::pace::{self, Moment, Sign};
@@ -21,6 +21,11 @@ const GREETS_WITHIN: Duration = Duration::from_millis(500);
 #[error("{0} has the job and does not answer a greeting")]
 pub(super) struct NoSign(pub String);
 
+/// The host has the job for far too long.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} takes many times as long as it did for such jobs, and has done no other since")]
+pub(super) struct Overdue(pub String);
+
 /// Greetings under way, each with the host's number in the table and when it went out.
 #[derive(Default)]
 pub(super) struct Greetings {
@@ -33,6 +38,16 @@ impl Trip<'_> {
     pub(super) fn answers(&self, leg: &Leg) -> bool {
         let host = &self.dispatch.list.hosts[leg.index];
         leg.is_ours() && matches!(host.transport, Transport::Tcp { .. })
+    }
+
+    /// Has the leg's host done anything since it had the job?  Of one that can be asked, [`Trip::is_dead`] knows more.
+    pub(super) fn lives(&self, leg: &Leg) -> bool {
+        let host = &self.dispatch.list.hosts[leg.index];
+        let since = leg
+            .sent
+            .and_then(|sent| SystemTime::now().checked_sub(sent.elapsed()));
+        let row = self.paces.host(pace::host_key(host), self.clock.now());
+        self.answers(leg) || since.is_some_and(|since| row.lives_since(since))
     }
 
     /// Has the leg's host shown a sign of life?  Asks where nobody does.  True when it is dead.
@@ -72,7 +87,7 @@ impl Trip<'_> {
                 false
             }
             // Nobody listens: it may be draining, with our job still at work.  A network that is gone cuts the job's own connection.
-            Greeting::Dead(error) if error.is_refusal() => false,
+            Greeting::Dead(error) if error.is_refusal() || error.is_want_here() => false,
             Greeting::Silent | Greeting::Dead(_) => self.paces.was_silent(key, asked, now),
         };
         // Who asked knows it, also where the table cannot be written.

@@ -217,6 +217,10 @@ impl<'a> Trip<'a> {
                     self.expect(id);
                     None
                 }
+                Step::GiveUp => {
+                    self.no_copy(now);
+                    None
+                }
                 Step::Note(id, ms) => {
                     let leg = self.legs.iter().find(|leg| leg.id == id);
                     leg.inspect(|leg| self.note_late(leg, ms, now));
@@ -327,19 +331,39 @@ impl<'a> Trip<'a> {
     /// Starts a second copy, if there is a slot for it and it may be.
     fn copy(&mut self, only: Option<usize>, counts: bool) {
         self.avoid_unreached();
-        if self.untried().is_empty() {
-            return self.race.refused(true, self.clock.now());
+        let now = self.clock.now();
+        // One that was copied in vain may simply be long.
+        let long = || self.legs.len() > 1 && self.legs.iter().any(|leg| self.lives(leg));
+        if self.elsewhere().is_empty() || counts && long() {
+            return self.no_copy(now);
         }
         let Some(taken) = self.take_beside(only) else {
-            return self.race.refused(false, self.clock.now());
+            return self.race.refused(false, now);
         };
         let hosts = &self.dispatch.list.hosts;
         let widest = hosts.iter().map(|host| host.slots).max().unwrap_or(0);
         if counts && !self.paces.begin_copy(widest.max(COPIES)) {
-            return self.race.refused(true, self.clock.now());
+            return self.no_copy(now);
         }
         self.copied |= counts;
         self.start(taken, true);
+    }
+
+    /// There may be no second copy.  What is as good as lost goes on elsewhere then, or here, if its host has done nothing since: a
+    /// deadline by what such jobs take, where none was set and something is left that can be done.
+    fn no_copy(&mut self, now: Moment) {
+        self.race.refused(true, now);
+        let settings = self.dispatch.command.settings;
+        if settings.io_timeout_is_set || !settings.fallback {
+            return;
+        }
+        for id in self.race.lost(now) {
+            let leg = self.legs.iter().find(|leg| leg.id == id);
+            if leg.is_some_and(|leg| !self.lives(leg)) {
+                self.race.ended(id);
+                self.take_leg(id).inspect(|leg| self.overdue(leg));
+            }
+        }
     }
 
     /// Gives up the leg if its host is dead.

@@ -9,7 +9,7 @@ use hosts::race::CONNECT_ALONE;
 use hosts::{Host, Slots};
 use protocol::{Outcome, WaitStatus};
 
-use super::life::NoSign;
+use super::life::{NoSign, Overdue};
 use super::{Arrival, Trip};
 use crate::accept::{self, Printed, Rejection, accept};
 use crate::dispatch::{Leg, Stop};
@@ -36,7 +36,9 @@ impl Trip<'_> {
         self.attempted(&leg, None);
         let arrival = match ended {
             // That is no host's fault.
-            Err(Stop::Wire(error @ WireError::Unsendable(_))) => {
+            Err(Stop::Wire(error))
+                if matches!(error, WireError::Unsendable(_)) || error.is_want_here() =>
+            {
                 self.note_error(error.code());
                 let say = self.dispatch.command.say;
                 say.info(format_args!("{}", chain(&error)));
@@ -141,6 +143,13 @@ impl Trip<'_> {
     pub(super) fn lost(&mut self, leg: &Leg) {
         self.attempted(leg, None);
         self.no_sign(leg.index);
+    }
+
+    /// The leg's host has had the job for many times as long as its like took.
+    pub(super) fn overdue(&mut self, leg: &Leg) {
+        self.attempted(leg, None);
+        let host = &self.dispatch.list.hosts[leg.index];
+        self.blame(host, "receive-timeout", &Overdue(host.name()));
     }
 
     /// A host that failed before has not come back.

@@ -45,6 +45,25 @@ impl WireError {
         matches!(self, WireError::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused)
     }
 
+    /// Does this machine lack what a connection needs?  That says nothing of the host.
+    pub(crate) fn is_want_here(&self) -> bool {
+        let (WireError::Connect { source, .. } | WireError::Transport { source, .. }) = self else {
+            return false;
+        };
+        let want = [
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOBUFS,
+            libc::ENOMEM,
+            // No port is free; or no process may be made.
+            libc::EADDRNOTAVAIL,
+            libc::EAGAIN,
+        ];
+        source
+            .raw_os_error()
+            .is_some_and(|number| want.contains(&number))
+    }
+
     /// The stable code that the journal holds.
     pub(crate) fn code(&self) -> &'static str {
         let by_kind = |error: &io::Error, timed_out, otherwise| match error.kind() {
@@ -90,4 +109,27 @@ pub(super) fn is_lost(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::ETIMEDOUT | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_no_fault_of_the_host() {
+        let connect = |source| WireError::Connect {
+            host: "h".to_owned(),
+            source,
+        };
+        for number in [libc::EMFILE, libc::ENOBUFS, libc::EADDRNOTAVAIL] {
+            assert!(connect(io::Error::from_raw_os_error(number)).is_want_here());
+        }
+        for number in [libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ETIMEDOUT] {
+            assert!(!connect(io::Error::from_raw_os_error(number)).is_want_here());
+        }
+        assert!(
+            !connect(io::ErrorKind::WouldBlock.into()).is_want_here(),
+            "time is over"
+        );
+    }
 }

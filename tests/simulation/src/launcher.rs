@@ -102,6 +102,7 @@ impl World {
                     self.launchers[number].race.looked(idle, now);
                 }
                 Step::Copy { host, counts } => self.copy(number, host, counts),
+                Step::GiveUp => self.no_copy(number),
                 Step::Sign(leg) => self.sign(number, leg),
                 Step::Leave(leg) => self.leave(number, leg),
                 Step::Expect(leg) => self.expect(number, leg),

@@ -34,7 +34,7 @@ pub enum End {
     Failed,
 }
 
-pub(crate) const CONNECT_TIMEOUT: Micros = 3_000_000;
+pub(crate) const CONNECT_TIMEOUT: Micros = 2_000_000;
 pub(crate) const IO_TIMEOUT: Micros = 300_000_000;
 
 impl World {
@@ -179,6 +179,11 @@ impl World {
 
     pub(crate) fn copy(&mut self, number: LauncherNumber, host: Option<usize>, counts: bool) {
         let now = moment(self.now);
+        let legs = &self.launchers[number].legs;
+        let long = legs.len() > 1 && legs.iter().any(|leg| self.lives(*leg));
+        if self.is_nowhere_else(number) || counts && long {
+            return self.no_copy(number);
+        }
         let free = match self.clients[self.launchers[number].client].free {
             0 => None,
             _ => self.free_slot(number, host),
@@ -191,12 +196,44 @@ impl World {
         if counts {
             let allowance = client.allowance();
             if !client.paces.begin_copy(allowance) {
-                return launcher.race.refused(true, now);
+                return self.no_copy(number);
             }
             launcher.copied = true;
             self.checks.copy(launcher.client, allowance);
         }
         self.begin(number, host, slot, expected);
+    }
+
+    fn is_nowhere_else(&self, number: LauncherNumber) -> bool {
+        let launcher = &self.launchers[number];
+        let client = &self.clients[launcher.client];
+        let hosts = 0..client.build.hosts.len();
+        let mut others = hosts.filter(|host| !launcher.tried.contains(host));
+        !others.any(|host| client.may_try(host, self.now) == May::Yes)
+    }
+
+    /// Has the leg's host done anything since it had the job?
+    fn lives(&self, leg: LegNumber) -> bool {
+        let leg = &self.legs[leg];
+        let client = &self.clients[self.launchers[leg.launcher].client];
+        let row = client.paces.host(client.keys[leg.host], moment(self.now));
+        let ours = self.machines[leg.machine].nature.ours;
+        ours || leg
+            .sent
+            .is_some_and(|sent| row.lives_since(system_time(sent)))
+    }
+
+    /// There may be no second copy: what is as good as lost ends where its host has done nothing since.
+    pub(crate) fn no_copy(&mut self, number: LauncherNumber) {
+        let now = moment(self.now);
+        let race = &mut self.launchers[number].race;
+        race.refused(true, now);
+        for id in race.lost(now) {
+            let leg = self.leg(number, id).filter(|leg| !self.lives(*leg));
+            if let Some(leg) = leg {
+                self.blame(leg);
+            }
+        }
     }
 
     pub(crate) fn sign(&mut self, number: LauncherNumber, id: LegId) {

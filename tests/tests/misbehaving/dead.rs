@@ -1,11 +1,6 @@
 //! Hosts that die, freeze or fall silent while they have a job.
 
-use std::{
-    net::{TcpListener, TcpStream},
-    time::Duration,
-};
-
-use tests::{LyingServer, Make, Puppet, Reply, until};
+use tests::{BlackHole, LyingServer, Make, Puppet, Reply, until};
 
 use super::{LOST, Scene, assert_moved, names};
 
@@ -81,6 +76,44 @@ fn frozen_as_stock_freezes() {
     scene.until_jobs_go_to(&freezes);
 }
 
+/// All hosts freeze with the job, and cannot be asked: how long such jobs take is the deadline, and this machine is left.
+#[test]
+fn all_freeze_as_stock_freezes() {
+    for hedge in ["1", "0"] {
+        let hosts = two(Make::Stock);
+        let scene = Scene::with(&names(&hosts, "/1"), |space| {
+            space
+                .client_env("DISTCC_LAUNCH_LOCAL", "0")
+                .client_env("DISTCC_LAUNCH_HEDGE", hedge)
+        });
+        scene.learn();
+        hosts.iter().for_each(Puppet::hold);
+        let job = scene.start();
+        until("one has it", || {
+            hosts.iter().any(|host| !host.at_work().is_empty())
+        });
+        hosts.iter().for_each(|host| host.daemon.freeze());
+        let row = scene.done(job);
+        assert_eq!(
+            (row.place.as_str(), row.reason.as_deref(), row.fell_back),
+            ("local", Some("hosts-failed"), true),
+            "{row:?}"
+        );
+        let errors = row.attempts.iter().map(|attempt| attempt.error.as_deref());
+        let errors: Vec<_> = errors.flatten().collect();
+        // The copy may have been refused a word already, where nothing was known of that host.
+        let known = ["receive-timeout", "hello-timeout"];
+        assert_eq!(errors.len(), 2, "{row:?}");
+        assert!(errors.iter().all(|error| known.contains(error)), "{row:?}");
+        assert!(errors.contains(&"receive-timeout"), "{row:?}");
+        for host in &hosts {
+            host.release();
+            host.daemon.thaw();
+        }
+        scene.until_jobs_go_to(&hosts[0]);
+    }
+}
+
 #[test]
 fn half_of_the_reply_and_then_silence() {
     let object = Scene::new(&[]).expected;
@@ -118,14 +151,8 @@ fn half_of_the_reply_and_then_silence() {
 /// Another host takes the job while the first still does not answer the connection.
 #[test]
 fn a_connection_that_is_never_answered() {
-    // A queue that is full: what comes is not answered, as behind a firewall that drops it.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    rustix::net::listen(&listener, 0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut fill = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
-        fill.push(stream);
-    }
+    let nobody = BlackHole::here();
+    let address = nobody.address;
     let lives = Puppet::start(Make::Ours, &[], "");
     let scene = Scene::new(&[format!("{address}/1"), lives.host() + "/1"]);
     let row = scene.job();

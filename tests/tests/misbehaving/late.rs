@@ -1,11 +1,6 @@
 //! Jobs that take far longer than their like: a second copy elsewhere, whose result counts.
 
-use std::{
-    net::{TcpListener, TcpStream},
-    time::Duration,
-};
-
-use tests::{LyingServer, Make, Puppet, Reply, Row, Space, until};
+use tests::{BlackHole, LyingServer, Make, Puppet, Reply, Row, Space, until};
 
 use super::{Scene, names};
 
@@ -63,13 +58,8 @@ fn the_first_may_still_win() {
 /// The copy's host does not take the connection, and the first is done before that is a fault.
 #[test]
 fn who_had_no_time_to_connect_has_not_failed() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    rustix::net::listen(&listener, 0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut fill = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
-        fill.push(stream);
-    }
+    let nobody = BlackHole::here();
+    let address = nobody.address;
     let first = Puppet::start(Make::Ours, &[], "sleep 0.2");
     let scene = Scene::new(&[first.host() + "/2", format!("{address}/1")]);
     scene.learn();

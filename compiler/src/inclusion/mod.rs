@@ -10,6 +10,11 @@ use crate::{Family, Language, Reason};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+mod roles;
+
+pub use roles::HARMLESS;
+use roles::{Role, frontend_role, is_like_ascii, matters_to_probe, role};
+
 /// What a word does with a macro, in the order of the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MacroWord<'a> {
@@ -223,180 +228,6 @@ impl<'a> Inclusion<'a> {
     }
 }
 
-/// What an option is to including.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Define,
-    Undefine,
-    Include,
-    Macros,
-    Search(Chain),
-    Sysroot,
-    HeaderSysroot,
-    Overlay,
-    /// Its value is a file that the driver reads.
-    Read,
-    Depth,
-    Charset,
-    /// Changes what is included in a way that nobody here follows.
-    Unknown,
-}
-
-fn role(name: &str) -> Option<Role> {
-    Some(match name {
-        "-D" | "--define-macro" | "--define-macro=" => Role::Define,
-        "-U" | "--undefine-macro" | "--undefine-macro=" => Role::Undefine,
-        "-include" | "--include" | "--include=" => Role::Include,
-        "-imacros" | "--imacros" | "--imacros=" => Role::Macros,
-        "-I" | "--include-directory" | "--include-directory=" => Role::Search(Chain::Angle),
-        "-iquote" => Role::Search(Chain::Quote),
-        "-isystem" => Role::Search(Chain::System),
-        "-idirafter" | "--include-directory-after" | "--include-directory-after=" => {
-            Role::Search(Chain::After)
-        }
-        "-iwithprefix"
-        | "--include-with-prefix"
-        | "--include-with-prefix="
-        | "--include-with-prefix-after"
-        | "--include-with-prefix-after=" => Role::Search(Chain::PrefixedAfter),
-        "-iwithprefixbefore" | "--include-with-prefix-before" | "--include-with-prefix-before=" => {
-            Role::Search(Chain::PrefixedAngle)
-        }
-        "-iprefix" | "--include-prefix" | "--include-prefix=" => Role::Search(Chain::Prefix),
-        "-iwithsysroot" => Role::Search(Chain::SysrootSystem),
-        "-F" => Role::Search(Chain::Framework),
-        "-iframework" => Role::Search(Chain::SystemFramework),
-        "-I-" | "--include-barrier" => Role::Search(Chain::Barrier),
-        "--sysroot" | "--sysroot=" => Role::Sysroot,
-        "-isysroot" => Role::HeaderSysroot,
-        "-ivfsoverlay" | "-ivfsoverlay=" => Role::Overlay,
-        "-specs" | "-specs=" | "--specs" | "--specs=" | "--config" | "--config=" => Role::Read,
-        "-fmax-include-depth=" => Role::Depth,
-        "-finput-charset=" => Role::Charset,
-        "-traditional"
-        | "--traditional"
-        | "-traditional-cpp"
-        | "--traditional-cpp"
-        | "-remap"
-        | "-index-header-map"
-        | "-iframeworkwithsysroot"
-        | "-working-directory"
-        | "-working-directory=" => Role::Unknown,
-        _ => return reads_other_headers(name).then_some(Role::Unknown),
-    })
-}
-
-/// Is it about modules or headers that were compiled before?
-fn reads_other_headers(name: &str) -> bool {
-    const STARTS: &[&str] = &[
-        "-fmodule",
-        "-fcxx-modules",
-        "-fprebuilt-",
-        "-fimplicit-module-maps",
-        "-fbuiltin-module-map",
-        "-include-pch",
-        "-include-pth",
-        "-fpch-preprocess",
-        "-fsystem-module",
-    ];
-    STARTS.iter().any(|start| name.starts_with(start))
-}
-
-/// Folders that only clang's own compiler has options for.
-fn frontend_role(word: &[u8]) -> Option<Chain> {
-    match word {
-        b"-internal-isystem" | b"-internal-externc-isystem" => Some(Chain::System),
-        _ => None,
-    }
-}
-
-/// Words that are frequent and change nothing that is predefined, as a test asks gcc and clang.
-pub const HARMLESS: &[&str] = &[
-    "-fdata-sections",
-    "-ffunction-sections",
-    "-fmerge-all-constants",
-    "-fno-common",
-    "-fno-ident",
-    "-fno-omit-frame-pointer",
-    "-fno-plt",
-    "-fno-semantic-interposition",
-    "-fno-strict-aliasing",
-    "-fomit-frame-pointer",
-    "-fstrict-aliasing",
-    "-funroll-loops",
-    "-fvisibility-inlines-hidden",
-    "-fvisibility=default",
-    "-fvisibility=hidden",
-    "-pipe",
-];
-
-/// Can an option change what the compiler predefines, or where its own headers are?
-fn matters_to_probe(name: &str, effect: Effect) -> bool {
-    match effect {
-        Effect::Cpp => matches!(
-            name,
-            "-undef"
-                | "-trigraphs"
-                | "--trigraphs"
-                | "-ibuiltininc"
-                | "-nobuiltininc"
-                | "-A"
-                | "--assert"
-                | "--assert="
-        ),
-        Effect::Search => match role(name) {
-            Some(Role::Search(chain)) => chain == Chain::Prefix,
-            Some(Role::Overlay) => false,
-            _ => true,
-        },
-        Effect::Everywhere | Effect::Fallthrough => {
-            !name.starts_with("-W") && !name.starts_with("-fdiagnostics") && !is_path_map(name)
-        }
-        Effect::Target
-        | Effect::Cpu
-        | Effect::Columns
-        | Effect::Guess
-        | Effect::LikeF
-        | Effect::LikeM
-        | Effect::Lto(_) => true,
-        Effect::Here(reason) => !matches!(
-            reason,
-            Reason::KeepsTemporaries
-                | Reason::Verbose
-                | Reason::Dumps
-                | Reason::Times
-                | Reason::WritesReport
-                | Reason::Profile
-                | Reason::Coverage
-                | Reason::Question
-                | Reason::Wrapper
-        ),
-        _ => false,
-    }
-}
-
-fn is_path_map(name: &str) -> bool {
-    name.ends_with("-prefix-map=") || matches!(name, "-frandom-seed=" | "-fdebug-compilation-dir=")
-}
-
-/// Charsets in which every byte that directives are made of means what it means in ASCII.
-fn is_like_ascii(name: &[u8]) -> bool {
-    let name = name.to_ascii_lowercase();
-    [
-        &b"utf-8"[..],
-        b"utf8",
-        b"ascii",
-        b"us-ascii",
-        b"latin1",
-        b"cp1252",
-        b"windows-1252",
-    ]
-    .contains(&&name[..])
-        || name.starts_with(b"iso-8859-")
-        || name.starts_with(b"iso8859-")
-        || name.starts_with(b"koi8-")
-}
-
 fn str_number(value: &[u8]) -> Option<u32> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
@@ -464,21 +295,5 @@ mod tests {
             matches!(error("-c a.cc -fmodules-ts"), InclusionError::Option { .. }),
             "{option:?}"
         );
-    }
-
-    /// Every row that says where headers are looked for is followed, given to the compiler that is asked, or refused.
-    #[test]
-    fn no_way_to_search_is_forgotten() {
-        for family in [Family::Gcc, Family::Clang] {
-            for row in Table::of(family).rows() {
-                if row.effect == Effect::Search {
-                    assert!(
-                        role(row.name).is_some() || matters_to_probe(row.name, row.effect),
-                        "{}",
-                        row.name
-                    );
-                }
-            }
-        }
     }
 }
