@@ -28,6 +28,8 @@ pub(crate) enum Answer {
     Failed(JobError),
     /// Nobody is left to answer.
     Unwanted,
+    /// Somebody who had nothing at work waited too long for a slot.
+    Recalled,
     /// Too many wait.
     TurnedAway(Full),
     /// Nothing is left of a request that had to wait.
@@ -48,7 +50,16 @@ impl Answer {
     /// Bytes of what a compiler left.
     pub(crate) fn size(&self) -> usize {
         match self {
-            Self::Finished(finished) => finished.product.len() + finished.stderr.len(),
+            Self::Finished(finished) => {
+                let Finished {
+                    product,
+                    depfile,
+                    stderr,
+                    stdout,
+                    ..
+                } = &**finished;
+                product.len() + depfile.len() + stderr.len() + stdout.len()
+            }
             _ => 0,
         }
     }
@@ -78,7 +89,11 @@ impl Answer {
             }
             Self::Refused(refused) => own(refused.exit(), format!("refused: {refused}")),
             Self::Failed(error) => own(error.exit(), Chain(&error).to_string()),
-            Self::Unwanted | Self::TurnedAway(_) | Self::Lost(_) | Self::Broken(_) => return None,
+            Self::Unwanted
+            | Self::Recalled
+            | Self::TurnedAway(_)
+            | Self::Lost(_)
+            | Self::Broken(_) => return None,
         })
     }
 
@@ -117,6 +132,12 @@ impl Answer {
                 end(ended, error.exit())
             }
             Self::Unwanted => end(Ended::Disconnected, Exit::Io),
+            Self::Recalled => {
+                log::warning!(
+                    "{peer}: closed: it has most slots, and another client waited for one"
+                );
+                end(Ended::Overload, Exit::Busy)
+            }
             Self::TurnedAway(full) => {
                 log::warning!("{peer}: closed: {full}");
                 end(Ended::Overload, Exit::Busy)

@@ -22,7 +22,10 @@ const DISK: u64 = 2 << 30;
 const PROCESSES: u64 = 256;
 /// Processor time of a job, when nobody says so: an hour.
 const SECONDS: u64 = 3600;
-/// Processes that there may be beyond what jobs may have: two of ours for each.
+/// Processes of each of the other jobs, its warden among them, while one takes all that it may have. That all take so much at a time is
+/// no compile, and would stop the machine.
+const USUAL: u64 = 18;
+/// Processes that there may be beside these.
 const SPARE: u64 = 512;
 
 /// What the command line says of the box.
@@ -69,9 +72,10 @@ pub(crate) fn start(
     let wanted = &options.sandbox;
     let limits = limits(wanted, tmpdir);
     let jobs = u64::try_from(options.jobs).unwrap_or(u64::MAX);
-    let processes = limits
-        .processes
-        .map(|each| each.saturating_mul(jobs).saturating_add(SPARE));
+    let processes = limits.processes.map(|each| {
+        each.saturating_add(jobs.saturating_mul(USUAL))
+            .saturating_add(SPARE)
+    });
     let setup = Setup {
         wanted: wanted.layers,
         folders: folders(options, search, compilers),

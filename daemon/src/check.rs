@@ -34,8 +34,6 @@ pub(crate) enum Refused {
     NotAJob { why: &'static str },
     #[error("a link that leads out of the job: {}", word.display())]
     Link { word: OsString },
-    #[error("the list of system headers cannot be read")]
-    SystemFiles(#[source] protocol::ProtocolError),
     #[error(
         "jobs that bring their files need a box with views of its own, which this daemon has not"
     )]

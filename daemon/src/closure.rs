@@ -4,9 +4,10 @@
 //! out of a folder, and folders by a file in them that stands for them. Ours (tree jobs) say what is what. Both become one closure.
 
 mod names;
+mod wanted;
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use compiler::{Surroundings, Verdict, classify};
 use protocol::include_talk::FORCING;
+use protocol::limits::MAX_SYSTEM_LIST;
 use protocol::{
     ABSENT, Body, Content, Entry, Limits, ProtocolError, Source, SystemFiles, Version, digest,
 };
@@ -23,7 +25,8 @@ use crate::check::{Named, Refused, name_compiler};
 use crate::compilers::{Compiler, Compilers};
 use crate::headers::Headers;
 use crate::moved::Thing;
-use names::{climbs, is_plain, resolve};
+use names::{climbs, is_plain, resolve, stays_below_root};
+pub(crate) use wanted::Wanted;
 
 /// Where a dependency file goes that the words do not ask for, but the client.
 const DEPFILE: &str = ".distccd.d";
@@ -46,9 +49,8 @@ pub(crate) struct ClosureJob {
     /// Beside those of all jobs.
     pub(crate) variables: Vec<(OsString, OsString)>,
     items: Vec<Item>,
-    system: SystemFiles,
-    /// Folders of this machine's toolchain that are to hold nothing but what was sent.
-    hidden: Vec<PathBuf>,
+    /// What is said of system headers, as it came: who waits for a slot is not unpacked.
+    system: Option<Body>,
 }
 
 /// One name that was checked.
@@ -69,9 +71,18 @@ impl Block {
     }
 }
 
-impl Packed for Block {
+/// A block that is unpacked only while somebody wants it.
+struct While<'a> {
+    block: &'a Block,
+    wanted: &'a Wanted,
+}
+
+impl Packed for While<'_> {
     fn unpack(&self) -> io::Result<Vec<u8>> {
-        let content = self.content().map_err(io::Error::other)?;
+        if self.wanted.look().is_err() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let content = self.block.content().map_err(io::Error::other)?;
         Ok(content.into_owned())
     }
 }
@@ -103,18 +114,13 @@ pub(crate) fn check(
         specs,
     } = name_compiler(compilers, sysroot, argv)?;
     let (entries, system, environment) = match source {
-        Source::Closure(entries) => (entries, SystemFiles::default(), Vec::new()),
+        Source::Closure(entries) => (entries, None, Vec::new()),
         Source::Tree {
             environment,
             system,
             entries,
-        } => {
-            let limit = Limits::for_daemon().unpacked(system.wire().len());
-            let system = system.unpack(limit).and_then(SystemFiles::read);
-            let system = system.map_err(Refused::SystemFiles)?;
-            (entries, system, environment)
-        }
-        Source::Preprocessed(_) => (Vec::new(), SystemFiles::default(), Vec::new()),
+        } => (entries, Some(system), environment),
+        Source::Preprocessed(_) => (Vec::new(), None, Vec::new()),
     };
     if !is_plain(&directory) && directory != Path::new("/") {
         return Err(Refused::Name {
@@ -140,11 +146,6 @@ pub(crate) fn check(
         }
         None => None,
     };
-    let hidden = match system.iter().find(|(digest, _)| **digest != ABSENT) {
-        // Nothing is said of headers that are here, so they were all sent.
-        None if version == Version::Tree => include_folders(&items),
-        _ => Vec::new(),
-    };
     Ok(ClosureJob {
         object: real(&object)?,
         compiler,
@@ -154,7 +155,6 @@ pub(crate) fn check(
         variables: variables(&environment),
         items,
         system,
-        hidden,
         directory,
     })
 }
@@ -166,11 +166,21 @@ pub(crate) enum LayoutError {
     Misfit(#[from] Misfit),
     #[error("a file cannot be unpacked")]
     Unpack(#[from] ProtocolError),
+    #[error("the list of system headers cannot be read")]
+    SystemFiles(#[source] ProtocolError),
+    #[error("nobody wants the job any more")]
+    Unwanted,
     #[error("could not write {}", path.display())]
     Write {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("named behind a link: {}", .0.display())]
+    BehindLink(PathBuf),
+    #[error("a link that leads out of the job: {}", .0.display())]
+    LinkOut(PathBuf),
+    #[error("names a file for the preprocessor, which cannot be moved: {}", .0.display())]
+    Unmovable(OsString),
     /// The words of this line are what launchers look for.
     #[error("system headers differ: {}", .0.display())]
     Headers(PathBuf),
@@ -184,7 +194,8 @@ impl ClosureJob {
         self.known_locale.then(value)
     }
 
-    /// Lays out the files in one of `owner`'s trees. Blocks for as long as files are unpacked and written in memory.
+    /// Lays out the files in one of `owner`'s trees. Blocks for as long as files are unpacked and written in memory, or until
+    /// nobody wants them any more.
     ///
     /// # Errors
     /// The machine's headers are others than the client's, or the files cannot stand where they are to.
@@ -193,22 +204,20 @@ impl ClosureJob {
         trees: &Trees,
         headers: &Headers,
         owner: &[u8],
+        wanted: &Wanted,
     ) -> Result<Tree, LayoutError> {
-        for (digest, name) in self.system.iter() {
-            let name = Path::new(OsStr::from_bytes(name));
-            if *digest == ABSENT && self.hidden.iter().any(|folder| name.starts_with(folder)) {
-                continue;
-            }
-            if !headers.has(name, digest) {
-                return Err(LayoutError::Headers(name.to_owned()));
-            }
-        }
-        let entries = self.items.iter().filter_map(|item| {
+        let hidden = self.compare(headers, wanted)?;
+        let packed = self.items.iter().map(|item| match &item.kind {
+            Kind::File(block) => Some(While { block, wanted }),
+            _ => None,
+        });
+        let packed: Vec<Option<While<'_>>> = packed.collect();
+        let entries = self.items.iter().zip(&packed).filter_map(|(item, packed)| {
             let content = match &item.kind {
                 // Equal blocks hold equal bytes, and a block is shorter.
                 Kind::File(block) => sandbox::Content::File {
                     digest: digest(block.0.wire()),
-                    bytes: Bytes::From(block),
+                    bytes: Bytes::From(packed.as_ref()?),
                 },
                 Kind::Link(target) => sandbox::Content::Link(target),
                 // It is there.
@@ -222,23 +231,53 @@ impl ClosureJob {
         });
         let closure = Closure {
             entries: entries.collect(),
-            hidden: self.hidden.clone(),
+            hidden,
         };
         Ok(trees.lay_out(owner, &closure)?)
+    }
+
+    /// Compares the machine's headers with the client's. Folders of this machine's toolchain that are to hold nothing but what was sent.
+    fn compare(&self, headers: &Headers, wanted: &Wanted) -> Result<Vec<PathBuf>, LayoutError> {
+        let Some(system) = &self.system else {
+            return Ok(Vec::new());
+        };
+        let system = system.content(MAX_SYSTEM_LIST);
+        let system = system.and_then(|list| SystemFiles::read(list.into_owned()));
+        let system = system.map_err(LayoutError::SystemFiles)?;
+        let hidden = match system.iter().any(|(digest, _)| *digest != ABSENT) {
+            true => Vec::new(),
+            // Nothing is said of headers that are here, so they were all sent.
+            false => include_folders(&self.items),
+        };
+        for (digest, name) in system.iter() {
+            wanted.look()?;
+            let name = Path::new(OsStr::from_bytes(name));
+            if *digest == ABSENT && hidden.iter().any(|folder| name.starts_with(folder)) {
+                continue;
+            }
+            if !headers.has(name, digest) {
+                return Err(LayoutError::Headers(name.to_owned()));
+            }
+        }
+        Ok(hidden)
     }
 }
 
 impl ClosureJob {
-    /// Hands over each name with what is to stand there: folders and files before links, so that none of these is gone through.
+    /// Hands over each name with what is to stand there, for a folder that is no root: folders and files before links, nothing behind a
+    /// link, and no link that leads out of the folder.
     ///
     /// # Errors
-    /// A file cannot be unpacked, or `place` fails.
+    /// A file cannot be unpacked, a name cannot stand there, or `place` fails.
     pub(crate) fn place(
         &self,
+        wanted: &Wanted,
         place: &mut dyn FnMut(&Path, Thing<'_>) -> Result<(), LayoutError>,
     ) -> Result<(), LayoutError> {
         let is_link = |item: &&Item| matches!(item.kind, Kind::Link(_) | Kind::System);
+        self.look_at_links()?;
         for item in self.items.iter().filter(|item| !is_link(item)) {
+            wanted.look()?;
             match &item.kind {
                 Kind::File(block) => place(&item.name, Thing::File(&block.content()?))?,
                 _ => place(&item.name, Thing::Folder)?,
@@ -248,6 +287,29 @@ impl ClosureJob {
             match &item.kind {
                 Kind::Link(target) => place(&item.name, Thing::Link(target))?,
                 _ => place(&item.name, Thing::System)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ClosureJob {
+    /// Whoever makes a name goes through what stands above it, and who opens a link goes where it leads.
+    fn look_at_links(&self) -> Result<(), LayoutError> {
+        let links = links(&self.items);
+        let own = self.items.iter().filter(|item| item.kind == Kind::System);
+        let own: HashSet<&Path> = own.map(|item| item.name.as_path()).collect();
+        for item in &self.items {
+            let mut above = item.name.ancestors().skip(1);
+            if above.any(|folder| links.contains_key(folder) || own.contains(folder)) {
+                return Err(LayoutError::BehindLink(item.name.clone()));
+            }
+            let Kind::Link(target) = &item.kind else {
+                continue;
+            };
+            let above = item.name.parent().unwrap_or(Path::new("/"));
+            if !stays_below_root(&above.join(target), &links) {
+                return Err(LayoutError::LinkOut(item.name.clone()));
             }
         }
         Ok(())

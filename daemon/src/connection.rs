@@ -59,7 +59,7 @@ where
         place,
         watched,
     } = peer;
-    let mut keep = Keep::new(&server.store);
+    let mut keep = Keep::new(&server.store, *client);
     let received = tokio::select! {
         received = receive::receive(&mut reader, Limits::for_daemon(), server.io_timeout, &mut keep) => received,
         () = place.sent_away() => Err(ReceiveError::TooMany),
@@ -101,11 +101,17 @@ where
     let end = answer.end(peer);
     // Before the answer: who has one also finds it in the log and the counters.
     summary(server, peer, &end, start.elapsed(), Some(&label));
-    if let Some(reply) = heavy(answer.size(), || answer.reply(version))
-        && let Err(error) = send(&mut writer, &reply).await
-    {
-        log::info!("{peer}: could not hand over the answer: {error}");
-        return Close::Abort;
+    let size = answer.size();
+    let held = server.answers.hold(*client, size);
+    if let Some(reply) = heavy(size, || answer.reply(version)) {
+        let sent = tokio::select! {
+            sent = send(&mut writer, &reply) => sent,
+            () = held.given_up() => Err(std::io::Error::other("answers fill the memory, and this client has most")),
+        };
+        if let Err(error) = sent {
+            log::info!("{peer}: could not hand over the answer: {error}");
+            return Close::Abort;
+        }
     }
     if let Some(compiled) = compiled {
         server.metrics.handed_over(compiled.elapsed());
@@ -154,7 +160,7 @@ async fn compile(
         slot = waiting.slot(server, &mut body) => slot,
         () = &mut unwanted => return Answer::Unwanted,
     };
-    let _slot = match slot {
+    let slot = match slot {
         Ok(slot) => slot,
         Err(answer) => return answer,
     };
@@ -169,6 +175,12 @@ async fn compile(
         Ok(text) => text,
         Err(error) => return Answer::Broken(error),
     };
+    let unwanted = async {
+        tokio::select! {
+            () = unwanted => {}
+            () = slot.recalled() => {}
+        }
+    };
     match work.run(server, text, waiting.client, unwanted).await {
         Ok(finished) => {
             let started = finished.started.duration_since(waiting.ready);
@@ -178,6 +190,7 @@ async fn compile(
                 .compiled(finished.ended.duration_since(finished.started));
             Answer::Finished(Box::new(finished))
         }
+        Err(JobError::Unwanted) if slot.is_recalled() => Answer::Recalled,
         Err(JobError::Unwanted) => Answer::Unwanted,
         Err(error) => Answer::Failed(error),
     }

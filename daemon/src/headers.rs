@@ -15,6 +15,8 @@ use protocol::{ABSENT, Digest, PRESENT, SystemFiles, digest};
 
 /// A header is never longer; what is, differs.
 const LONGEST: u64 = 16 << 20;
+/// Of names, which are remembered.
+const LONGEST_NAME: usize = 1 << 10;
 /// Headers that are remembered; beyond, all are learned anew.
 const MOST: usize = 100_000;
 
@@ -53,11 +55,11 @@ impl Headers {
         let Ok(about) = std::fs::metadata(name) else {
             return false;
         };
-        if *wanted == PRESENT {
-            return true;
+        if *wanted == PRESENT && name.as_os_str().len() <= LONGEST_NAME {
+            return self.is_shown(name, &about);
         }
         let identity = identity(&about);
-        if !about.is_file() || about.len() > LONGEST {
+        if !about.is_file() || about.len() > LONGEST || name.as_os_str().len() > LONGEST_NAME {
             return false;
         }
         let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +69,8 @@ impl Headers {
             return own == wanted;
         }
         // Others may look things up meanwhile, and the same may be read twice.
-        let Some(own) = read(name) else {
+        let shown = self.is_shown(name, &about);
+        let Some(own) = shown.then(|| read(name)).flatten() else {
             return false;
         };
         let mut known = lock();
@@ -80,6 +83,15 @@ impl Headers {
 }
 
 impl Headers {
+    /// Whether jobs see what is at `name` too: a link may lead to what they do not.
+    fn is_shown(&self, name: &Path, about: &Metadata) -> bool {
+        let Ok(real) = name.canonicalize() else {
+            return false;
+        };
+        let shown = self.folders.iter().any(|folder| real.starts_with(folder));
+        shown && (about.is_file() || about.is_dir())
+    }
+
     /// Is nothing of what `said` names among what the box shows? A folder is no file, and what lies elsewhere no job finds.
     fn lacks(&self, said: &[u8]) -> bool {
         let (folder, names) = SystemFiles::absent(said);
@@ -158,6 +170,26 @@ mod tests {
         assert!(!lacks("/inc//gone.h//here.h"));
         assert!(lacks("/none//here.h") && lacks("/none") && lacks("/inc/here.h//x"));
         assert!(!lacks("/inc"));
+    }
+
+    #[test]
+    fn links_tell_nothing_of_what_jobs_do_not_see() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("include")).unwrap();
+        std::fs::write(at("secret"), "x").unwrap();
+        std::fs::write(at("include/y.h"), "y").unwrap();
+        std::os::unix::fs::symlink(at("secret"), at("include/out.h")).unwrap();
+        std::os::unix::fs::symlink("y.h", at("include/in.h")).unwrap();
+        let headers = Headers::below(vec![at("include").canonicalize().unwrap()]);
+        let has = |name: &str, wanted: &Digest| {
+            let include = at("include").canonicalize().unwrap();
+            headers.has(&include.join(name), wanted)
+        };
+        assert!(has("in.h", &digest(b"y")) && has("in.h", &PRESENT));
+        assert!(!has("out.h", &digest(b"x")) && !has("out.h", &PRESENT));
+        let long = format!("{}y.h", "./".repeat(1000));
+        assert!(has("y.h", &digest(b"y")) && !has(&long, &digest(b"y")) && !has(&long, &PRESENT));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio::sync::watch as told;
 
 use crate::access::{self, AccessList};
 use crate::activation::{self, Notify};
+use crate::answers::Answers;
 use crate::boxed;
 use crate::compilers::Compilers;
 use crate::crowd::{self, Crowd};
@@ -300,6 +301,7 @@ fn prepare(
         jobs: options.jobs,
         crowd: Crowd::new(room),
         store: Store::new(disk),
+        answers: Answers::new(),
         stats: Stats::default(),
         metrics: Metrics::default(),
         io_timeout: settled.io_timeout,

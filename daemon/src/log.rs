@@ -179,17 +179,29 @@ pub(crate) fn write_with(level: Level, message: fmt::Arguments<'_>, values: &[(&
         return;
     }
     let message = message.to_string();
+    let message = cut(&message);
     let sink = SINK.get().unwrap_or(&Sink::Stderr);
     let written = if FORMAT.load(Ordering::Relaxed) == Format::Json as u8 {
-        sink.write(level, &json(level, &message, values))
+        sink.write(level, &json(level, message, values))
     } else {
         let pid = std::process::id();
-        let escaped = Escaped(&message);
+        let escaped = Escaped(message);
         let prefix = level.prefix();
         sink.write(level, &format!("distccd[{pid}] {prefix}{escaped}"))
     };
     // A line that cannot be written has nowhere to be reported.
     drop(written);
+}
+
+/// Bytes of a message or a value. Words of clients are longer, and nobody reads them.
+const LONGEST: usize = 4 << 10;
+
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(LONGEST);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// Tells the log of a panic, which ends one connection and not the daemon. Look for `panicked at`.
@@ -209,7 +221,7 @@ pub(crate) fn json(level: Level, message: &str, values: &[(&str, Value<'_>)]) ->
     for (name, value) in values {
         // Writing to a string cannot fail.
         let _ = match value {
-            Value::Text(text) => write!(line, ",\"{name}\":{}", Quoted(text)),
+            Value::Text(text) => write!(line, ",\"{name}\":{}", Quoted(cut(text))),
             Value::Number(number) => write!(line, ",\"{name}\":{number}"),
         };
     }
@@ -246,7 +258,7 @@ impl fmt::Display for Quoted<'_> {
                 '"' => out.write_str("\\\"")?,
                 '\\' => out.write_str("\\\\")?,
                 '\n' => out.write_str("\\n")?,
-                c if c.is_control() => write!(out, "\\u{:04x}", u32::from(c))?,
+                c if steers(c) => write!(out, "\\u{:04x}", u32::from(c))?,
                 c => out.write_char(c)?,
             }
         }
@@ -254,14 +266,20 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// Text with control characters written as `\xNN`.
+/// Whether a character may change how others are shown: control characters, other ends of lines, and what turns the direction of writing.
+pub(crate) fn steers(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns
+}
+
+/// Text with what steers terminals written as `\xNN`.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in self.0.split_inclusive(char::is_control) {
+        for part in self.0.split_inclusive(steers) {
             match part.chars().next_back() {
-                Some(last) if last.is_control() => {
+                Some(last) if steers(last) => {
                     out.write_str(&part[..part.len() - last.len_utf8()])?;
                     write!(out, "\\x{:02x}", u32::from(last))?;
                 }
@@ -298,6 +316,17 @@ mod tests {
             "gcc\\x0aroot: x\\x1b[2J\\x85ä"
         );
         assert_eq!(Escaped("").to_string(), "");
+        let turned = Escaped("a\u{202e}c.exe\u{2028}x\u{2066}").to_string();
+        assert_eq!(turned, "a\\x202ec.exe\\x2028x\\x2066");
+    }
+
+    #[test]
+    fn long_words_are_cut() {
+        let long = format!("x{}", "ä".repeat(LONGEST));
+        assert_eq!(cut(&long).len(), LONGEST - 1);
+        assert_eq!(cut("short"), "short");
+        let line = json(Level::Notice, "m", &[("compiler", Value::Text(&long))]);
+        assert!(line.len() < LONGEST + 200);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 mod access;
 mod activation;
 mod answer;
+mod answers;
 mod attempts;
 mod boxed;
 mod check;

@@ -10,11 +10,11 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
-use compiler::table::Effect;
+use compiler::table::{Effect, Tool};
 use compiler::words;
 use memchr::memmem;
 
-use crate::closure::{ClosureJob, LayoutError};
+use crate::closure::{ClosureJob, LayoutError, Wanted};
 
 /// A closure below a folder.
 #[derive(Debug)]
@@ -32,7 +32,11 @@ impl Moved {
     ///
     /// # Errors
     /// A file cannot be unpacked or written.
-    pub(crate) fn lay_out(job: &ClosureJob, folder: &Path) -> Result<Moved, LayoutError> {
+    pub(crate) fn lay_out(
+        job: &ClosureJob,
+        folder: &Path,
+        wanted: &Wanted,
+    ) -> Result<Moved, LayoutError> {
         let below = |path: &Path| moved(folder, path);
         let write_error = |path: PathBuf| {
             move |source| LayoutError::Write {
@@ -49,12 +53,12 @@ impl Moved {
         for path in folders.chain([directory.as_path()]) {
             std::fs::create_dir_all(path).map_err(write_error(path.to_owned()))?;
         }
-        job.place(&mut |name, thing| {
+        job.place(wanted, &mut |name, thing| {
             let path = below(name);
             place(folder, &path, &thing).map_err(write_error(path))
         })?;
         Ok(Moved {
-            args: args(job, folder),
+            args: args(job, folder)?,
             folder: folder.to_owned(),
             directory,
             outputs,
@@ -99,11 +103,18 @@ fn moved(folder: &Path, path: &Path) -> PathBuf {
 }
 
 /// The job's words with absolute names moved below the folder, and the maps that hide it.
-fn args(job: &ClosureJob, folder: &Path) -> Vec<OsString> {
+fn args(job: &ClosureJob, folder: &Path) -> Result<Vec<OsString>, LayoutError> {
     let family = job.compiler.family;
     let mut args = Vec::with_capacity(job.args.len() + 2);
     for word in words::read(family, &job.args) {
         let written = &job.args[word.at..word.at + word.span];
+        if matches!(word.effect(), Some(Effect::Pass(Tool::Preprocessor)))
+            && may_name_file(word.value)
+        {
+            return Err(LayoutError::Unmovable(
+                OsStr::from_bytes(word.value).to_owned(),
+            ));
+        }
         let moves = match word.effect() {
             // The source.
             None => true,
@@ -139,7 +150,13 @@ fn args(job: &ClosureJob, folder: &Path) -> Vec<OsString> {
         OsString::from_vec(words.concat())
     };
     args.extend([map("-fdebug-prefix-map="), map("-fmacro-prefix-map=")]);
-    args
+    Ok(args)
+}
+
+/// What is passed to the preprocessor and is no macro.
+fn may_name_file(passed: &[u8]) -> bool {
+    let macros = |word: &[u8]| word.starts_with(b"-D") || word.starts_with(b"-U");
+    !passed.split(|byte| *byte == b',').all(macros)
 }
 
 /// What a relative name in `directory` means that goes up further than there are folders: the root is its own parent, but what it
@@ -184,8 +201,8 @@ mod tests {
 
     #[test]
     fn the_folder_s_name_goes_away() {
-        let text = b"a.o: /dev/shm/distccd_x/w/a.c \\\n /dev/shm/distccd_x/w/a.h\n";
-        let told = without(text, b"/dev/shm/distccd_x");
+        let text = b"a.o: /dev/shm/distcc-launchd_x/w/a.c \\\n /dev/shm/distcc-launchd_x/w/a.h\n";
+        let told = without(text, b"/dev/shm/distcc-launchd_x");
         assert_eq!(told, b"a.o: /w/a.c \\\n /w/a.h\n");
         assert_eq!(without(b"none", b"/x"), b"none");
     }

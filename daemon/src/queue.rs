@@ -5,12 +5,14 @@
 //! jobs is over sooner than a client has found another host; after that, who has most in line loses what came last.
 //! Knows nothing of requests.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 /// Requests that may wait for each slot.
 pub(crate) const DEPTH: usize = 4;
@@ -18,6 +20,10 @@ pub(crate) const DEPTH: usize = 4;
 const GRACE: Duration = Duration::from_secs(2);
 /// Between two looks whether one is still too many.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// How long somebody who has nothing at work waits until a slot is taken from who has most. As a rule slots come free sooner; they do
+/// not when somebody fills them all with what never ends.
+const TOO_LONG: Duration = Duration::from_secs(30);
 
 /// Whom a share belongs to: an address, or a network of IPv6, whose hosts have as many addresses as they like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,7 +72,8 @@ struct Line {
 
 #[derive(Debug, Default)]
 struct Share {
-    running: usize,
+    /// By the value of `given`, the youngest last.
+    running: BTreeMap<u64, Arc<Recall>>,
     /// The value of `given` when it was last its turn.
     turn: u64,
     waiting: VecDeque<Waiter>,
@@ -84,6 +91,15 @@ pub(crate) struct Slot {
     /// Nothing once it was given on.
     queue: Option<Arc<Queue>>,
     client: Client,
+    number: u64,
+    recall: Arc<Recall>,
+}
+
+/// How a slot is asked back.
+#[derive(Debug, Default)]
+struct Recall {
+    asked: AtomicBool,
+    told: Notify,
 }
 
 /// Too many were waiting for longer than is worth it.
@@ -122,8 +138,7 @@ impl Queue {
             return None;
         }
         line.free -= 1;
-        line.begin(client);
-        Some(Slot::new(self, client))
+        Some(line.begin(self, client))
     }
 
     /// Waits for a slot. May be dropped at any time.
@@ -136,7 +151,11 @@ impl Queue {
         }
         let (place, mut call) = self.stand_in_line(client);
         let mut patience = GRACE;
+        let began = Instant::now();
         loop {
+            if began.elapsed() >= TOO_LONG {
+                self.line().recall_for(client);
+            }
             match tokio::time::timeout(patience, &mut call).await {
                 Ok(Ok(slot)) => return Ok(slot),
                 // Nobody drops a waiter who did not leave; were it so, it would be out of the line.
@@ -178,26 +197,60 @@ impl Queue {
             let Some(waiter) = line.leave(client, 0) else {
                 return;
             };
-            match waiter.call.send(Slot::new(self, client)) {
+            let slot = line.begin(self, client);
+            match waiter.call.send(slot) {
                 Ok(()) => {
                     line.free -= 1;
-                    line.begin(client);
                     return;
                 }
                 // It went away just now.
-                Err(mut slot) => slot.queue = None,
+                Err(mut slot) => {
+                    slot.queue = None;
+                    line.end(client, slot.number);
+                }
             }
-            line.forget_idle(client);
         }
     }
 }
 
 impl Line {
-    fn begin(&mut self, client: Client) {
+    fn begin(&mut self, queue: &Arc<Queue>, client: Client) -> Slot {
         self.given += 1;
+        let recall = Arc::<Recall>::default();
         let share = self.clients.entry(client).or_default();
-        share.running += 1;
+        share.running.insert(self.given, Arc::clone(&recall));
         share.turn = self.given;
+        Slot {
+            queue: Some(Arc::clone(queue)),
+            client,
+            number: self.given,
+            recall,
+        }
+    }
+
+    fn end(&mut self, client: Client, number: u64) {
+        if let Some(share) = self.clients.get_mut(&client) {
+            share.running.remove(&number);
+        }
+        self.forget_idle(client);
+    }
+
+    /// Asks for a slot back for `client`, if it has none: of who has most, and more than one, the one whose job has come least far.
+    fn recall_for(&self, client: Client) {
+        let running = |share: &Share| share.running.len();
+        if self
+            .clients
+            .get(&client)
+            .is_some_and(|own| running(own) > 0)
+        {
+            return;
+        }
+        let most = self.clients.values().max_by_key(|share| running(share));
+        let most = most.filter(|share| running(share) > 1);
+        if let Some((_, recall)) = most.and_then(|share| share.running.last_key_value()) {
+            recall.asked.store(true, Ordering::Relaxed);
+            recall.told.notify_one();
+        }
     }
 
     /// Fewest at work first, then who had a turn longest ago.
@@ -207,7 +260,7 @@ impl Line {
             .iter()
             .filter(|(_, share)| !share.waiting.is_empty());
         waiting
-            .min_by_key(|(_, share)| (share.running, share.turn))
+            .min_by_key(|(_, share)| (share.running.len(), share.turn))
             .map(|(client, _)| *client)
     }
 
@@ -218,7 +271,7 @@ impl Line {
     }
 
     fn forget_idle(&mut self, client: Client) {
-        let idle = |share: &Share| share.running == 0 && share.waiting.is_empty();
+        let idle = |share: &Share| share.running.is_empty() && share.waiting.is_empty();
         if self.clients.get(&client).is_some_and(idle) {
             self.clients.remove(&client);
         }
@@ -273,11 +326,13 @@ impl Drop for Standing<'_> {
 }
 
 impl Slot {
-    fn new(queue: &Arc<Queue>, client: Client) -> Self {
-        Self {
-            queue: Some(Arc::clone(queue)),
-            client,
-        }
+    /// Ends when the slot is asked back.
+    pub(crate) async fn recalled(&self) {
+        self.recall.told.notified().await;
+    }
+
+    pub(crate) fn is_recalled(&self) -> bool {
+        self.recall.asked.load(Ordering::Relaxed)
     }
 }
 
@@ -286,13 +341,7 @@ impl Drop for Slot {
         let Some(queue) = self.queue.take() else {
             return;
         };
-        {
-            let mut line = queue.line();
-            if let Some(share) = line.clients.get_mut(&self.client) {
-                share.running -= 1;
-            }
-            line.forget_idle(self.client);
-        }
+        queue.line().end(self.client, self.number);
         queue.next();
     }
 }

@@ -143,6 +143,7 @@ fn head_len(head: &RequestHead) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::Client;
     use crate::store::Store;
     use protocol::{Body, Source};
     use tokio::io::AsyncWriteExt;
@@ -159,7 +160,7 @@ mod tests {
     }
 
     fn keep() -> Keep {
-        Keep::new(&Store::new("/tmp".into()))
+        Keep::new(&Store::new("/tmp".into()), Client::nameless())
     }
 
     async fn receive_bytes(bytes: &[u8]) -> Result<Received, ReceiveError> {
@@ -303,7 +304,7 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let store = Store::with_room(folder.path().to_owned(), 1 << 20, 1 << 30);
-        let mut keep = Keep::new(&store);
+        let mut keep = Keep::new(&store, Client::nameless());
         let bytes = big.encode().unwrap();
         let received = receive(&mut &bytes[..], Limits::for_daemon(), PAUSE, &mut keep).await;
         let Ok(Received::Request(came)) = received else {

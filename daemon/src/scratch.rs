@@ -16,8 +16,8 @@ use std::time::Duration;
 const ENOUGH: u64 = 512 << 20;
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 const SHM: &str = "/dev/shm";
-/// How names of job folders begin.
-const PREFIX: &str = "distccd_";
+/// How names of job folders begin: not as stock's, which are never locked, so that nobody could tell a live one.
+const PREFIX: &str = "distcc-launchd_";
 /// Folders that may not be locked yet.
 const YOUNG: Duration = Duration::from_secs(1);
 
@@ -312,9 +312,13 @@ mod tests {
             path
         };
         File::open(held.path()).unwrap().set_modified(old).unwrap();
-        let left = make("distccd_left", 0o700);
-        let others = [make("distccd_open", 0o755), make("other", 0o700)];
-        let young = place.path().join("distccd_young");
+        let left = make("distcc-launchd_left", 0o700);
+        let others = [
+            make("distcc-launchd_open", 0o755),
+            make("other", 0o700),
+            make("distccd_of_stock", 0o700),
+        ];
+        let young = place.path().join("distcc-launchd_young");
         std::fs::create_dir(&young).unwrap();
         let _next = Scratch::new(place.path().to_owned()).unwrap();
         assert!(!left.exists() && held.path().exists() && young.exists());

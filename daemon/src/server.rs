@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch as told};
 
 use crate::access::AccessList;
+use crate::answers::Answers;
 use crate::compilers::Compilers;
 use crate::connection::{Close, Peer};
 use crate::crowd::{Crowd, Place};
@@ -73,6 +74,7 @@ pub(crate) struct Server {
     pub(crate) jobs: usize,
     pub(crate) crowd: Arc<Crowd>,
     pub(crate) store: Arc<Store>,
+    pub(crate) answers: Arc<Answers>,
     pub(crate) stats: Stats,
     pub(crate) metrics: Metrics,
     /// How long a client may preprocess.

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::log;
+
 /// How a connection ended, by stock's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -221,7 +223,7 @@ fn millis(took: Duration) -> i64 {
 fn one_word(name: &str) -> String {
     name.chars()
         .map(|c| {
-            if c.is_control() || c.is_whitespace() {
+            if log::steers(c) || c.is_whitespace() {
                 '?'
             } else {
                 c

@@ -3,11 +3,14 @@
 //!
 //! Knows nothing of what is kept.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::queue::Client;
 
 /// Bytes of memory for all requests that are not at work yet.
 const MEMORY: u64 = 64 << 20;
@@ -22,6 +25,15 @@ pub(crate) struct Store {
     folder: PathBuf,
     memory: u64,
     disk: u64,
+    all: Kept,
+    /// Of each client that has a request here. When there is too much, those give way that have more than an equal part, so that nobody
+    /// can lock others out by what he sends.
+    clients: Mutex<HashMap<Client, Weak<Kept>>>,
+}
+
+/// Bytes in memory and in files.
+#[derive(Debug, Default)]
+struct Kept {
     in_memory: AtomicU64,
     in_files: AtomicU64,
 }
@@ -37,16 +49,38 @@ impl Store {
             folder,
             memory,
             disk,
-            in_memory: AtomicU64::new(0),
-            in_files: AtomicU64::new(0),
+            all: Kept::default(),
+            clients: Mutex::default(),
         })
+    }
+
+    fn clients(&self) -> MutexGuard<'_, HashMap<Client, Weak<Kept>>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, client: Client) -> Arc<Kept> {
+        let mut clients = self.clients();
+        clients.retain(|_, kept| kept.strong_count() > 0);
+        if let Some(kept) = clients.get(&client).and_then(Weak::upgrade) {
+            return kept;
+        }
+        let kept = Arc::default();
+        clients.insert(client, Arc::downgrade(&kept));
+        kept
+    }
+
+    /// Whether `own` is more than an equal part of `room`.
+    fn is_too_much(&self, own: u64, room: u64) -> bool {
+        let clients = self.clients();
+        let here = clients.values().filter(|kept| kept.strong_count() > 0);
+        own > room / here.count().max(1) as u64
     }
 
     /// Bytes in memory and in files.
     pub(crate) fn kept(&self) -> (u64, u64) {
         (
-            self.in_memory.load(Ordering::Relaxed),
-            self.in_files.load(Ordering::Relaxed),
+            self.all.in_memory.load(Ordering::Relaxed),
+            self.all.in_files.load(Ordering::Relaxed),
         )
     }
 }
@@ -55,15 +89,17 @@ impl Store {
 #[derive(Debug)]
 pub(crate) struct Keep {
     store: Arc<Store>,
+    client: Arc<Kept>,
     in_memory: u64,
     in_file: u64,
     file: Option<File>,
 }
 
 impl Keep {
-    pub(crate) fn new(store: &Arc<Store>) -> Self {
+    pub(crate) fn new(store: &Arc<Store>, client: Client) -> Self {
         Self {
             store: Arc::clone(store),
+            client: store.of(client),
             in_memory: 0,
             in_file: 0,
             file: None,
@@ -72,23 +108,28 @@ impl Keep {
 
     /// So much of this request is in memory now.
     pub(crate) fn holds(&mut self, bytes: u64) {
-        let counter = &self.store.in_memory;
-        if bytes >= self.in_memory {
-            counter.fetch_add(bytes - self.in_memory, Ordering::Relaxed);
-        } else {
-            counter.fetch_sub(self.in_memory - bytes, Ordering::Relaxed);
+        for kept in [&self.store.all, &*self.client] {
+            let counter = &kept.in_memory;
+            if bytes >= self.in_memory {
+                counter.fetch_add(bytes - self.in_memory, Ordering::Relaxed);
+            } else {
+                counter.fetch_sub(self.in_memory - bytes, Ordering::Relaxed);
+            }
         }
         self.in_memory = bytes;
     }
 
     /// Whether all requests together have more memory than they should.
     pub(crate) fn is_crowded(&self) -> bool {
-        self.store.in_memory.load(Ordering::Relaxed) > self.store.memory
+        self.store.all.in_memory.load(Ordering::Relaxed) > self.store.memory
     }
 
-    /// The same, by so much that nothing more can be borne.
+    /// The same, by so much that nothing more can be borne of this client.
     pub(crate) fn is_overfull(&self) -> bool {
-        self.store.in_memory.load(Ordering::Relaxed) > 8 * self.store.memory
+        let room = 8 * self.store.memory;
+        let own = &self.client.in_memory;
+        self.store.all.in_memory.load(Ordering::Relaxed) > room
+            && self.store.is_too_much(own.load(Ordering::Relaxed), room)
     }
 
     /// Bytes of this request that are in its file.
@@ -102,9 +143,10 @@ impl Keep {
     /// The file system, or what all files may have, is full.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         let len = bytes.len() as u64;
-        let before = self.store.in_files.fetch_add(len, Ordering::Relaxed);
+        let before = self.store.all.in_files.fetch_add(len, Ordering::Relaxed);
+        let own = self.client.in_files.fetch_add(len, Ordering::Relaxed) + len;
         self.in_file += len;
-        if before + len > self.store.disk {
+        if before + len > self.store.disk && self.store.is_too_much(own, self.store.disk) {
             return Err(io::Error::other("the requests that wait fill their files"));
         }
         let file = match &mut self.file {
@@ -134,9 +176,9 @@ impl Keep {
 impl Drop for Keep {
     fn drop(&mut self) {
         self.holds(0);
-        self.store
-            .in_files
-            .fetch_sub(self.in_file, Ordering::Relaxed);
+        for kept in [&self.store.all, &*self.client] {
+            kept.in_files.fetch_sub(self.in_file, Ordering::Relaxed);
+        }
     }
 }
 
@@ -148,7 +190,7 @@ mod tests {
     fn what_is_put_away_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::with_room(folder.path().to_owned(), 10, 100);
-        let mut keep = Keep::new(&store);
+        let mut keep = Keep::new(&store, Client::nameless());
         keep.holds(11);
         assert!(keep.is_crowded() && !keep.is_overfull());
         keep.put(b"one ").unwrap();
@@ -164,9 +206,9 @@ mod tests {
     #[test]
     fn what_was_never_put_away_is_not_copied() {
         let store = Store::new("/nowhere".into());
-        let keep = Keep::new(&store);
+        let keep = Keep::new(&store, Client::nameless());
         assert_eq!(keep.take_back(b"x".to_vec()).unwrap(), b"x");
-        assert!(Keep::new(&store).put(b"x").is_err());
+        assert!(Keep::new(&store, Client::nameless()).put(b"x").is_err());
         assert_eq!(store.kept(), (0, 0));
     }
 
@@ -174,12 +216,45 @@ mod tests {
     fn files_have_a_limit() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::with_room(folder.path().to_owned(), 10, 100);
-        let (mut one, mut two) = (Keep::new(&store), Keep::new(&store));
+        let (mut one, mut two) = (
+            Keep::new(&store, Client::nameless()),
+            Keep::new(&store, Client::nameless()),
+        );
         one.put(&[0; 60]).unwrap();
         assert!(two.put(&[0; 60]).is_err());
         drop(two);
         one.put(&[0; 40]).unwrap();
         drop(one);
         assert_eq!(store.kept(), (0, 0));
+    }
+
+    #[test]
+    fn who_has_more_than_an_equal_part_gives_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::with_room(folder.path().to_owned(), 10, 100);
+        let client = |number| Client::of(std::net::Ipv4Addr::new(10, 0, 0, number).into());
+        let mut greedy = [client(1), client(1)].map(|client| Keep::new(&store, client));
+        let mut modest = Keep::new(&store, client(2));
+        greedy[0].holds(30);
+        greedy[1].holds(45);
+        modest.holds(6);
+        assert!(greedy.iter().all(Keep::is_overfull) && !modest.is_overfull());
+        greedy[0].put(&[0; 90]).unwrap();
+        modest.put(&[0; 40]).unwrap();
+        assert!(greedy[1].put(&[0; 1]).is_err());
+        drop(greedy);
+        // Alone again, all is his.
+        modest.holds(81);
+        assert!(modest.is_overfull() && modest.put(&[0; 60]).is_ok());
+        drop(modest);
+        assert_eq!(store.kept(), (0, 0));
+        assert_eq!(
+            store
+                .clients()
+                .values()
+                .map(Weak::strong_count)
+                .sum::<usize>(),
+            0
+        );
     }
 }

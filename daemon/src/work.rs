@@ -9,7 +9,7 @@ use protocol::{Body, Request, Source, Version};
 use sandbox::{Layer, Place, Tree};
 
 use crate::check::{Checked, Refused, check};
-use crate::closure::{self, ClosureJob};
+use crate::closure::{self, ClosureJob, Wanted};
 use crate::compilers::Compiler;
 use crate::job::{self, Finished, JobError, Plan};
 use crate::launch::{self, LaunchJob};
@@ -218,12 +218,11 @@ async fn run_closure(
         return run_moved(server, job, unwanted).await;
     };
     let (laid, headers) = (Arc::clone(job), Arc::clone(&server.headers));
-    let layout =
-        tokio::task::spawn_blocking(move || laid.lay_out(&trees, &headers, &client.name()));
-    let tree = layout.await.map_err(|error| JobError::Prepare {
-        what: "its files",
-        source: error.into(),
-    })??;
+    tokio::pin!(unwanted);
+    let tree = beside("its files", &mut unwanted, move |wanted| {
+        laid.lay_out(&trees, &headers, &client.name(), wanted)
+    });
+    let tree = tree.await??;
     let outputs: Vec<PathBuf> = std::iter::once(&job.object)
         .chain(&job.depfile)
         .cloned()
@@ -251,14 +250,12 @@ async fn run_moved(
     let folder = shortage::wait_out(|| server.scratch.job()).await;
     let folder = folder.map_err(|source| JobError::Prepare { what, source })?;
     let laid = Arc::clone(job);
-    let layout = tokio::task::spawn_blocking(move || {
-        let moved = Moved::lay_out(&laid, folder.path());
+    tokio::pin!(unwanted);
+    let layout = beside(what, &mut unwanted, move |wanted| {
+        let moved = Moved::lay_out(&laid, folder.path(), wanted);
         (moved, folder)
     });
-    let (moved, folder) = layout.await.map_err(|error| JobError::Prepare {
-        what,
-        source: error.into(),
-    })?;
+    let (moved, folder) = layout.await?;
     let moved = moved?;
     let locale = job.locale();
     let plan = Plan {
@@ -277,4 +274,34 @@ async fn run_moved(
         depfile: moved.told(finished.depfile),
         ..finished
     })
+}
+
+/// Does `work` beside the threads that serve, and waits for its end in any case: whoever goes away meanwhile shall not leave it to
+/// others with its slot.
+async fn beside<T: Send + 'static>(
+    what: &'static str,
+    unwanted: impl Future<Output = ()>,
+    work: impl FnOnce(&Wanted) -> T + Send + 'static,
+) -> Result<T, JobError> {
+    /// Tells the work when nobody waits here any more.
+    struct Waiting(Arc<Wanted>);
+    impl Drop for Waiting {
+        fn drop(&mut self) {
+            self.0.end();
+        }
+    }
+    let waiting = Waiting(Arc::default());
+    let wanted = Arc::clone(&waiting.0);
+    let mut done = tokio::task::spawn_blocking(move || work(&wanted));
+    tokio::select! {
+        done = &mut done => done.map_err(|error| JobError::Prepare {
+            what,
+            source: error.into(),
+        }),
+        () = unwanted => {
+            drop(waiting);
+            drop(done.await);
+            Err(JobError::Unwanted)
+        }
+    }
 }

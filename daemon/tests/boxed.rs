@@ -68,7 +68,7 @@ fn limits_are_named_to_the_client() {
         memory) exec awk 'BEGIN { s = \"x\"; while (1) s = s s }' ;;\n\
         processes) for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done; wait ;;\n\
         cpu) while :; do :; done ;;\n\
-        disk) cat /dev/zero > a.o ;;\n\
+        disk) cat /dev/full > a.o ;;\n\
         none) exit 1 ;;\nesac\n",
     );
     for (source, option) in [

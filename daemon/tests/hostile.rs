@@ -123,7 +123,7 @@ fn who_takes_no_answer_holds_no_slot() {
     let folder = folder();
     script(
         &folder.path().join("gcc"),
-        "for word; do out=$word; done\nhead -c 64000000 /dev/zero > \"$out\"\n",
+        "for word; do out=$word; done\nhead -c 64000000 /dev/full > \"$out\"\n",
     );
     let mut path = folder.path().as_os_str().to_owned();
     path.push(":/usr/bin:/bin");

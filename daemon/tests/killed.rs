@@ -70,13 +70,13 @@ fn nothing_outlives(how: &[&str]) {
     daemon.wait();
     wait_for("the compilers' end", || (!runs(&seconds)).then_some(()));
     // What is not provably the daemon's own stays where it is.
-    fs::create_dir(place.path().join("distccd_of_somebody")).unwrap();
-    fs::write(place.path().join("distccd_file"), "").unwrap();
+    fs::create_dir(place.path().join("distcc-launchd_of_somebody")).unwrap();
+    fs::write(place.path().join("distcc-launchd_file"), "").unwrap();
     // A folder is left alone for its first second: it might not be locked yet.
     wait_for("the next daemon to clear up", || {
         let next = Daemon::with(how, &[("TMPDIR", place.path().as_os_str())]);
         next.assert_serves();
         drop(next);
-        (names(place.path()) == ["distccd_file", "distccd_of_somebody"]).then_some(())
+        (names(place.path()) == ["distcc-launchd_file", "distcc-launchd_of_somebody"]).then_some(())
     });
 }

@@ -59,6 +59,8 @@ pub const MAX_NAME: u32 = 4 << 10;
 pub const MAX_CLOSURE: u64 = 1 << 30;
 /// `MAX_FILES` names of ordinary length.
 pub const MAX_SYSTEM_FILES: u32 = 8 << 20;
+/// Bytes of all names and digests of system headers, unpacked: some hundred thousand of them.
+pub const MAX_SYSTEM_LIST: usize = 32 << 20;
 /// Objects with debug information reach hundreds of MiB.
 pub const MAX_OBJECT: u32 = 1 << 30;
 /// Templates make long messages, but nobody reads this much.

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{MemfdFlags, Mode, OFlags};
+use rustix::fs::{MemfdFlags, Mode, OFlags, ResolveFlags};
 
 use crate::order::{Location, Order, Parcel};
 use crate::paths::{make_folders, make_folders_below};
@@ -69,10 +70,25 @@ pub(crate) fn last_words(stderr: &File) -> Vec<u8> {
 }
 
 /// A file that the job left: regular, and not by a link. All of the job's processes are gone.
-pub(crate) fn open_output(path: &Path) -> Option<File> {
+pub(crate) fn open_output(location: &Location, path: &Path) -> Option<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    let opened = match location {
+        Location::Folder(top) => open_below(top, path, flags),
+        // Links of the job lead to what is in its root.
+        _ => rustix::fs::open(path, flags, Mode::empty()),
+    };
+    let file = File::from(opened.ok()?);
     file.metadata()
         .is_ok_and(|about| about.is_file())
         .then_some(file)
+}
+
+/// Opens what is below `top`, where a job may have put links in the place of folders.
+fn open_below(top: &Path, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let rest = path.strip_prefix(top);
+    let rest = rest.map_err(|_| rustix::io::Errno::XDEV)?;
+    let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(top, folder, Mode::empty())?;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(&folder, rest, flags, Mode::empty(), beneath)
 }

@@ -38,7 +38,7 @@ const DENIED: &[c_long] = &[
     // What jobs would share with each other.
     libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmctl, libc::SYS_semget, libc::SYS_semop, libc::SYS_semctl,
     libc::SYS_semtimedop, libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv, libc::SYS_msgctl, libc::SYS_mq_open,
-    libc::SYS_mq_unlink,
+    libc::SYS_mq_unlink, libc::SYS_ioprio_set,
 ];
 #[cfg(target_arch = "x86_64")]
 const DENIED_HERE: &[c_long] = &[
@@ -49,6 +49,17 @@ const DENIED_HERE: &[c_long] = &[
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const DENIED_HERE: &[c_long] = &[];
+
+/// What a program may do to itself only: to a process that it names it may not, nor to all of a user's. Its warden serves others after it,
+/// and has no other limits then. With the number of arguments that are 0 for oneself.
+const OF_ONESELF: &[(c_long, u8)] = &[
+    (libc::SYS_prlimit64, 1),
+    (libc::SYS_sched_setaffinity, 1),
+    (libc::SYS_sched_setscheduler, 1),
+    (libc::SYS_sched_setparam, 1),
+    (libc::SYS_sched_setattr, 1),
+    (libc::SYS_setpriority, 2),
+];
 
 /// What a job's view is made with.
 const FOR_VIEWS: &[c_long] = &[libc::SYS_mount, libc::SYS_umount2, libc::SYS_chroot];
@@ -77,8 +88,11 @@ const AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
-/// The lower half of the first argument.
+/// The lower half of the first argument, and from one to the next.
 const FIRST: u32 = 16;
+const EACH: u32 = 8;
+/// Of mmap the flags.
+const FOURTH: u32 = FIRST + 3 * EACH;
 const ALLOW: u32 = 0x7fff_0000;
 const ERRNO: u32 = 0x0005_0000;
 
@@ -89,7 +103,7 @@ const X32: u32 = 0x4000_0000;
 pub(crate) struct Filter {
     /// For the keeper and all that comes of it.
     common: Vec<sock_filter>,
-    /// For programs, beside it. Empty where the keeper needs nothing that programs may not do.
+    /// For programs, beside it: what the keeper and its wardens need and programs do not.
     more: Vec<sock_filter>,
 }
 
@@ -115,6 +129,11 @@ enum Verdict {
     Fail(i32),
     /// By its flags: none of these.
     Clone(u32),
+    /// Where so many arguments, from the first on, are 0.
+    Zero(u8),
+    /// By its flags: no memory that is shared and of no file. No process need have it for it to be there, so that none could be
+    /// held to account.
+    Mapping,
 }
 
 fn number(call: c_long) -> u32 {
@@ -158,6 +177,21 @@ fn decide(segments: &[Segment]) -> Vec<sock_filter> {
             fail(libc::EPERM),
             step(RETURN, ALLOW, 0, 0),
         ],
+        [(_, Verdict::Zero(count))] => {
+            let each = (0..u32::from(*count)).flat_map(|at| {
+                let argument = step(LOAD, FIRST + at * EACH, 0, 0);
+                [argument, step(EQUAL, 0, 1, 0), fail(libc::EPERM)]
+            });
+            each.chain([step(RETURN, ALLOW, 0, 0)]).collect()
+        }
+        [(_, Verdict::Mapping)] => vec![
+            step(LOAD, FOURTH, 0, 0),
+            step(ANY_BIT, libc::MAP_ANONYMOUS.cast_unsigned(), 0, 2),
+            // This bit is in both kinds of sharing and not in MAP_PRIVATE.
+            step(ANY_BIT, libc::MAP_SHARED.cast_unsigned(), 0, 1),
+            fail(libc::EPERM),
+            step(RETURN, ALLOW, 0, 0),
+        ],
         _ => {
             let (below, above) = segments.split_at(segments.len() / 2);
             let (left, right) = (decide(below), decide(above));
@@ -186,19 +220,25 @@ impl Filter {
         if flags != 0 {
             own.push((number(SYS_clone), Verdict::Clone(flags)));
         }
+        // What is printed is in such files of the warden's. A job's own would be neither in its view nor in its processes.
+        own.push((number(libc::SYS_memfd_create), Verdict::Fail(libc::ENOSYS)));
+        own.push((number(libc::SYS_mmap), Verdict::Mapping));
         let special = [
             (number(SYS_clone3), Verdict::Fail(libc::ENOSYS)),
             (number(SYS_socket), Verdict::Fail(libc::EAFNOSUPPORT)),
+            (
+                number(libc::SYS_socketpair),
+                Verdict::Fail(libc::EAFNOSUPPORT),
+            ),
             (number(SYS_clone), Verdict::Clone(NAMESPACES & !flags)),
         ];
         let views = denied(FOR_VIEWS).filter(|_| !layers.has(Layer::Mount));
+        let oneself = OF_ONESELF.iter();
+        let oneself = oneself.map(|(call, count)| (number(*call), Verdict::Zero(*count)));
         let common = denied(DENIED).chain(denied(DENIED_HERE)).chain(views);
         Ok(Self {
-            common: program(common.chain(special))?,
-            more: match own.is_empty() {
-                true => Vec::new(),
-                false => program(own.into_iter())?,
-            },
+            common: program(common.chain(oneself).chain(special))?,
+            more: program(own.into_iter())?,
         })
     }
 
@@ -209,9 +249,6 @@ impl Filter {
 
     /// Holds this process, which has the first part already, and its children to the rest for good.
     pub(crate) fn install(&self) -> io::Result<()> {
-        if self.more.is_empty() {
-            return Ok(());
-        }
         os::install_filter(&self.more)
     }
 }
@@ -260,10 +297,7 @@ mod tests {
     /// Of several filters the kernel heeds the one that allows least; of refusals the lowest number.
     fn of_both(filter: &Filter, call: u32, architecture: u32, first: u32) -> u32 {
         let programs = [&filter.common, &filter.more];
-        let verdicts = programs.map(|program| match program.is_empty() {
-            true => ALLOW,
-            false => verdict(program, call, architecture, first),
-        });
+        let verdicts = programs.map(|program| verdict(program, call, architecture, first));
         verdicts.into_iter().min().unwrap()
     }
 
@@ -280,7 +314,6 @@ mod tests {
     fn programs_calls_are_judged() {
         for layers in some_layers() {
             let filter = Filter::new(layers).unwrap();
-            assert_eq!(filter.more.is_empty(), layers.is_empty());
             let own = ARCHITECTURE.unwrap();
             let judge = |call: c_long, first: u32| of_both(&filter, number(call), own, first);
             let refused = |code: i32| ERRNO | code.cast_unsigned();
@@ -289,7 +322,7 @@ mod tests {
                 libc::SYS_openat,
                 libc::SYS_execve,
                 libc::SYS_wait4,
-                libc::SYS_socketpair,
+                libc::SYS_pipe2,
             ] {
                 assert_eq!(judge(call, u32::MAX), ALLOW);
             }
@@ -297,7 +330,23 @@ mod tests {
                 assert_eq!(judge(*call, 0), refused(libc::EPERM), "{call}");
             }
             assert_eq!(judge(SYS_clone3, 0), refused(libc::ENOSYS));
-            assert_eq!(judge(SYS_socket, 1), refused(libc::EAFNOSUPPORT));
+            for call in [SYS_socket, libc::SYS_socketpair] {
+                assert_eq!(judge(call, 1), refused(libc::EAFNOSUPPORT));
+            }
+            for (call, _) in OF_ONESELF {
+                assert_eq!(judge(*call, 0), ALLOW, "{call}");
+                assert_eq!(judge(*call, 1), refused(libc::EPERM), "{call}");
+            }
+            let memory = |flags: i32| judge(libc::SYS_mmap, flags.cast_unsigned());
+            for (kind, verdict) in [
+                (libc::MAP_PRIVATE, ALLOW),
+                (libc::MAP_SHARED, refused(libc::EPERM)),
+                (libc::MAP_SHARED_VALIDATE, refused(libc::EPERM)),
+            ] {
+                assert_eq!(memory(kind | libc::MAP_ANONYMOUS), verdict, "{kind}");
+                assert_eq!(memory(kind), ALLOW, "{kind} of a file");
+            }
+            assert_eq!(judge(libc::SYS_memfd_create, 0), refused(libc::ENOSYS));
             assert_eq!(judge(SYS_clone, libc::SIGCHLD.cast_unsigned()), ALLOW);
             assert_eq!(judge(SYS_clone, 0x3d_0f00), ALLOW, "a thread");
             for flag in [
@@ -333,6 +382,7 @@ mod tests {
             for call in FOR_VIEWS {
                 assert_eq!(allows(*call, 0), layers.has(Layer::Mount), "{layers}");
             }
+            assert!(allows(libc::SYS_memfd_create, 0) && allows(libc::SYS_mmap, 0x21));
             assert_eq!(
                 allows(SYS_clone, libc::CLONE_NEWNS),
                 layers.has(Layer::Mount)

@@ -15,8 +15,8 @@ pub(crate) use landlock::{
     RulesetAttributes, landlock_allow, landlock_restrict, landlock_ruleset, landlock_version,
 };
 pub(crate) use process::{
-    Exec, Forked, Stack, exit, fork, has_children, kill, pid_t, reap, spawn, threads,
-    used_by_children,
+    Exec, Forked, Stack, exit, fork, has_children, hold_all, kill, let_all_go, pid_t, reap, spawn,
+    threads, used_by_children,
 };
 
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {

@@ -19,6 +19,9 @@ use crate::report::{NotStarted, Stage, at};
 /// Descriptors that a program may have.
 const DESCRIPTORS: u64 = 1024;
 
+/// What else this user may run, whose processes count with the jobs' where there is no user namespace.
+const OTHERS: u64 = 4096;
+
 /// Starts the program of `order`, held to all layers that there are, as a child of this process.
 pub(crate) fn start(
     keeper: &Keeper,
@@ -131,6 +134,10 @@ fn set_limits(keeper: &Keeper, order: &Order) -> io::Result<()> {
         && let Some(all) = keeper.processes
     {
         // Counted for all jobs together: only so that one that runs wild between two looks does not stop the machine.
+        let all = match keeper.layers.needs_user_namespace() {
+            true => all,
+            false => all.saturating_add(OTHERS),
+        };
         os::limit(libc::RLIMIT_NPROC, all, all)?;
     }
     if order.nice != 0 {
@@ -152,13 +159,7 @@ fn allowed(keeper: &Keeper, order: &Order) -> Vec<(PathBuf, Access)> {
             .iter()
             .map(|name| Path::new("/etc").join(name));
         allowed.extend(etc.map(|path| (path, Access::Read)));
-        let own = [
-            "/dev/null",
-            "/dev/zero",
-            "/dev/full",
-            "/dev/random",
-            "/dev/urandom",
-        ];
+        let own = ["/dev/null", "/dev/full", "/dev/random", "/dev/urandom"];
         allowed.extend(own.map(|path| (PathBuf::from(path), Access::Devices)));
         allowed.extend(
             template

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Suffixes of what is read as source, and of nothing that is run or loaded.
 const SOURCES: &[&str] = &[
@@ -55,10 +55,14 @@ pub(crate) struct Shown;
 impl Shown {
     /// The name is free on this machine, or a folder, and so are those above it.
     pub(crate) fn is_folder_or_free(&self, path: &Path) -> bool {
-        // Above it only the first that is there counts: a link or a file there would be replaced by the client's folder.
-        for path in path.ancestors() {
-            if let Ok(about) = path.symlink_metadata() {
-                return about.is_dir();
+        // A link or a file on the way would be replaced by the client's folder. Below the first that is free so is all.
+        let mut at = PathBuf::new();
+        for name in path.iter() {
+            at.push(name);
+            match at.symlink_metadata() {
+                Ok(about) if about.is_dir() => {}
+                Ok(_) => return false,
+                Err(_) => return true,
             }
         }
         true

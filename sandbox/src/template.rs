@@ -21,7 +21,8 @@ use crate::toolchain::{ETC, SYSTEM, topmost};
 pub(crate) const BOX: &str = "/box";
 pub(crate) const STORE: &str = "/store";
 pub(crate) const JOB: &str = "/job";
-const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
+/// Not `zero`: what is mapped of it is memory that no process need have.
+const DEVICES: &[&str] = &["null", "full", "random", "urandom"];
 
 /// What is shown of this machine, by the names that it has there.
 #[derive(Debug, Default)]

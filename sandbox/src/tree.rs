@@ -32,7 +32,12 @@ struct Slot {
     items: BTreeMap<OsString, (Item, Option<u64>)>,
     /// All contents that have a name here, or are about to.
     has: HashSet<u64>,
+    /// Bytes that its names take here and in the kernel.
+    weight: u64,
 }
+
+/// What the kernel keeps of a name beside its bytes.
+const NAME: u64 = 1 << 10;
 
 #[derive(Debug, Default)]
 struct State {
@@ -170,6 +175,7 @@ impl Shared {
             owner: self.contents.add_tree(owner),
             items: BTreeMap::new(),
             has: HashSet::new(),
+            weight: 0,
         }
     }
 
@@ -183,7 +189,9 @@ impl Shared {
     fn one_too_many(&self) -> Option<Slot> {
         let mut state = self.state();
         let many = state.idle.len() > self.kept;
-        (many || (self.contents.is_full() && state.idle.len() > 1)).then(|| state.idle.remove(0))
+        let names = state.idle.iter().map(|slot| slot.weight).sum();
+        (many || (self.contents.is_full(names) && state.idle.len() > 1))
+            .then(|| state.idle.remove(0))
     }
 
     /// Changes what the slot has into what is wanted.
@@ -215,6 +223,7 @@ impl Shared {
             slot.has.remove(number);
         });
         self.remove_contents(&self.contents.release(unnamed));
+        slot.weight = wanted.keys().map(|name| name.len() as u64 + NAME).sum();
         let mut folder = Open::default();
         for (name, (item, bytes)) in wanted {
             if slot.items.contains_key(name) {
@@ -267,6 +276,9 @@ impl Shared {
                 &unpacked[..]
             }
         };
+        if !self.make_room(&slot.owner, bytes.len() as u64) {
+            return Err(Misfit::Room);
+        }
         let new = self.contents.number();
         if let Err(error) = self.write_content(new, bytes) {
             self.remove_contents(&[new.number]);
@@ -277,6 +289,24 @@ impl Shared {
         let removed = self.contents.add(&slot.owner, *digest, new.number, len);
         self.remove_contents(&removed);
         Ok(new.number)
+    }
+
+    /// Lets go of what `owner` has and does not use, until so many bytes are free for it.
+    fn make_room(&self, owner: &Owner, bytes: u64) -> bool {
+        while !self.contents.fits(owner, bytes) {
+            let spare = self.contents.drop_spare(owner);
+            self.remove_contents(&spare);
+            let mut state = self.state();
+            let idle = state.idle.iter().position(|slot| slot.owner == *owner);
+            let idle = idle.map(|at| state.idle.remove(at));
+            drop(state);
+            match idle {
+                Some(idle) => self.remove(&idle),
+                None if spare.is_empty() => return false,
+                None => {}
+            }
+        }
+        true
     }
 
     fn write_content(&self, new: New, bytes: &[u8]) -> io::Result<()> {
@@ -375,7 +405,6 @@ impl Shared {
 /// The folder that a name was made in last; the next one is often made there too.
 #[derive(Default)]
 struct Open(Option<(PathBuf, OwnedFd)>);
-
 fn write_error(path: &Path, source: io::Error) -> Misfit {
     match Errno::from_io_error(&source) {
         Some(Errno::EXIST | Errno::NOTDIR | Errno::LOOP) => Misfit::Clash(path.to_owned()),

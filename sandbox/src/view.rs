@@ -17,6 +17,9 @@ use crate::template::{BOX, JOB, STORE, Template, mount_tmpfs};
 /// Files that a job may have at a time, folders among them.
 const MAX_FILES: u32 = 200_000;
 
+/// Folders of the toolchain that something is laid over, or hidden: each costs a mount, and nobody looks at the job's time yet.
+const MAX_OVERLAYS: usize = 256;
+
 /// Where a job's own things are, outside of its root.
 fn own(name: &str) -> PathBuf {
     Path::new(JOB).join(name)
@@ -71,7 +74,13 @@ pub(crate) fn enter(template: &Template, order: &Order) -> io::Result<()> {
     if let Location::Tree { hidden, .. } = &order.location {
         hides = hidden;
     }
-    for (at, folder) in meetings(template, &wanted).iter().enumerate() {
+    let meetings = meetings(template, &wanted);
+    let is_here = |folder: &&PathBuf| below(Path::new(BOX), folder).is_dir();
+    let hides: Vec<&PathBuf> = hides.iter().filter(is_here).collect();
+    if meetings.len() + hides.len() > MAX_OVERLAYS {
+        return Err(io::Error::from_raw_os_error(libc::E2BIG));
+    }
+    for (at, folder) in meetings.iter().enumerate() {
         merge(&root, tree.as_deref(), folder, at)?;
     }
     for (at, folder) in hides.iter().enumerate() {
@@ -147,11 +156,8 @@ fn merge(root: &Path, tree: Option<&Path>, folder: &Path, at: usize) -> io::Resu
     overlay(&lower, &format!("-{at}"), &below(root, folder))
 }
 
-/// Shows of a toolchain's folder nothing but the client's part.
+/// Shows of a toolchain's folder, which is there, nothing but the client's part.
 fn hide(root: &Path, tree: Option<&Path>, folder: &Path, at: usize) -> io::Result<()> {
-    if !below(Path::new(BOX), folder).is_dir() {
-        return Ok(());
-    }
     let client = tree
         .map(|tree| below(tree, folder))
         .filter(|client| client.is_dir());

@@ -20,7 +20,7 @@ use crate::order::{Location, Order, Parcel};
 use crate::os::{self, Stack};
 use crate::pool::Place;
 use crate::report::{self, Ended, NotStarted, Stage, at};
-use crate::watch::Watch;
+use crate::watch::{Look, Watch};
 use crate::{channel, program, view};
 
 /// Between two looks at what a job uses.
@@ -28,6 +28,8 @@ const LOOK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 50_000_000,
 };
+/// Longer than that a look takes, or comes late, only where the machine has too much to do.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Runs jobs that come by `control` until the caller is gone, or nobody needs this process any more, and ends it.
 pub(crate) fn serve(keeper: &Keeper, control: &OwnedFd, place: Place<'_>) -> ! {
@@ -169,7 +171,8 @@ impl<'a> Warden<'a> {
         };
         let started = now();
         let watch = Watch::new(self.keeper.proc.as_ref(), order.limits, before);
-        let waited = wait(pidfd.as_fd(), task.channel, &watch);
+        let holds = self.keeper.layers.has(Layer::Pid);
+        let waited = wait(pidfd.as_fd(), task.channel, &watch, holds);
         let mut excess = match waited {
             Ok(Some(excess)) => excess,
             Ok(None) => return (None, self.end_all(pid, &watch).is_some()),
@@ -190,7 +193,9 @@ impl<'a> Warden<'a> {
             excess = self.excess(task.number, status, &order.limits, seconds, &printed);
         }
         let outputs = order.outputs.iter();
-        let outputs = outputs.map(|path| files::open_output(path)).collect();
+        let outputs = outputs
+            .map(|path| files::open_output(&order.location, path))
+            .collect();
         let Printed { stdout, stderr } = printed;
         let cpu_us = (seconds * 1e6) as u64;
         let report = Ended {
@@ -269,22 +274,26 @@ impl<'a> Warden<'a> {
     }
 }
 
-/// Waits for the program's end, or until it had too much, or until nobody wants it (`None`).
+/// Waits for the program's end, or until it had too much, or until nobody wants it (`None`). `holds`: all that can be signalled is
+/// the job's.
 fn wait(
     program: BorrowedFd<'_>,
     channel: BorrowedFd<'_>,
     watch: &Watch<'_>,
+    holds: bool,
 ) -> io::Result<Option<Option<Excess>>> {
     loop {
         let mut fds = [
             PollFd::from_borrowed_fd(program, PollFlags::IN),
             PollFd::from_borrowed_fd(channel, PollFlags::IN),
         ];
+        let before = now();
         match poll(&mut fds, Some(&LOOK)) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
             Ok(0) => {
-                if let Some(excess) = watch.look() {
+                let late = holds && now().saturating_sub(before) > PATIENCE;
+                if let Some(excess) = look(watch, holds, late) {
                     return Ok(Some(Some(excess)));
                 }
                 continue;
@@ -298,6 +307,29 @@ fn wait(
         if channel {
             return Ok(None);
         }
+    }
+}
+
+/// What the job has too much of. The processes of one that runs wild leave no processor for who would count them: they are held meanwhile.
+fn look(watch: &Watch<'_>, holds: bool, late: bool) -> Option<Excess> {
+    let first = match late {
+        true => Look::Slow,
+        false => watch.look(holds.then_some(PATIENCE)),
+    };
+    let seen = match first {
+        Look::Slow => {
+            os::hold_all();
+            let seen = watch.look(None);
+            if seen == Look::Fine {
+                os::let_all_go();
+            }
+            seen
+        }
+        seen => seen,
+    };
+    match seen {
+        Look::Excess(excess) => Some(excess),
+        Look::Fine | Look::Slow => None,
     }
 }
 

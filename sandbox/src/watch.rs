@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, RawDir};
 
@@ -20,15 +21,25 @@ pub(crate) struct Watch<'a> {
     before: f64,
 }
 
+/// What was seen of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    Fine,
+    Excess(Excess),
+    /// Nothing yet, and it took long.
+    Slow,
+}
+
 #[derive(Debug, Default)]
 struct Used {
     tasks: u64,
-    pages: u64,
+    kib: u64,
     ticks: u64,
 }
 
-/// Deeper than any job's processes are nested.
-const DEPTH: usize = 64;
+/// Of `status`: a process's own memory, what it shares that is of no file, what is on disk instead, and tables of all that. What else
+/// is shared is files, the toolchain's for the most part.
+const MEMORY: [&str; 4] = ["RssAnon:", "RssShmem:", "VmSwap:", "VmPTE:"];
 /// The kernel counts time for user programs in hundredths of a second.
 const TICKS: u64 = 100;
 
@@ -41,23 +52,37 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// What the job has too much of at this moment.
-    pub(crate) fn look(&self) -> Option<Excess> {
+    /// What the job has too much of at this moment. A look that takes longer than `patience` comes to no end.
+    pub(crate) fn look(&self, patience: Option<Duration>) -> Look {
         let mut used = Used::default();
-        self.descend("thread-self", DEPTH, &mut |pid| self.add(pid, &mut used));
         let done = os::used_by_children() - self.before;
+        let began = Instant::now();
+        let mut seen = self.excess(&used, done).map_or(Look::Fine, Look::Excess);
+        // No further than to the first excess: among many that run wild each look at one is dear.
+        self.walk(&mut |pid| {
+            self.add(pid, &mut used);
+            if let Some(excess) = self.excess(&used, done) {
+                seen = Look::Excess(excess);
+            } else if patience.is_some_and(|patience| began.elapsed() > patience) {
+                seen = Look::Slow;
+            }
+            seen == Look::Fine
+        });
+        seen
+    }
+
+    fn excess(&self, used: &Used, done: f64) -> Option<Excess> {
         let Limits {
             memory,
             processes,
             seconds,
             ..
         } = self.limits;
-        let page = rustix::param::page_size() as u64;
         let over = |limit: Option<u64>, used: u64| limit.is_some_and(|limit| used > limit);
         let time = done + (used.ticks / TICKS) as f64;
         if over(processes, used.tasks) {
             Some(Excess::Processes)
-        } else if over(memory, used.pages.saturating_mul(page)) {
+        } else if over(memory, used.kib.saturating_mul(1024)) {
             Some(Excess::Memory)
         } else if seconds.is_some_and(|limit| time > limit as f64 + 1.0) {
             Some(Excess::Seconds)
@@ -68,27 +93,30 @@ impl<'a> Watch<'a> {
 
     /// Calls `found` with each process below this one that can be seen, by the number that it has in this process's own view.
     pub(crate) fn descendants(&self, found: &mut dyn FnMut(os::pid_t)) {
-        self.descend("thread-self", DEPTH, &mut |pid| found(pid));
+        self.walk(&mut |pid| {
+            found(pid);
+            true
+        });
     }
 
-    /// Processes whose parent is a task that `task` names (below /proc), and theirs.
-    fn descend(&self, task: &str, depth: usize, found: &mut dyn FnMut(os::pid_t)) {
-        let Some(children) = self.read(&format!("{task}/children")) else {
-            return;
-        };
-        let children: Vec<os::pid_t> = children
-            .split_whitespace()
-            .filter_map(|pid| pid.parse().ok())
-            .collect();
-        for pid in children {
-            found(pid);
-            if depth == 0 {
-                continue;
+    /// All processes below this one, parents first, for as long as `found` wants more.
+    fn walk(&self, found: &mut dyn FnMut(os::pid_t) -> bool) {
+        let mut left = self.children("thread-self");
+        while let Some(pid) = left.pop() {
+            if !found(pid) {
+                return;
             }
             for thread in self.threads(pid) {
-                self.descend(&format!("{pid}/task/{thread}"), depth - 1, found);
+                left.extend(self.children(&format!("{pid}/task/{thread}")));
             }
         }
+    }
+
+    /// Processes whose parent is a task that `task` names (below /proc).
+    fn children(&self, task: &str) -> Vec<os::pid_t> {
+        let children = self.read(&format!("{task}/children")).unwrap_or_default();
+        let children = children.split_whitespace();
+        children.filter_map(|pid| pid.parse().ok()).collect()
     }
 
     fn threads(&self, pid: os::pid_t) -> Vec<String> {
@@ -125,15 +153,12 @@ impl<'a> Watch<'a> {
             used.ticks += (14..=17).map(field).sum::<u64>();
             used.tasks += field(20).max(1);
         }
-        if let Some(memory) = self.read(&format!("{pid}/statm")) {
-            let pages: Vec<u64> = memory
-                .split_whitespace()
-                .map(|field| field.parse().unwrap_or(0))
-                .collect();
-            let page = |at: usize| pages.get(at).copied().unwrap_or(0);
-            // What is shared is files, the toolchain's for the most part.
-            used.pages += page(1).saturating_sub(page(2));
-        }
+        let about = self.read(&format!("{pid}/status")).unwrap_or_default();
+        let lines = about.lines().filter_map(|line| {
+            let rest = MEMORY.iter().find_map(|name| line.strip_prefix(name))?;
+            rest.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        used.kib += lines.sum::<u64>();
     }
 
     fn read(&self, path: &str) -> Option<String> {

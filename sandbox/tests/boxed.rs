@@ -159,14 +159,14 @@ fn files_go_in_and_come_out(boxed: &Boxed) {
     let words = [
         "sh",
         "-c",
-        "cat src/a.c > out/a.o; echo said; echo so >&2; ln -s /etc/passwd link; exit 3",
+        "cat src/a.c > out/a.o; echo said; echo so >&2; ln -s /etc/passwd link; mv swapped old; ln -s /etc swapped; exit 3",
     ];
     let words = words.map(OsString::from);
     let mut ended = boxed
         .job(
             &words,
             &[("src/a.c", "int x;\n"), ("big", &"b".repeat(300_000))],
-            &["out/a.o", "none", "link", "src", "big"],
+            &["out/a.o", "none", "link", "src", "swapped/passwd", "big"],
             LIMITS,
         )
         .unwrap();
@@ -175,9 +175,9 @@ fn files_go_in_and_come_out(boxed: &Boxed) {
     assert_eq!(text(&mut ended.stderr), "so\n");
     let mut outputs = ended.outputs;
     assert_eq!(text(outputs[0].as_mut().unwrap()), "int x;\n");
-    // What is not there, what is a link, what is a folder.
-    assert!(outputs[1..4].iter().all(Option::is_none), "{outputs:?}");
-    assert_eq!(text(outputs[4].as_mut().unwrap()).len(), 300_000);
+    // What is not there, what is a link, what is a folder, what is behind a link.
+    assert!(outputs[1..5].iter().all(Option::is_none), "{outputs:?}");
+    assert_eq!(text(outputs[5].as_mut().unwrap()).len(), 300_000);
     assert!(ended.excess.is_none());
 }
 
@@ -218,7 +218,7 @@ fn a_view_holds_the_toolchain_and_the_job(boxed: &Boxed) {
     }
     assert_eq!(
         ok(boxed.shell(
-            "pwd; echo x > /tmp/x; cat /tmp/x; head -c4 /dev/zero | wc -c; echo > /dev/null",
+            "pwd; echo x > /tmp/x; cat /tmp/x; head -c4 /dev/full | wc -c; echo > /dev/null",
             LIMITS
         )),
         "/home/ann/build\nx\n4\n"
@@ -355,18 +355,18 @@ fn limits_end_a_job_and_are_named(boxed: &Boxed) {
         disk: 1 << 20,
         ..LIMITS
     };
-    assert_eq!(excess("cat /dev/zero > big", full), Some(Excess::Disk));
+    assert_eq!(excess("cat /dev/full > big", full), Some(Excess::Disk));
     if boxed.has(Layer::Mount) {
         // Many files that are each small, and what is printed.
         assert_eq!(
             excess(
-                "set -e; i=0; while :; do i=$((i+1)); head -c 65536 /dev/zero > f$i; done",
+                "set -e; i=0; while :; do i=$((i+1)); head -c 65536 /dev/full > f$i; done",
                 full
             ),
             Some(Excess::Disk)
         );
         assert_eq!(
-            excess("set -e; while :; do head -c 65536 /dev/zero; done", full),
+            excess("set -e; while :; do head -c 65536 /dev/full; done", full),
             Some(Excess::Disk)
         );
     }
@@ -378,6 +378,18 @@ fn limits_end_a_job_and_are_named(boxed: &Boxed) {
         excess(
             "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 60 & done; wait",
             few
+        ),
+        Some(Excess::Processes)
+    );
+    // Each below the last, deeper than anybody nests them.
+    let deep = Limits {
+        processes: Some(90),
+        ..LIMITS
+    };
+    assert_eq!(
+        excess(
+            "f() { if [ $1 -gt 0 ]; then (f $(($1 - 1)); :); else sleep 60; fi; }; f 100",
+            deep
         ),
         Some(Excess::Processes)
     );
@@ -468,6 +480,10 @@ fn a_program_cannot_reach_its_warden(boxed: &Boxed) {
         // It can, and then there is an error and no hang.
         drop(ended);
     }
+    if boxed.has(Layer::Seccomp) {
+        let script = "prlimit --pid $PPID --nofile=9:9 2>/dev/null && echo limited; echo done";
+        assert_eq!(ok(boxed.shell(script, LIMITS)), "done\n");
+    }
     assert_eq!(ok(boxed.shell("echo next", LIMITS)), "next\n");
 }
 
@@ -478,7 +494,7 @@ fn the_next_job_knows_nothing_of_the_last(boxed: &Boxed) {
         assert_eq!(ended.status, 0);
         (ended.peak, ended.cpu_us)
     };
-    let hungry = "head -c 100000000 /dev/zero | tail -n 1 > /dev/null; setsid sleep 71 & echo $! > pid; sleep 0.05";
+    let hungry = "head -c 100000000 /dev/full | tail -n 1 > /dev/null; setsid sleep 71 & echo $! > pid; sleep 0.05";
     for _ in 0..3 {
         let (peak, cpu) = few(boxed.shell(hungry, LIMITS));
         assert!(peak > 90 << 20 && cpu > 5000, "{peak} {cpu}");

@@ -36,18 +36,38 @@ pub(super) fn climbs(name: &Path, target: &Path) -> Option<PathBuf> {
 
 /// `path` without links and `..`, as it is in the client's tree.
 pub(super) fn resolve(path: &Path, links: &HashMap<&Path, &OsStr>) -> Result<PathBuf, Refused> {
-    let refused = || Refused::Name { word: path.into() };
+    match walk(path, links) {
+        Some(Walk { real, .. }) if is_plain(&real) || real == Path::new("/") => Ok(real),
+        _ => Err(Refused::Name { word: path.into() }),
+    }
+}
+
+/// Whether `path` leads nowhere above the root, which is its own parent only where it is one.
+pub(super) fn stays_below_root(path: &Path, links: &HashMap<&Path, &OsStr>) -> bool {
+    walk(path, links).is_some_and(|walk| !walk.above_root)
+}
+
+/// Where a name leads in the client's tree.
+struct Walk {
+    real: PathBuf,
+    /// It went up from the root.
+    above_root: bool,
+}
+
+/// `None`: through too many links.
+fn walk(path: &Path, links: &HashMap<&Path, &OsStr>) -> Option<Walk> {
     let mut real = PathBuf::from("/");
+    let mut above_root = false;
     let mut rest: Vec<OsString> = parts(path).rev().collect();
     let mut left = MOST_LINKS;
     while let Some(part) = rest.pop() {
         if part == ".." {
-            real.pop();
+            above_root |= !real.pop();
             continue;
         }
         real.push(part);
         if let Some(target) = links.get(real.as_path()) {
-            left = left.checked_sub(1).ok_or_else(refused)?;
+            left = left.checked_sub(1)?;
             let target = Path::new(target);
             real.pop();
             if target.is_absolute() {
@@ -56,10 +76,7 @@ pub(super) fn resolve(path: &Path, links: &HashMap<&Path, &OsStr>) -> Result<Pat
             rest.extend(parts(target).rev());
         }
     }
-    match is_plain(&real) || real == Path::new("/") {
-        true => Ok(real),
-        false => Err(refused()),
-    }
+    Some(Walk { real, above_root })
 }
 
 fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
@@ -68,4 +85,41 @@ fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
         Component::ParentDir => Some("..".into()),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_followed_within_the_tree() {
+        let links = [
+            ("/w/l", "../v"),
+            ("/w/up", "x/../../.."),
+            ("/w/abs", "/../../etc"),
+            ("/w/r", "/"),
+            ("/w/two", "r/../etc"),
+            ("/w/loop", "loop"),
+        ];
+        let links: HashMap<&Path, &OsStr> = links
+            .iter()
+            .map(|(name, target)| (Path::new(*name), OsStr::new(*target)))
+            .collect();
+        let leads = |path: &str| resolve(Path::new(path), &links).ok();
+        assert_eq!(leads("/w/l/a.o"), Some("/v/a.o".into()));
+        assert_eq!(leads("/w/abs/a.o"), Some("/etc/a.o".into()));
+        assert_eq!(leads("/w/loop/a.o"), None);
+        for (path, inside) in [
+            ("/w/l", true),
+            ("/w/r", true),
+            ("/w/a/../b", true),
+            ("/w/up", false),
+            ("/w/abs", false),
+            ("/w/two", false),
+            ("/w/loop", false),
+            ("/w/../../w", false),
+        ] {
+            assert_eq!(stays_below_root(Path::new(path), &links), inside, "{path}");
+        }
+    }
 }

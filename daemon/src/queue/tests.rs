@@ -110,3 +110,36 @@ fn a_network_of_ipv6_is_one_client() {
     assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
     assert_ne!(of("::1"), Client::nameless());
 }
+
+/// Whether the slot was asked back; told once.
+async fn is_asked_back(slot: &Slot) -> bool {
+    let told = tokio::time::timeout(Duration::ZERO, slot.recalled()).await;
+    assert_eq!(told.is_ok(), slot.is_recalled());
+    told.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_fills_all_slots_for_long_gives_one_back() {
+    let queue = Queue::new(2);
+    let old = queue.take(client(1)).await.unwrap();
+    let young = queue.take(client(1)).await.unwrap();
+    // Not for more of his own.
+    let own = waits(&queue, client(1));
+    tokio::time::sleep(2 * TOO_LONG).await;
+    assert!(!is_asked_back(&old).await && !is_asked_back(&young).await);
+    let other = waits(&queue, client(2));
+    tokio::time::sleep(TOO_LONG - AGAIN).await;
+    assert!(!is_asked_back(&young).await);
+    tokio::time::sleep(2 * AGAIN).await;
+    assert!(is_asked_back(&young).await && !is_asked_back(&old).await);
+    drop(young);
+    let other = other.await.unwrap().unwrap();
+    // Who has one slot keeps it, however long others wait.
+    let third = waits(&queue, client(3));
+    tokio::time::sleep(2 * TOO_LONG).await;
+    assert!(!is_asked_back(&old).await && !is_asked_back(&other).await);
+    drop((old, other));
+    drop((own.await.unwrap().unwrap(), third.await.unwrap().unwrap()));
+    assert_eq!(queue.free_and_waiting(), (2, 0));
+    assert!(queue.line().clients.is_empty());
+}

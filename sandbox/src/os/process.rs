@@ -92,6 +92,17 @@ pub(crate) fn kill(pid: pid_t) {
     unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
+/// Holds all that can be reached but this process, until they are let go or killed.
+pub(crate) fn hold_all() {
+    // Safety: numbers only.
+    unsafe { libc::kill(-1, libc::SIGSTOP) };
+}
+
+pub(crate) fn let_all_go() {
+    // Safety: numbers only.
+    unsafe { libc::kill(-1, libc::SIGCONT) };
+}
+
 /// Seconds of processor time that all children reaped so far and theirs used.
 pub(crate) fn used_by_children() -> f64 {
     // Safety: the structure is written before it is read.

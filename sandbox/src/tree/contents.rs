@@ -4,7 +4,7 @@
 //! A tree never has two names for one file: compilers take those for one, as they do files of the same bytes and time. So each has a
 //! time of its own, and equal contents at two names are two files. Knows nothing of names and folders: files are numbers here.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Stands for the bytes of a file.
@@ -17,6 +17,10 @@ pub(super) type Owner = Arc<[u8]>;
 const EPOCH: i64 = 1_000_000_000;
 /// So many files later times come again. No tree has so many.
 const TIMES: u64 = 500_000_000;
+
+/// Files of the same content that are looked at for one that a tree has not named yet. A tree may want one content under each of its
+/// names, and all owners wait meanwhile.
+const LOOKED_AT: usize = 64;
 
 #[derive(Debug)]
 struct Stored {
@@ -32,7 +36,8 @@ struct Stored {
 #[derive(Debug, Default)]
 struct Share {
     trees: usize,
-    files: HashMap<Digest, Vec<u64>>,
+    bytes: u64,
+    files: HashMap<Digest, BTreeSet<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -85,8 +90,9 @@ impl Contents {
         self.state().bytes
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.state().bytes > self.room
+    /// Whether there is more than there is room for, with so many bytes of other things.
+    pub(super) fn is_full(&self, others: u64) -> bool {
+        self.state().bytes + others > self.room
     }
 
     /// `owner` has one tree more. What it is to be called, the same for all its trees.
@@ -102,10 +108,30 @@ impl Contents {
     pub(super) fn take(&self, owner: &Owner, digest: &Digest, has: &HashSet<u64>) -> Option<u64> {
         let mut state = self.state();
         let share = state.owners.get(owner)?;
-        let mut files = share.files.get(digest)?.iter();
+        let mut files = share.files.get(digest)?.iter().take(LOOKED_AT);
         let number = *files.find(|number| !has.contains(number))?;
         state.begin_naming(number);
         Some(number)
+    }
+
+    /// Whether `owner` may have so many bytes more: half of the room, so that nobody can lock others out.
+    pub(super) fn fits(&self, owner: &Owner, bytes: u64) -> bool {
+        let state = self.state();
+        let own = state.owners.get(owner).map_or(0, |share| share.bytes);
+        own + bytes <= self.room / 2
+    }
+
+    /// Forgets what of `owner`'s no tree names. What is to be removed.
+    pub(super) fn drop_spare(&self, owner: &Owner) -> Vec<u64> {
+        let mut state = self.state();
+        let spare = state.spare.values().copied();
+        let own = |number: &u64| {
+            let stored = state.stored.get(number);
+            stored.is_some_and(|stored| stored.owner == *owner)
+        };
+        let spare: Vec<u64> = spare.filter(own).collect();
+        spare.iter().for_each(|number| state.forget(*number));
+        spare
     }
 
     /// A number that no file has.
@@ -123,7 +149,8 @@ impl Contents {
     pub(super) fn add(&self, owner: &Owner, digest: Digest, number: u64, bytes: u64) -> Vec<u64> {
         let mut state = self.state();
         let share = state.owners.entry(Arc::clone(owner)).or_default();
-        share.files.entry(digest).or_default().push(number);
+        share.files.entry(digest).or_default().insert(number);
+        share.bytes += bytes;
         let stored = Stored {
             owner: Arc::clone(owner),
             digest,
@@ -218,10 +245,12 @@ impl State {
             self.spare_bytes -= stored.bytes;
             self.spare.remove(&stored.since);
         }
-        if let Some(share) = self.owners.get_mut(&stored.owner)
-            && let Some(files) = share.files.get_mut(&stored.digest)
-        {
-            files.retain(|other| *other != number);
+        let Some(share) = self.owners.get_mut(&stored.owner) else {
+            return;
+        };
+        share.bytes -= stored.bytes;
+        if let Some(files) = share.files.get_mut(&stored.digest) {
+            files.remove(&number);
             if files.is_empty() {
                 share.files.remove(&stored.digest);
             }
@@ -280,7 +309,7 @@ mod tests {
         let (large, removed) = write(&contents, &owner, TWO, 90);
         assert_eq!(removed, [one]);
         let (small, removed) = write(&contents, &owner, ONE, 20);
-        assert!(removed.is_empty() && contents.is_full());
+        assert!(removed.is_empty() && contents.is_full(0));
         assert_eq!(contents.release([small]), [small]);
         assert_eq!(contents.bytes(), 90);
         assert_eq!(contents.take(&owner, &TWO, &HashSet::new()), Some(large));
@@ -292,6 +321,34 @@ mod tests {
         let owner = contents.add_tree(b"ann");
         let [one, two] = [ONE, TWO].map(|digest| write(&contents, &owner, digest, 0).0);
         assert_eq!(contents.release([one, two]), [one]);
+    }
+
+    #[test]
+    fn few_of_many_equal_ones_are_looked_at() {
+        let contents = Contents::new(1 << 20, 1 << 20, 1000);
+        let owner = contents.add_tree(b"ann");
+        let all: Vec<u64> = (0..=LOOKED_AT)
+            .map(|_| write(&contents, &owner, ONE, 1).0)
+            .collect();
+        let named: HashSet<u64> = all[..LOOKED_AT].iter().copied().collect();
+        assert_eq!(contents.take(&owner, &ONE, &named), None);
+        let named: HashSet<u64> = all[1..].iter().copied().collect();
+        assert_eq!(contents.take(&owner, &ONE, &named), Some(all[0]));
+    }
+
+    #[test]
+    fn an_owner_has_half_of_the_room() {
+        let contents = Contents::new(100, 100, 10);
+        let [ann, bob] = ["ann", "bob"].map(|name| contents.add_tree(name.as_bytes()));
+        let (one, _) = write(&contents, &ann, ONE, 30);
+        write(&contents, &ann, TWO, 10);
+        assert!(contents.fits(&ann, 10) && !contents.fits(&ann, 11));
+        assert!(contents.fits(&bob, 50));
+        assert!(contents.drop_spare(&ann).is_empty());
+        contents.release([one]);
+        assert!(!contents.fits(&ann, 11) && contents.drop_spare(&bob).is_empty());
+        assert_eq!(contents.drop_spare(&ann), [one]);
+        assert!(contents.fits(&ann, 40) && contents.bytes() == 10);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a closure wants to stand where, and what must not.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,10 @@ pub enum Misfit {
     Clash(PathBuf),
     #[error("would stand in the way of this machine's toolchain: {}", .0.display())]
     Toolchain(PathBuf),
+    #[error("more names, or longer ones, than a job may have")]
+    Names,
+    #[error("more bytes than one client's files may have here")]
+    Room,
     #[error("could not unpack {}", path.display())]
     Content { path: PathBuf, source: io::Error },
     #[error("could not write {}", path.display())]
@@ -80,10 +85,47 @@ pub(super) enum Item {
 /// in it, and which is told ten times as fast as that of paths.
 pub(super) type Wanted<'a> = BTreeMap<OsString, (Item, Bytes<'a>)>;
 
+/// Names of a closure, folders on the way included, and their bytes: a name of 4 KiB can stand below two thousand folders.
+const MAX_NAMES: usize = 200_000;
+const MAX_NAME_BYTES: usize = 32 << 20;
+
+/// What is wanted so far.
+#[derive(Default)]
+struct Names<'a> {
+    wanted: Wanted<'a>,
+    bytes: usize,
+}
+
+impl<'a> Names<'a> {
+    fn add(&mut self, path: OsString, item: Item, bytes: Bytes<'a>) -> Result<(), Misfit> {
+        self.bytes += path.len();
+        if self.wanted.len() >= MAX_NAMES || self.bytes > MAX_NAME_BYTES {
+            return Err(Misfit::Names);
+        }
+        match self.wanted.entry(path) {
+            btree_map::Entry::Vacant(free) => free.insert((item, bytes)),
+            btree_map::Entry::Occupied(taken) => return Err(Misfit::Clash(taken.key().into())),
+        };
+        Ok(())
+    }
+
+    /// Wants `path` and all above it to be folders.
+    fn add_folders(&mut self, path: &Path) -> Result<(), Misfit> {
+        for folder in path.ancestors().filter(|folder| folder.as_os_str() != "/") {
+            match self.wanted.get(folder.as_os_str()) {
+                Some((Item::Folder, _)) => return Ok(()),
+                Some(_) => return Err(Misfit::Clash(folder.to_owned())),
+                None => self.add(folder.into(), Item::Folder, Bytes::These(&[]))?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Shared {
     /// What must stand at which name, folders on the way included.
     pub(super) fn wanted<'a>(&self, closure: &Closure<'a>) -> Result<Wanted<'a>, Misfit> {
-        let mut wanted = Wanted::new();
+        let mut names = Names::default();
         for entry in &closure.entries {
             if !is_plain(entry.name) || entry.name == Path::new("/") {
                 return Err(Misfit::Name(entry.name.to_owned()));
@@ -99,20 +141,15 @@ impl Shared {
                 continue;
             }
             if item == Item::Folder {
-                add_folders(&mut wanted, &path)?;
+                names.add_folders(&path)?;
                 continue;
             }
             if let Some(above) = path.parent() {
-                add_folders(&mut wanted, above)?;
+                names.add_folders(above)?;
             }
-            if wanted
-                .insert(path.into_os_string(), (item, bytes))
-                .is_some()
-            {
-                return Err(Misfit::Clash(entry.name.to_owned()));
-            }
+            names.add(path.into_os_string(), item, bytes)?;
         }
-        Ok(wanted)
+        Ok(names.wanted)
     }
 
     /// Whether an entry is to be written: not what the machine has just so.
@@ -139,16 +176,33 @@ impl Shared {
     }
 }
 
-/// Wants `path` and all above it to be folders.
-fn add_folders(wanted: &mut Wanted<'_>, path: &Path) -> Result<(), Misfit> {
-    for folder in path.ancestors().filter(|folder| folder.as_os_str() != "/") {
-        match wanted.get(folder.as_os_str()) {
-            Some((Item::Folder, _)) => return Ok(()),
-            Some(_) => return Err(Misfit::Clash(folder.to_owned())),
-            None => {
-                wanted.insert(folder.into(), (Item::Folder, Bytes::These(&[])));
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bounded_with_the_folders_above_them() {
+        let none = Bytes::These(&[]);
+        let mut names = Names::default();
+        let folder = PathBuf::from(format!("/w{}", "/d".repeat(1000)));
+        names.add_folders(&folder).unwrap();
+        assert_eq!(names.wanted.len(), 1001);
+        // A thousand names of a thousand bytes, for a name of two thousand.
+        assert!(names.bytes > 1_000_000);
+        let deep = (0..100).find_map(|number| {
+            let folder = PathBuf::from(format!("/{number}{}", "/d".repeat(1000)));
+            names.add_folders(&folder).err()
+        });
+        assert!(matches!(deep, Some(Misfit::Names)), "{deep:?}");
+        assert!(names.bytes < 2 * MAX_NAME_BYTES);
+        let mut names = Names::default();
+        let many = (0..).find_map(|number| {
+            let name = format!("/{number}").into();
+            names
+                .add(name, Item::Link(OsStr::new("x").into()), none)
+                .err()
+        });
+        assert!(matches!(many, Some(Misfit::Names)), "{many:?}");
+        assert_eq!(names.wanted.len(), MAX_NAMES);
     }
-    Ok(())
 }
