@@ -21,9 +21,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Between two looks whether one is still too many.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// How long somebody who has nothing at work waits until a slot is taken from who has most. As a rule slots come free sooner; they do
-/// not when somebody fills them all with what never ends.
-const TOO_LONG: Duration = Duration::from_secs(30);
+/// How long somebody who has nothing at work waits until a slot is taken from who has most. Honest long jobs free one sooner; none comes free
+/// when somebody fills them all with what never ends.
+const TOO_LONG: Duration = Duration::from_secs(120);
 
 /// Whom a share belongs to: an address, or a network of IPv6, whose hosts have as many addresses as they like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
