@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use includes::{Closure, Member};
+use includes::{Closure, Member, Role};
 
 /// One thing to send.
 #[derive(Debug, Clone)]
@@ -62,7 +62,12 @@ impl FileItem {
 pub(crate) fn for_stock(closure: &Closure, force_folders: bool) -> Vec<Item> {
     let mut items = Vec::with_capacity(closure.files.len() + 16);
     let mut seen = HashSet::new();
-    for member in closure.files.iter().filter(|member| !member.system) {
+    // Whatever is printed there is compiled here again, and nothing is shown of what stands in `#line`.
+    let own = closure
+        .files
+        .iter()
+        .filter(|member| !member.system && member.role != Role::Quoted);
+    for member in own {
         let named = member.name.is_absolute();
         // As bytes: a path is hashed by its components.
         if seen.insert((member.real.as_os_str(), named)) {
@@ -221,7 +226,7 @@ fn parts(path: &Path) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use includes::{Link, Role};
+    use includes::Link;
     use std::time::SystemTime;
 
     fn member(name: &str, real: &str, bytes: &[u8], system: bool) -> Arc<Member> {

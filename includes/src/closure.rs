@@ -53,6 +53,8 @@ pub enum Role {
     Probed,
     /// Read whole as data: `#embed`, `.incbin`.
     Data,
+    /// Named by a `#line`, and there: gcc reads it to show a line of it in a message, and not else.
+    Quoted,
     /// Read by the driver: a response file, specs.
     Option,
 }

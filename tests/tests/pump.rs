@@ -22,6 +22,15 @@ fn project(farm: &Farm) -> Space {
              std::map<std::string, int> c() { return {{\"x\", B + NEAR}}; }\n",
         ),
         ("src/warns.c", "int w(void) { int unused; return 1; }\n"),
+        // gcc shows lines of the file that is named.
+        (
+            "src/parser.c",
+            "#line 2 \"src/parser.y\"\nint p(void) { int unused; return 1; }\n",
+        ),
+        (
+            "src/parser.y",
+            "%{\nint p(void) { int unused; return 1; } // y\n%}\n",
+        ),
         ("src/plain.c", "int plain = 1;\n"),
         // gcc's preprocessor alone takes the other branch.
         (
@@ -45,6 +54,8 @@ fn objects_dependency_files_and_messages_are_the_local_ones() {
         "gcc -O2 -g -Wall -MD -MF deps/a.d -c src/a.c -o deps/a.o",
         "gcc -g3 -gdwarf-4 -MMD -MP -MT 'a b.o' -c src/a.c",
         "gcc -Wall -Wextra -c src/warns.c",
+        "gcc -Wall -c src/parser.c",
+        "clang -Wall -c src/parser.c",
         "gcc -Wmissing-include-dirs -Inowhere -Ideps -c src/a.c",
         "gcc -S -O1 -c src/a.c",
         "gcc -MD -MF - -c src/a.c",

@@ -19,8 +19,9 @@ impl State {
         &mut self,
         asked: &Asked<'_>,
         place: &mut Place,
-        outcome: Outcome,
+        mut outcome: Outcome,
     ) -> Result<Arc<Closure>, Refusal> {
+        self.list_quoted(place, &mut outcome);
         let mut files: Vec<Arc<Member>> = Vec::with_capacity(outcome.files.len() + 2);
         let mut links: Vec<LinkId> = asked.cwd_trail.links.clone();
         let mut left: Vec<FolderId> = asked.cwd_trail.left.clone();
@@ -107,6 +108,20 @@ impl State {
             }
         });
         by_folder.collect()
+    }
+
+    /// Files that `#line` names, as far as they can be read and are not in the list for more.
+    fn list_quoted(&mut self, place: &mut Place, outcome: &mut Outcome) {
+        for opened in std::mem::take(&mut outcome.quoted) {
+            let number = outcome.files.len() as u32;
+            let file = place.get(opened).file;
+            let hot = place.hot(opened);
+            let is_new = hot.listed.0 != self.tree.question;
+            if is_new && file.is_some_and(|file| self.tree.content(file, false).is_ok()) {
+                hot.listed = (self.tree.question, number);
+                outcome.files.push((opened, Role::Quoted));
+            }
+        }
     }
 
     /// Files that the command names for the driver.

@@ -157,6 +157,25 @@ fn what_is_only_looked_for_is_listed_as_that() {
 }
 
 #[test]
+fn what_line_names_is_listed_for_messages_of_gcc() {
+    let disk = disk(
+        true,
+        &[
+            (
+                "/w/t.c",
+                "#line 7 \"t.y\"\n#line 8 \"none.y\"\n#define F \"a.h\"\n#line 9 F\n#line 9 \"t.y\"\n#include \"a.h\"\n",
+            ),
+            ("/w/t.y", "%%"),
+            ("/w/a.h", ""),
+        ],
+    );
+    let closure = ask(&mut state(&disk), "gcc -c t.c").unwrap();
+    assert_eq!(names(&closure), ["t.c", "a.h", "t.y"]);
+    let roles: Vec<Role> = closure.files.iter().map(|file| file.role).collect();
+    assert_eq!(roles, [Role::Source, Role::Header, Role::Quoted]);
+}
+
+#[test]
 fn equal_bytes_of_one_second_are_one_file_to_pragma_once() {
     let once = "#pragma once\n#include \"x.h\"\n";
     let disk = disk(

@@ -72,6 +72,8 @@ pub(crate) struct Outcome {
     /// Names that `__has_include` looked for in vain, and from which folder on. To gcc these are known: an `#include` of one does nothing.
     pub(super) vain: Vec<(Name, usize)>,
     pub(crate) missing: Option<Vec<u8>>,
+    /// What `#line` names.
+    pub(crate) quoted: Vec<OpenedId>,
     /// What was looked for by those that found nothing.
     pub(crate) missed: Vec<Miss>,
     /// What the compiler has to be asked before the run means anything.

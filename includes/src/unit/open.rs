@@ -304,6 +304,12 @@ impl Machine<'_> {
             }
             _ => None,
         };
+        if let Some(name) = &file
+            && self.start.family == Family::Gcc
+        {
+            let quoted = self.open_named(name);
+            self.outcome.quoted.extend(quoted);
+        }
         if let Some(frame) = self.frames.last_mut() {
             if let Some(number) = number {
                 frame.line = Some((source.behind(site.at), number));
@@ -316,22 +322,11 @@ impl Machine<'_> {
 
     /// The name under which a file that no directive names is listed.
     pub(super) fn open_data(&mut self, name: &[u8]) -> Option<OpenedId> {
-        let mut unwatched = false;
-        let origin = if name.first() == Some(&b'/') {
-            Origin::Absolute
-        } else {
-            Origin::Beside
-        };
-        let found = self.place.open(
-            name,
-            origin,
-            self.tree,
-            &mut self.library.names,
-            &mut unwatched,
-        );
-        if found.is_some() || origin == Origin::Absolute {
+        let found = self.open_named(name);
+        if found.is_some() || name.first() == Some(&b'/') {
             return found;
         }
+        let mut unwatched = false;
         self.start.angle.iter().find_map(|folder| {
             let path = [folder, &b"/"[..], name].concat();
             self.place.open(
@@ -342,5 +337,15 @@ impl Machine<'_> {
                 &mut unwatched,
             )
         })
+    }
+
+    /// What a name stands for in the folder of the command.
+    fn open_named(&mut self, name: &[u8]) -> Option<OpenedId> {
+        let origin = match name.first() {
+            Some(b'/') => Origin::Absolute,
+            _ => Origin::Beside,
+        };
+        self.place
+            .open(name, origin, self.tree, &mut self.library.names, &mut false)
     }
 }
