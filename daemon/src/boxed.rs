@@ -24,6 +24,7 @@ const PROCESSES: u64 = 256;
 const SECONDS: u64 = 3600;
 /// Processes of each of the other jobs, its warden among them, while one takes all that it may have. That all take so much at a time is
 /// no compile, and would stop the machine.
+/// Processes of a usual job, with room.
 const USUAL: u64 = 18;
 /// Processes that there may be beside these.
 const SPARE: u64 = 512;

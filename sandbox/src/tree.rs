@@ -405,6 +405,7 @@ impl Shared {
 /// The folder that a name was made in last; the next one is often made there too.
 #[derive(Default)]
 struct Open(Option<(PathBuf, OwnedFd)>);
+
 fn write_error(path: &Path, source: io::Error) -> Misfit {
     match Errno::from_io_error(&source) {
         Some(Errno::EXIST | Errno::NOTDIR | Errno::LOOP) => Misfit::Clash(path.to_owned()),

@@ -87,7 +87,7 @@ impl Trip<'_> {
                 false
             }
             // Nobody listens: it may be draining, with our job still at work.  A network that is gone cuts the job's own connection.
-            Greeting::Dead(error) if error.is_refusal() || error.is_want_here() => false,
+            Greeting::Dead(error) if error.is_refusal() || error.is_fault_here() => false,
             Greeting::Silent | Greeting::Dead(_) => self.paces.was_silent(key, asked, now),
         };
         // Who asked knows it, also where the table cannot be written.

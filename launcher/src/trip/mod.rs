@@ -207,7 +207,6 @@ impl<'a> Trip<'a> {
                     None
                 }
                 Step::Leave(id) => {
-                    self.race.ended(id);
                     if let Some(leg) = self.take_leg(id) {
                         self.leave(&leg);
                     }
@@ -334,10 +333,11 @@ impl<'a> Trip<'a> {
         let now = self.clock.now();
         // One that was copied in vain may simply be long.
         let long = || self.legs.len() > 1 && self.legs.iter().any(|leg| self.lives(leg));
-        if self.elsewhere().is_empty() || counts && long() {
+        let candidates = self.elsewhere();
+        if candidates.is_empty() || counts && long() {
             return self.no_copy(now);
         }
-        let Some(taken) = self.take_beside(only) else {
+        let Some(taken) = self.take_beside(candidates, only) else {
             return self.race.refused(false, now);
         };
         let hosts = &self.dispatch.list.hosts;
@@ -360,7 +360,6 @@ impl<'a> Trip<'a> {
         for id in self.race.lost(now) {
             let leg = self.legs.iter().find(|leg| leg.id == id);
             if leg.is_some_and(|leg| !self.lives(leg)) {
-                self.race.ended(id);
                 self.take_leg(id).inspect(|leg| self.overdue(leg));
             }
         }
@@ -375,13 +374,14 @@ impl<'a> Trip<'a> {
 
     /// The leg's host is dead.
     fn lose(&mut self, id: LegId) {
-        self.race.ended(id);
         if let Some(leg) = self.take_leg(id) {
             self.lost(&leg);
         }
     }
 
+    /// The leg is over.
     fn take_leg(&mut self, id: LegId) -> Option<Leg> {
+        self.race.ended(id);
         let number = self.legs.iter().position(|leg| leg.id == id)?;
         Some(self.legs.swap_remove(number))
     }

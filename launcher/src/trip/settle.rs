@@ -18,7 +18,6 @@ use crate::here::Why;
 use crate::journal::{Attempt, End, OUTRUN};
 use crate::say::chain;
 use crate::verify;
-use crate::wire::WireError;
 
 /// Exit code of a daemon that has no such compiler: stock's.
 const EXIT_COMPILER_MISSING: u8 = 110;
@@ -36,9 +35,7 @@ impl Trip<'_> {
         self.attempted(&leg, None);
         let arrival = match ended {
             // That is no host's fault.
-            Err(Stop::Wire(error))
-                if matches!(error, WireError::Unsendable(_)) || error.is_want_here() =>
-            {
+            Err(Stop::Wire(error)) if error.is_fault_here() => {
                 self.note_error(error.code());
                 let say = self.dispatch.command.say;
                 say.info(format_args!("{}", chain(&error)));

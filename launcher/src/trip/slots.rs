@@ -103,9 +103,12 @@ impl Trip<'_> {
         compile_slot(self.folder, self.dispatch.list, &patience)
     }
 
-    /// The best free slot for a second copy, of the host at `only` in the list where it is given; does not wait.
-    pub(super) fn take_beside(&self, only: Option<usize>) -> Option<Taken> {
-        let mut candidates = self.elsewhere();
+    /// The best free slot of `candidates` for a second copy, of the host at `only` in the list where it is given; does not wait.
+    pub(super) fn take_beside(
+        &self,
+        mut candidates: Vec<usize>,
+        only: Option<usize>,
+    ) -> Option<Taken> {
         candidates.retain(|index| only.is_none_or(|only| only == *index));
         let hosts = self.hosts(&candidates);
         let outlook = || self.outlook(&hosts, &self.work);

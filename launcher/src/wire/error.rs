@@ -45,10 +45,12 @@ impl WireError {
         matches!(self, WireError::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused)
     }
 
-    /// Does this machine lack what a connection needs?  That says nothing of the host.
-    pub(crate) fn is_want_here(&self) -> bool {
-        let (WireError::Connect { source, .. } | WireError::Transport { source, .. }) = self else {
-            return false;
+    /// Is the fault here: in the request, or in what this machine lacks for a connection?  That says nothing of the host.
+    pub(crate) fn is_fault_here(&self) -> bool {
+        let source = match self {
+            WireError::Unsendable(_) => return true,
+            WireError::Connect { source, .. } | WireError::Transport { source, .. } => source,
+            _ => return false,
         };
         let want = [
             libc::EMFILE,
@@ -122,13 +124,13 @@ mod tests {
             source,
         };
         for number in [libc::EMFILE, libc::ENOBUFS, libc::EADDRNOTAVAIL] {
-            assert!(connect(io::Error::from_raw_os_error(number)).is_want_here());
+            assert!(connect(io::Error::from_raw_os_error(number)).is_fault_here());
         }
         for number in [libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ETIMEDOUT] {
-            assert!(!connect(io::Error::from_raw_os_error(number)).is_want_here());
+            assert!(!connect(io::Error::from_raw_os_error(number)).is_fault_here());
         }
         assert!(
-            !connect(io::ErrorKind::WouldBlock.into()).is_want_here(),
+            !connect(io::ErrorKind::WouldBlock.into()).is_fault_here(),
             "time is over"
         );
     }
